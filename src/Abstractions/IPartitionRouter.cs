@@ -1,0 +1,81 @@
+namespace OrleansCache;
+
+/// <summary>
+/// The one seam between the gateway and whatever holds the partitions. Two implementations: LocalRouter (all partitions in this process)
+/// and ClusterRouter (this silo's partitions directly, all others by grain calls).
+/// </summary>
+public interface IPartitionRouter
+{
+    int PartitionCount { get; }
+
+    /// <summary>Opens the way of one I/O loop to the partitions. The channel belongs to that loop's thread.</summary>
+    RouterChannel OpenChannel(ICompletionQueue loop);
+
+    /// <summary>
+    /// Flushes the whole keyspace: items stored before the cut-off are gone, items stored after it stay.
+    /// <paramref name="atUnixSeconds"/> 0 or not in the future means now. Throws <see cref="RouterException"/> if not every owner could be told.
+    /// </summary>
+    ValueTask FlushAllAsync(uint atUnixSeconds, CancellationToken cancellationToken);
+
+    /// <summary>Adds up this process's stores (a gateway without stores reports zeros).</summary>
+    StoreStatistics ReadStatistics(bool perClass);
+
+    /// <summary>stats reset: sets the counters of this process's stores to 0, keeps the gauges.</summary>
+    void ResetStatistics();
+}
+
+/// <summary>
+/// One I/O loop's way to the partitions. Used only on that loop's thread, so it needs no lock of its own.
+/// Order: two requests for one key sent through one channel take effect, and are answered, in the order of the calls.
+/// </summary>
+public abstract class RouterChannel
+{
+    /// <summary>
+    /// Executes the request now if its partition is here, active, and no earlier request of this channel for that partition is still on its way;
+    /// then <paramref name="sink"/> has been called when this returns true. Otherwise returns false and has done nothing: <see cref="Send"/> it.
+    /// </summary>
+    public abstract bool TryExecute(in CacheRequest request, uint nowUnixSeconds, ReplySink sink);
+
+    /// <summary>
+    /// Copies the request into the batch for its owner. <paramref name="sink"/> is called exactly once, later, on this channel's loop, within the router's
+    /// time-out: with the reply, or with <see cref="CacheStatus.Unavailable"/>. Never called back before this returns.
+    /// </summary>
+    public abstract void Send(in CacheRequest request, ReplySink sink);
+
+    /// <summary>The loop's turn ends: what has collected may leave. Cheap when nothing has.</summary>
+    public abstract void Flush();
+}
+
+/// <summary>An I/O loop as seen by those who finish work for it on other threads.</summary>
+public interface ICompletionQueue
+{
+    /// <summary>Runs <see cref="LoopWorkItem.Execute"/> on the loop's thread soon. Callable from any thread. After the loop has stopped it is dropped.</summary>
+    void Post(LoopWorkItem work);
+}
+
+/// <summary>Work posted to a loop. Intrusive: an item may be queued once at a time, and needs no allocation to be queued.</summary>
+public abstract class LoopWorkItem
+{
+    /// <summary>Link of the queue that holds the item; nobody else touches it.</summary>
+    public LoopWorkItem? Next { get; set; }
+
+    public abstract void Execute();
+}
+
+/// <summary>A cluster-wide operation could not be carried out; the message goes behind SERVER_ERROR.</summary>
+public sealed class RouterException : Exception
+{
+    public RouterException()
+    {
+    }
+
+    public RouterException(string message)
+        : base(message)
+    {
+    }
+
+    public RouterException(string message, Exception innerException)
+        : base(message, innerException)
+    {
+    }
+}

@@ -1,0 +1,49 @@
+namespace OrleansCache;
+
+/// <summary>Every bound of the product that is not an option, in one place. Units are in the names.</summary>
+public static class Limits
+{
+    /// <summary>memcached's KEY_MAX_LENGTH.</summary>
+    public const int KeyBytesMax = 250;
+
+    /// <summary>Default of -I.</summary>
+    public const int ItemBytesDefault = 1024 * 1024;
+
+    /// <summary>Largest -I.</summary>
+    public const int ItemBytesMax = 1024 * 1024 * 1024;
+
+    /// <summary>Smallest -I.</summary>
+    public const int ItemBytesMin = 1024;
+
+    /// <summary>A line that is no get or gets must end within this many bytes, or the connection is closed (memcached's rule).</summary>
+    public const int LineBytesMax = 2048;
+
+    /// <summary>A get or gets line may be this long (memcached lets it grow without end).</summary>
+    public const int GetLineBytesMax = 8 * 1024 * 1024;
+
+    /// <summary>Tokens that a command may have, apart from the keys of a get.</summary>
+    public const int TokensMax = 24;
+
+    /// <summary>Bytes read from one connection before its neighbours get their turn.</summary>
+    public const int ReceiveBytesPerTurn = 64 * 1024;
+
+    /// <summary>A connection whose unsent replies exceed this stops being parsed until they drain. One value may exceed it.</summary>
+    public const int OutputHighWaterBytes = 256 * 1024;
+
+    /// <summary>Values of at least this many bytes are pinned and sent from the store's memory instead of being copied under the lock.</summary>
+    public const int PinValueBytesMin = 16 * 1024;
+
+    /// <summary>Replies of other silos that one connection may wait for before it stops being parsed.</summary>
+    public const int RemoteRepliesPendingMax = 4096;
+
+    /// <summary>Default and largest number of partitions.</summary>
+    public const int PartitionsDefault = 256;
+    public const int PartitionsMax = 16384;
+
+    /// <summary>What memcached 1.6 counts for an item on top of its key and value: its header, CAS, key terminator and CRLF.</summary>
+    private const int MemcachedItemOverheadBytes = 48 + 8 + 1 + 2;
+
+    /// <summary>memcached's test for "object too large": its own headers count, so that both accept and refuse the same values.</summary>
+    public static bool IsItemTooLarge(int keyBytes, long valueBytes, uint clientFlags, int itemBytesMax) =>
+        MemcachedItemOverheadBytes + keyBytes + valueBytes + (clientFlags != 0 ? 4 : 0) > itemBytesMax;
+}

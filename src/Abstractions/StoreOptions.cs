@@ -1,0 +1,29 @@
+namespace OrleansCache;
+
+/// <summary>What a silo's stores are made with; memcached's options in memcached's meanings.</summary>
+public sealed record StoreOptions
+{
+    /// <summary>-m: bytes for items, index and headers together.</summary>
+    public long MemoryBytes { get; init; } = 64L * 1024 * 1024;
+
+    /// <summary>-I: memcached's limit for an item with headers.</summary>
+    public int ItemBytesMax { get; init; } = Limits.ItemBytesDefault;
+
+    /// <summary>-n: least bytes for key, value and flags in the smallest chunk.</summary>
+    public int ChunkBytesMin { get; init; } = 48;
+
+    /// <summary>-f: factor from one slab class to the next.</summary>
+    public double GrowthFactor { get; init; } = 1.25;
+
+    /// <summary>-M: refuse to store instead of evicting.</summary>
+    public bool NoEviction { get; init; }
+
+    /// <summary>-C: no CAS numbers; gets shows 0 and cas on a present key always matches as in memcached.</summary>
+    public bool NoCas { get; init; }
+
+    /// <summary>--partitions.</summary>
+    public int PartitionCount { get; init; } = Limits.PartitionsDefault;
+
+    /// <summary>Seed of everything random in the stores.</summary>
+    public ulong Seed { get; init; } = 1;
+}

@@ -1,0 +1,48 @@
+namespace OrleansCache;
+
+/// <summary>Counters and gauges of the stores of one process, with memcached's meanings. A snapshot, summed over partitions.</summary>
+public sealed class StoreStatistics
+{
+    // Counters.
+    public long CmdGet, CmdSet, CmdTouch, CmdFlush;
+    public long GetHits, GetMisses, GetExpired, GetFlushed;
+    public long DeleteHits, DeleteMisses;
+    public long IncrHits, IncrMisses, DecrHits, DecrMisses;
+    public long CasHits, CasMisses, CasBadValue;
+    public long TouchHits, TouchMisses;
+    public long TotalItems, Evictions, Reclaimed, ExpiredUnfetched, EvictedUnfetched, EvictedActive;
+    public long StoreTooLarge, StoreNoMemory, SlabReassignEvictions, SlabsMoved;
+
+    // Gauges.
+    public long CurrItems, Bytes, LimitMaxBytes;
+
+    /// <summary>Bytes of the hash index, and the power of two of buckets in all.</summary>
+    public long HashBytes;
+    public int HashPowerLevel;
+
+    /// <summary>Bytes of pages that partitions hold, and of pages never handed out or given back.</summary>
+    public long PageBytesUsed, PageBytesFree;
+
+    /// <summary>Pages and chunks by slab class, ascending by chunk size; empty unless asked for.</summary>
+    public SlabClassStatistics[] Classes { get; set; } = [];
+}
+
+/// <summary>One slab class, summed over the partitions of a process.</summary>
+public struct SlabClassStatistics
+{
+    /// <summary>1 is the smallest.</summary>
+    public int ClassId;
+
+    /// <summary>Bytes of one chunk, header included, and how many make a page.</summary>
+    public int ChunkBytes, ChunksPerPage;
+    public long TotalPages, UsedChunks, FreeChunks;
+
+    /// <summary>Bytes that items asked for: key, value and header.</summary>
+    public long MemRequested;
+    public long Items;
+
+    /// <summary>Seconds since the last access of the oldest item.</summary>
+    public long AgeSeconds;
+    public long GetHits, CmdSet, DeleteHits, IncrHits, DecrHits, CasHits, CasBadValue, TouchHits;
+    public long Evicted, EvictedNonzero, EvictedTimeSeconds, OutOfMemory, Reclaimed, ExpiredUnfetched, EvictedUnfetched, EvictedActive, Tailrepairs;
+}
