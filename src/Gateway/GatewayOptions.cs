@@ -1,0 +1,64 @@
+using System.Net;
+
+namespace OrleansCache.Gateway;
+
+/// <summary>How bytes reach the sessions.</summary>
+public enum TransportKind
+{
+    /// <summary>Epoll where it exists (Linux), else Pipelines.</summary>
+    Auto = 0,
+
+    /// <summary>Own epoll loops. Linux only.</summary>
+    Epoll,
+
+    /// <summary>System.IO.Pipelines over Kestrel's socket transport.</summary>
+    Pipelines,
+}
+
+/// <summary>What a gateway is started with; memcached's options in memcached's meanings.</summary>
+public sealed record GatewayOptions
+{
+    /// <summary>-l and -p: where to listen by TCP. Port 0 takes a free one, see <see cref="GatewayServer.EndPoints"/>. May be empty if there is a UNIX socket.</summary>
+    public IReadOnlyList<IPEndPoint> TcpEndPoints { get; init; } = [];
+
+    /// <summary>-s: path of a UNIX socket to listen on. A socket file that nobody listens on any more is replaced.</summary>
+    public string? UnixSocketPath { get; init; }
+
+    /// <summary>-a: permission bits of the socket file.</summary>
+    public int UnixSocketMode { get; init; } = 0b111_000_000;
+
+    /// <summary>-t: I/O loops.</summary>
+    public int Threads { get; init; } = 4;
+
+    /// <summary>-c: connections beyond this get an error and are closed.</summary>
+    public int ConnectionsMax { get; init; } = 1024;
+
+    /// <summary>-I.</summary>
+    public int ItemBytesMax { get; init; } = Limits.ItemBytesDefault;
+
+    /// <summary>-o idle_timeout: a connection that was silent for so long is closed; 0 = never.</summary>
+    public int IdleTimeoutSeconds { get; init; }
+
+    public TransportKind Transport { get; init; }
+
+    /// <summary>False with -F: flush_all is refused.</summary>
+    public bool FlushEnabled { get; init; } = true;
+
+    /// <summary>
+    /// -R: requests of one connection that are at least executed before its neighbours get their turn. The turn itself is measured in bytes
+    /// (<see cref="Limits.ReceiveBytesPerTurn"/>), so this can only lengthen it.
+    /// </summary>
+    public int RequestsPerEvent { get; init; } = 20;
+
+    /// <summary>-b.</summary>
+    public int Backlog { get; init; } = 1024;
+
+    /// <summary>-v; `stats settings` shows it.</summary>
+    public int Verbosity { get; init; }
+
+    /// <summary>What `stats settings` shows beyond, or instead of, what the gateway knows itself; in this order behind the gateway's own lines.</summary>
+    public IReadOnlyList<KeyValuePair<string, string>> Settings { get; init; } = [];
+
+    /// <summary>What `version` answers. Clients parse it, so it begins with memcached's number.</summary>
+    public string Version { get; init; } = "1.6.45-orleanscache";
+}

@@ -1,0 +1,33 @@
+namespace OrleansCache.Gateway;
+
+/// <summary>A snapshot of a gateway's counters and gauges, summed over its loops, with memcached's meanings.</summary>
+public sealed record GatewayStatistics
+{
+    public int ConnectionsMax { get; init; }
+    public long ConnectionsCurrent { get; init; }
+    public long ConnectionsTotal { get; init; }
+    public long ConnectionsRejected { get; init; }
+
+    /// <summary>Connections closed because they were idle too long.</summary>
+    public long ConnectionsIdleKicked { get; init; }
+
+    /// <summary>Times that accepting paused because the process ran out of descriptors.</summary>
+    public long ListenDisabled { get; init; }
+    public bool Accepting { get; init; }
+    public long BytesRead { get; init; }
+    public long BytesWritten { get; init; }
+
+    /// <summary>Turns that ended with input left because neighbours were waiting.</summary>
+    public long ConnectionYields { get; init; }
+
+    /// <summary>flush_all commands.</summary>
+    public long CmdFlush { get; init; }
+
+    /// <summary>Keys that the gateway asked for and commands that it executed, all verbs together.</summary>
+    public long Operations { get; init; }
+
+    /// <summary>Replies that said SERVER_ERROR because an owner could not be reached.</summary>
+    public long Unavailable { get; init; }
+
+    public int Threads { get; init; }
+}
