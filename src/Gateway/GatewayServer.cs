@@ -32,10 +32,14 @@ public sealed class GatewayServer : IAsyncDisposable
     }
 
     /// <summary>Closes the listening sockets; open connections are served on.</summary>
-    public Task StopAcceptingAsync() => Task.CompletedTask;
+    public Task StopAcceptingAsync()
+    {
+        EndPoints = [];
+        return Task.CompletedTask;
+    }
 
     /// <summary>Finishes what is in flight, flushes the replies and closes every connection; after <paramref name="graceTime"/> whatever is left is cut.</summary>
-    public Task StopAsync(TimeSpan graceTime, CancellationToken cancellationToken) => Task.CompletedTask;
+    public Task StopAsync(TimeSpan graceTime, CancellationToken cancellationToken) => StopAcceptingAsync();
 
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;
 }
