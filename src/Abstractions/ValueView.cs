@@ -40,6 +40,9 @@ public readonly ref struct ValueView
     /// <summary>Whether <see cref="Span"/> holds the whole value.</summary>
     public bool IsContiguous => _single.Length == Length;
 
+    /// <summary>False if only the length is known (the request did not ask for the bytes).</summary>
+    public bool HasBytes => IsContiguous || _owner is not null;
+
     /// <summary>The value, if <see cref="IsContiguous"/>.</summary>
     public ReadOnlySpan<byte> Span => _single;
 
