@@ -1,0 +1,177 @@
+using System.Buffers.Binary;
+using System.Text;
+
+namespace OrleansCache.Grains.Ownership;
+
+/// <summary>Which table is newer: the coordinator's term first, its own count within the term second.</summary>
+public readonly record struct PartitionTableVersion(long Term, long Number) : IComparable<PartitionTableVersion>
+{
+    public int CompareTo(PartitionTableVersion other)
+    {
+        int byTerm = Term.CompareTo(other.Term);
+        return byTerm != 0 ? byTerm : Number.CompareTo(other.Number);
+    }
+
+    public override string ToString() => string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{Term}.{Number}");
+
+    public static bool operator <(PartitionTableVersion left, PartitionTableVersion right) => left.CompareTo(right) < 0;
+
+    public static bool operator >(PartitionTableVersion left, PartitionTableVersion right) => left.CompareTo(right) > 0;
+
+    public static bool operator <=(PartitionTableVersion left, PartitionTableVersion right) => left.CompareTo(right) <= 0;
+
+    public static bool operator >=(PartitionTableVersion left, PartitionTableVersion right) => left.CompareTo(right) >= 0;
+}
+
+/// <summary>
+/// Who owns which partition: an immutable, versioned array. Everyone caches it; a stale copy costs one extra hop, because the owner's gate decides.
+/// <para>
+/// Wire form, little endian: <c>u8 format = 1 | i64 term | i64 number | u16 silos | silos x (u16 length, UTF-8 text) | u16 partitions | partitions x (u16 owner index
+/// or 0xFFFF, i64 epoch)</c>.
+/// </para>
+/// </summary>
+public sealed class PartitionTable
+{
+    private const byte WireFormat = 1;
+    private const ushort NoOwner = ushort.MaxValue;
+    private readonly SiloId[] _silos;
+    private readonly ushort[] _ownerIndexes;
+    private readonly long[] _epochs;
+
+    private PartitionTable(PartitionTableVersion version, SiloId[] silos, ushort[] ownerIndexes, long[] epochs)
+    {
+        Version = version;
+        _silos = silos;
+        _ownerIndexes = ownerIndexes;
+        _epochs = epochs;
+    }
+
+    public PartitionTableVersion Version { get; }
+
+    public int PartitionCount => _ownerIndexes.Length;
+
+    /// <summary>Every silo that owns something, each once.</summary>
+    public ReadOnlySpan<SiloId> Silos => _silos;
+
+    /// <summary>The table before anything is known: no partition has an owner.</summary>
+    public static PartitionTable Unassigned(int partitionCount)
+    {
+        ushort[] owners = new ushort[partitionCount];
+        Array.Fill(owners, NoOwner);
+        return new PartitionTable(default, [], owners, new long[partitionCount]);
+    }
+
+    /// <summary>Builds a table from one owner (or <see cref="SiloId.IsNone"/>) and one epoch per partition.</summary>
+    public static PartitionTable Create(PartitionTableVersion version, ReadOnlySpan<SiloId> owners, ReadOnlySpan<long> epochs)
+    {
+        if (owners.Length != epochs.Length)
+            throw new ArgumentException("One epoch per owner is needed.", nameof(epochs));
+        SiloId[] silos = [.. owners.ToArray().Where(owner => !owner.IsNone).Distinct().Order()];
+        Dictionary<SiloId, ushort> indexes = [];
+        for (int i = 0; i < silos.Length; i++)
+            indexes.Add(silos[i], (ushort)i);
+        ushort[] ownerIndexes = new ushort[owners.Length];
+        for (int partition = 0; partition < owners.Length; partition++)
+            ownerIndexes[partition] = owners[partition].IsNone ? NoOwner : indexes[owners[partition]];
+        return new PartitionTable(version, silos, ownerIndexes, epochs.ToArray());
+    }
+
+    /// <summary>Index into <see cref="Silos"/> of the partition's owner, or -1 while it has none.</summary>
+    public int OwnerIndexOf(PartitionId partition)
+    {
+        ushort index = _ownerIndexes[partition.Value];
+        return index == NoOwner ? -1 : index;
+    }
+
+    /// <summary>The partition's owner; <see cref="SiloId.IsNone"/> while it has none.</summary>
+    public SiloId OwnerOf(PartitionId partition)
+    {
+        int index = OwnerIndexOf(partition);
+        return index < 0 ? default : _silos[index];
+    }
+
+    /// <summary>The epoch in which the owner holds the partition.</summary>
+    public long EpochOf(PartitionId partition) => _epochs[partition.Value];
+
+    /// <summary>Partitions that this silo owns.</summary>
+    public int CountOf(SiloId silo)
+    {
+        int index = Array.IndexOf(_silos, silo);
+        return index < 0 ? 0 : _ownerIndexes.Count(owner => owner == index);
+    }
+
+    /// <summary>Partitions that have an owner.</summary>
+    public int AssignedCount => _ownerIndexes.Count(owner => owner != NoOwner);
+
+    /// <summary>The wire form.</summary>
+    public byte[] Encode()
+    {
+        int bytes = 1 + 8 + 8 + 2 + 2 + (_ownerIndexes.Length * 10);
+        foreach (SiloId silo in _silos)
+            bytes += 2 + Encoding.UTF8.GetByteCount(silo.Text);
+        byte[] wire = new byte[bytes];
+        Span<byte> rest = wire;
+        rest[0] = WireFormat;
+        BinaryPrimitives.WriteInt64LittleEndian(rest[1..], Version.Term);
+        BinaryPrimitives.WriteInt64LittleEndian(rest[9..], Version.Number);
+        BinaryPrimitives.WriteUInt16LittleEndian(rest[17..], (ushort)_silos.Length);
+        rest = rest[19..];
+        foreach (SiloId silo in _silos)
+        {
+            int length = Encoding.UTF8.GetBytes(silo.Text, rest[2..]);
+            BinaryPrimitives.WriteUInt16LittleEndian(rest, (ushort)length);
+            rest = rest[(2 + length)..];
+        }
+
+        BinaryPrimitives.WriteUInt16LittleEndian(rest, (ushort)_ownerIndexes.Length);
+        rest = rest[2..];
+        for (int partition = 0; partition < _ownerIndexes.Length; partition++)
+        {
+            BinaryPrimitives.WriteUInt16LittleEndian(rest, _ownerIndexes[partition]);
+            BinaryPrimitives.WriteInt64LittleEndian(rest[2..], _epochs[partition]);
+            rest = rest[10..];
+        }
+
+        return wire;
+    }
+
+    /// <summary>Reads the wire form. False, and no exception, for anything that is not one whole table.</summary>
+    public static bool TryDecode(ReadOnlySpan<byte> wire, [System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out PartitionTable? table)
+    {
+        table = null;
+        if (wire.Length < 21 || wire[0] != WireFormat)
+            return false;
+        PartitionTableVersion version = new(BinaryPrimitives.ReadInt64LittleEndian(wire[1..]), BinaryPrimitives.ReadInt64LittleEndian(wire[9..]));
+        SiloId[] silos = new SiloId[BinaryPrimitives.ReadUInt16LittleEndian(wire[17..])];
+        ReadOnlySpan<byte> rest = wire[19..];
+        for (int i = 0; i < silos.Length; i++)
+        {
+            if (rest.Length < 2)
+                return false;
+            int length = BinaryPrimitives.ReadUInt16LittleEndian(rest);
+            if (rest.Length < 2 + length || !SiloId.TryParse(Encoding.UTF8.GetString(rest.Slice(2, length)), out silos[i]))
+                return false;
+            rest = rest[(2 + length)..];
+        }
+
+        if (rest.Length < 2)
+            return false;
+        int partitions = BinaryPrimitives.ReadUInt16LittleEndian(rest);
+        rest = rest[2..];
+        if (rest.Length != partitions * 10)
+            return false;
+        ushort[] owners = new ushort[partitions];
+        long[] epochs = new long[partitions];
+        for (int partition = 0; partition < partitions; partition++)
+        {
+            owners[partition] = BinaryPrimitives.ReadUInt16LittleEndian(rest);
+            epochs[partition] = BinaryPrimitives.ReadInt64LittleEndian(rest[2..]);
+            if (owners[partition] != NoOwner && owners[partition] >= silos.Length)
+                return false;
+            rest = rest[10..];
+        }
+
+        table = new PartitionTable(version, silos, owners, epochs);
+        return true;
+    }
+}

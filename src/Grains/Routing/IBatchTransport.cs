@@ -1,0 +1,62 @@
+using OrleansCache.Grains.Ownership;
+
+namespace OrleansCache.Grains.Routing;
+
+/// <summary>
+/// Carries batches to other silos. It knows nothing of what is inside them.
+/// Every call ends within a bounded time: with the reply, or with an exception when the silo could not be reached or did not answer in time.
+/// After an exception it is unknown whether the batch took effect.
+/// </summary>
+public interface IBatchTransport
+{
+    /// <summary>
+    /// Runs the batch on that silo. Batches of one lane run one after the other in the order in which they arrive; lanes run in parallel.
+    /// The caller does not touch the request's bytes until this has ended.
+    /// </summary>
+    ValueTask<BatchReply> SendAsync(SiloId target, int lane, BatchRequest request, CancellationToken cancellationToken);
+
+    /// <summary>The slow way: Orleans finds the partition's present owner. For operations that found no active gate where the table said.</summary>
+    ValueTask<BatchReply> SendToPartitionAsync(PartitionId partition, BatchRequest request, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Tells every silo to flush the partitions that it holds. Throws <see cref="RouterException"/> if not every silo could be told.
+    /// </summary>
+    ValueTask FlushAllAsync(uint atUnixSeconds, CancellationToken cancellationToken);
+}
+
+/// <summary>Executes batches on the silo that owns their partitions. Synchronous, never blocks, never throws for a client's mistake.</summary>
+public interface IBatchExecutor
+{
+    /// <summary>
+    /// Executes one batch through the partitions' gates and returns the encoded replies. The batch's bytes are valid only during the call;
+    /// the returned memory belongs to the caller.
+    /// </summary>
+    ReadOnlyMemory<byte> Execute(ReadOnlyMemory<byte> batch);
+}
+
+/// <summary>
+/// Operations for one silo, encoded. Immutable: within a process it crosses by reference, so the sender keeps its hands off the bytes until the reply is there.
+/// </summary>
+[GenerateSerializer, Immutable, Alias("oc.BatchRequest")]
+public sealed class BatchRequest(ReadOnlyMemory<byte> payload)
+{
+    [Id(0)]
+    public ReadOnlyMemory<byte> Payload { get; } = payload;
+}
+
+/// <summary>The replies to one <see cref="BatchRequest"/>, encoded, and how new the replying silo's table is. Immutable, as the request.</summary>
+[GenerateSerializer, Immutable, Alias("oc.BatchReply")]
+public sealed class BatchReply(ReadOnlyMemory<byte> payload, long tableTerm, long tableNumber)
+{
+    [Id(0)]
+    public ReadOnlyMemory<byte> Payload { get; } = payload;
+
+    [Id(1)]
+    public long TableTerm { get; } = tableTerm;
+
+    [Id(2)]
+    public long TableNumber { get; } = tableNumber;
+
+    /// <summary>Version of the table that the replying silo knew: newer than ours means that ours is stale.</summary>
+    public PartitionTableVersion TableVersion => new(TableTerm, TableNumber);
+}
