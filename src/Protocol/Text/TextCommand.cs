@@ -10,7 +10,7 @@ public enum TextVerb : byte
     FlushAll, Version, Verbosity, Quit, Stats,
 }
 
-/// <summary>What <see cref="TextParser.Parse"/> found at the start of the input.</summary>
+/// <summary>What <see cref="TextParser"/> found at the start of the input.</summary>
 public enum TextParseStatus : byte
 {
     /// <summary>No complete line yet; nothing consumed.</summary>
@@ -48,7 +48,7 @@ public ref struct TextCommand
     /// <summary>Storage commands: the client's flags.</summary>
     public uint ClientFlags;
 
-    /// <summary>The client's expiry argument (storage commands, touch, gat, gats), or flush_all's delay, or verbosity's level; not resolved.</summary>
+    /// <summary>The client's expiry argument (storage commands, touch, gat, gats), or flush_all's delay, or verbosity's level; not resolved. The first two lie within 32 bits.</summary>
     public long Exptime;
 
     /// <summary>Storage commands: bytes of the data block without its CRLF.</summary>
@@ -60,7 +60,10 @@ public ref struct TextCommand
     /// <summary>incr and decr.</summary>
     public ulong Delta;
 
-    /// <summary>With <see cref="TextParseStatus.Error"/>: the whole reply, CRLF included. Empty if the client asked for noreply where memcached then stays silent.</summary>
+    /// <summary>
+    /// With <see cref="TextParseStatus.Error"/>: the whole reply, CRLF included. Empty if the client asked for noreply where memcached then stays silent.
+    /// Constant bytes that outlive the input.
+    /// </summary>
     public ReadOnlySpan<byte> ErrorLine;
 
     /// <summary>With <see cref="TextParseStatus.Error"/>: bytes of the data block that follow and are to be swallowed (CRLF included), 0 if none. Up to 2 GiB + 2.</summary>
