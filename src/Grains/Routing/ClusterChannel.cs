@@ -1,0 +1,504 @@
+using OrleansCache.Grains.Ownership;
+using OrleansCache.Storage;
+
+namespace OrleansCache.Grains.Routing;
+
+/// <summary>
+/// One I/O loop's way to all partitions.
+///
+/// Order: the operations of one partition are at any time either on their way to one silo or in the partition's hold. While some are on their way, later
+/// ones follow them into the same lane; when the silo answers that it is not the owner, all of them (those refused, then those that wait behind) move to the hold, and are
+/// sent on together. The direct path is closed to a partition for as long as any of its operations is out.
+///
+/// Retries: an operation that was refused, or never left, was not executed: it is tried again until <see cref="ClusterRouterOptions.RequestTimeout"/>.
+/// An operation whose batch got no answer may have been executed: a plain read is tried again, everything else is answered with Unavailable.
+///
+/// Goals: no lock and no allocation per operation; every wait bounded. Non-goals: thread safety (all members run on the loop), batches across loops.
+/// </summary>
+internal sealed class ClusterChannel : RouterChannel
+{
+    private const int PooledBatchesMax = 16;
+
+    private readonly int _partitionCount;
+    private readonly PartitionSet? _local;
+    private readonly ITableCache _table;
+    private readonly IBatchTransport _transport;
+    private readonly ICompletionQueue _loop;
+    private readonly int _laneNumber;
+    private readonly ClusterRouterOptions _options;
+    private readonly TimeProvider _time;
+
+    /// <summary>Per partition: operations sent and not yet answered, wherever they are.</summary>
+    private readonly int[] _outstanding;
+
+    /// <summary>Per partition: the lane that its outstanding operations are in; null if there are none or they are held.</summary>
+    private readonly SiloLane?[] _laneOf;
+
+    /// <summary>Per partition: its outstanding operations, while they wait for an owner.</summary>
+    private readonly PartitionHold?[] _holds;
+
+    private readonly List<int> _heldPartitions = [];
+    private readonly List<int> _newlyHeld = [];
+    private readonly Dictionary<SiloId, SiloLane> _lanes = [];
+    private readonly List<SiloLane> _dirtyLanes = [];
+    private readonly Stack<Batch> _batchPool = new();
+    private readonly RetryTick _retryTick;
+    private readonly RefusedWork _refused;
+    private PartitionTable? _tableSeen;
+    private SiloLane?[] _laneByOwnerIndex = [];
+    private long _queuedBytes;
+    private int _delivered;
+
+    public ClusterChannel(
+        int partitionCount,
+        PartitionSet? local,
+        ITableCache table,
+        IBatchTransport transport,
+        ICompletionQueue loop,
+        int laneNumber,
+        ClusterRouterOptions options,
+        TimeProvider time)
+    {
+        _partitionCount = partitionCount;
+        _local = local;
+        _table = table;
+        _transport = transport;
+        _loop = loop;
+        _laneNumber = laneNumber;
+        _options = options;
+        _time = time;
+        _outstanding = new int[partitionCount];
+        _laneOf = new SiloLane?[partitionCount];
+        _holds = new PartitionHold?[partitionCount];
+        _retryTick = new RetryTick(this);
+        _refused = new RefusedWork(this);
+    }
+
+    public override bool TryExecute(in CacheRequest request, uint nowUnixSeconds, ReplySink sink)
+    {
+        if (_local is null)
+            return false;
+        var id = PartitionId.OfHash(request.KeyHash, _partitionCount);
+        if (_outstanding[id.Value] != 0)
+            return false;
+        Partition? partition = _local.TryGet(id);
+        return partition is not null && partition.TryExecute(in request, nowUnixSeconds, sink);
+    }
+
+    public override void Send(in CacheRequest request, ReplySink sink)
+    {
+        if (_queuedBytes > _options.QueuedBytesMax)
+        {
+            _refused.Add(sink);
+            return;
+        }
+
+        int partition = PartitionId.OfHash(request.KeyHash, _partitionCount).Value;
+        long now = _time.GetTimestamp();
+        _outstanding[partition]++;
+        SiloLane? lane = _laneOf[partition];
+        if (lane is null)
+        {
+            if (_holds[partition] is not null || (lane = RemoteLaneOf(partition)) is null)
+            {
+                Hold(partition, Encode(in request), sink, now);
+                return;
+            }
+
+            _laneOf[partition] = lane;
+        }
+
+        _queuedBytes += Collecting(lane).Add(in request, partition, sink, now);
+        MarkDirty(lane);
+    }
+
+    public override void Flush()
+    {
+        foreach (SiloLane lane in _dirtyLanes)
+        {
+            lane.IsDirty = false;
+            SendNext(lane);
+        }
+
+        _dirtyLanes.Clear();
+    }
+
+    /// <summary>Runs on the loop when a batch was answered or failed.</summary>
+    internal void OnBatchDone(Batch batch)
+    {
+        SiloLane lane = batch.Lane!;
+        lane.InFlight = null;
+        int handled = 0;
+        if (batch.Failure is null)
+        {
+            try
+            {
+                handled = Deliver(batch);
+            }
+            catch (InvalidDataException e)
+            {
+                // What was handed out before the damage stands; the rest got no answer.
+                handled = _delivered;
+                batch.Failure = e;
+            }
+        }
+
+        if (batch.Failure is not null)
+        {
+            Fail(lane, batch, handled);
+        }
+        else
+        {
+            if (_newlyHeld.Count > 0)
+                HoldWhatFollows(lane, batch, handled);
+            if (handled < batch.Count)
+                RequeueRest(lane, batch, handled);
+            if (batch.ReplyTable > _table.Current.Version)
+                _table.RequestRefresh();
+        }
+
+        _newlyHeld.Clear();
+        _queuedBytes -= batch.Bytes;
+        Return(batch);
+        SendNext(lane);
+    }
+
+    /// <summary>Hands out the results in order. Returns how many operations were executed or held; the rest was deferred by the executor.</summary>
+    private int Deliver(Batch batch)
+    {
+        _delivered = 0;
+        var reader = new ReplyReader(batch.Reply.Span);
+        if (reader.Count != batch.Count)
+            throw BatchFormat.Malformed("reply");
+        while (reader.TryRead(out byte wireStatus, out CacheReply reply))
+        {
+            if (wireStatus == BatchFormat.StatusDeferred)
+                break;
+            ref readonly Batch.Operation operation = ref batch[_delivered];
+            if (wireStatus == BatchFormat.StatusNotOwner)
+                HoldRefused(batch, _delivered, _options.RetryInterval);
+            else
+                Complete(operation.Partition, operation.Sink, in reply);
+            _delivered++;
+        }
+
+        return _delivered;
+    }
+
+    private void Complete(int partition, ReplySink sink, in CacheReply reply)
+    {
+        if (--_outstanding[partition] == 0)
+            _laneOf[partition] = null;
+        sink.OnReply(in reply);
+    }
+
+    private void HoldRefused(Batch batch, int index, TimeSpan avoidFor)
+    {
+        ref readonly Batch.Operation operation = ref batch[index];
+        if (_holds[operation.Partition] is null)
+            _newlyHeld.Add(operation.Partition);
+        PartitionHold hold = Hold(operation.Partition, batch.EncodedAt(index).ToArray(), operation.Sink, operation.CreatedAt);
+        if (hold.Avoid.IsNone)
+        {
+            hold.Avoid = batch.Lane!.Silo;
+            hold.AvoidUntil = _time.GetTimestamp() + (long)(avoidFor.TotalSeconds * _time.TimestampFrequency);
+        }
+    }
+
+    private PartitionHold Hold(int partition, byte[] encoded, ReplySink sink, long createdAt)
+    {
+        PartitionHold? hold = _holds[partition];
+        if (hold is null)
+        {
+            _holds[partition] = hold = new PartitionHold();
+            _laneOf[partition] = null;
+            _heldPartitions.Add(partition);
+            _table.RequestRefresh();
+            _retryTick.Arm();
+        }
+
+        hold.Operations.Enqueue(new HeldOperation(encoded, sink, createdAt));
+        _queuedBytes += encoded.Length;
+        return hold;
+    }
+
+    /// <summary>What the newly held partitions still have behind the refused operations (the deferred rest of the batch, then what waits) joins their hold, in order.</summary>
+    private void HoldWhatFollows(SiloLane lane, Batch batch, int handled)
+    {
+        for (int index = handled; index < batch.Count; index++)
+        {
+            if (_newlyHeld.Contains(batch[index].Partition))
+                Hold(batch[index].Partition, batch.EncodedAt(index).ToArray(), batch[index].Sink, batch[index].CreatedAt);
+        }
+
+        for (int i = 0; i < lane.Waiting.Count; i++)
+        {
+            Batch waiting = lane.Waiting[i];
+            Batch kept = Rent(lane);
+            for (int index = 0; index < waiting.Count; index++)
+            {
+                ref readonly Batch.Operation operation = ref waiting[index];
+                if (_newlyHeld.Contains(operation.Partition))
+                    Hold(operation.Partition, waiting.EncodedAt(index).ToArray(), operation.Sink, operation.CreatedAt);
+                else
+                    _queuedBytes += kept.Add(waiting.EncodedAt(index), operation.Partition, operation.Sink, operation.CreatedAt);
+            }
+
+            _queuedBytes -= waiting.Bytes;
+            Return(waiting);
+            lane.Waiting[i] = kept;
+        }
+
+        for (int i = lane.Waiting.Count - 1; i >= 0; i--)
+        {
+            if (lane.Waiting[i].Count == 0)
+            {
+                Return(lane.Waiting[i]);
+                lane.Waiting.RemoveAt(i);
+            }
+        }
+    }
+
+    /// <summary>The executor deferred the rest, because its reply had grown long: it goes first, before anything that collected behind it.</summary>
+    private void RequeueRest(SiloLane lane, Batch batch, int handled)
+    {
+        Batch rest = Rent(lane);
+        for (int index = handled; index < batch.Count; index++)
+        {
+            ref readonly Batch.Operation operation = ref batch[index];
+            if (!_newlyHeld.Contains(operation.Partition))
+                _queuedBytes += rest.Add(batch.EncodedAt(index), operation.Partition, operation.Sink, operation.CreatedAt);
+        }
+
+        if (rest.Count > 0)
+            lane.Waiting.Insert(0, rest);
+        else
+            Return(rest);
+    }
+
+    /// <summary>
+    /// No answer came. Plain reads are held and asked again, everything else is answered with Unavailable. What waited behind was never sent: it is held,
+    /// and goes where the table says by then.
+    /// </summary>
+    private void Fail(SiloLane lane, Batch batch, int handled)
+    {
+        _table.RequestRefresh();
+        string reason = batch.Failure is TimeoutException ? $"silo {lane.Silo} did not answer in time" : $"silo {lane.Silo} is unavailable";
+        for (int index = handled; index < batch.Count; index++)
+        {
+            if (BatchReader.IsRepeatable(batch.EncodedAt(index)))
+                HoldRefused(batch, index, _options.RetryAfterFailureInterval);
+            else
+                Complete(batch[index].Partition, batch[index].Sink, new CacheReply { Status = CacheStatus.Unavailable, Reason = reason });
+        }
+
+        foreach (Batch waiting in lane.Waiting)
+        {
+            for (int index = 0; index < waiting.Count; index++)
+                HoldRefused(waiting, index, _options.RetryAfterFailureInterval);
+            _queuedBytes -= waiting.Bytes;
+            Return(waiting);
+        }
+
+        lane.Waiting.Clear();
+    }
+
+    /// <summary>Tries every hold again: here if this silo has the partition open by now, otherwise at the owner that the table names.</summary>
+    private void RetryHolds()
+    {
+        long now = _time.GetTimestamp();
+        uint nowUnixSeconds = (uint)_time.GetUtcNow().ToUnixTimeSeconds();
+        for (int i = _heldPartitions.Count - 1; i >= 0; i--)
+        {
+            int partition = _heldPartitions[i];
+            PartitionHold hold = _holds[partition]!;
+            ExecuteHeldHere(partition, hold, nowUnixSeconds);
+            ExpireHeld(partition, hold, now);
+            if (hold.Operations.Count > 0 && RemoteLaneOf(partition) is { } lane && (hold.Avoid != lane.Silo || now >= hold.AvoidUntil))
+                SendHeld(partition, hold, lane);
+            if (hold.Operations.Count == 0)
+            {
+                _holds[partition] = null;
+                _heldPartitions.RemoveAt(i);
+            }
+        }
+
+        Flush();
+        if (_heldPartitions.Count > 0)
+        {
+            _table.RequestRefresh();
+            _retryTick.Arm();
+        }
+    }
+
+    private void ExecuteHeldHere(int partition, PartitionHold hold, uint nowUnixSeconds)
+    {
+        Partition? gate = _local?.TryGet(new PartitionId(partition));
+        while (gate is not null && hold.Operations.TryPeek(out HeldOperation operation))
+        {
+            CacheRequest request = BatchReader.Decode(operation.Encoded);
+            if (!gate.TryExecute(in request, nowUnixSeconds, operation.Sink))
+                return;
+            hold.Operations.Dequeue();
+            _queuedBytes -= operation.Encoded.Length;
+            _outstanding[partition]--;
+        }
+    }
+
+    private void ExpireHeld(int partition, PartitionHold hold, long now)
+    {
+        while (hold.Operations.TryPeek(out HeldOperation operation) && _time.GetElapsedTime(operation.CreatedAt, now) > _options.RequestTimeout)
+        {
+            hold.Operations.Dequeue();
+            _queuedBytes -= operation.Encoded.Length;
+            Complete(partition, operation.Sink, new CacheReply { Status = CacheStatus.Unavailable, Reason = $"partition {partition} has no owner that answers" });
+        }
+    }
+
+    private void SendHeld(int partition, PartitionHold hold, SiloLane lane)
+    {
+        _laneOf[partition] = lane;
+        while (hold.Operations.TryDequeue(out HeldOperation operation))
+        {
+            _queuedBytes -= operation.Encoded.Length;
+            _queuedBytes += Collecting(lane).Add(operation.Encoded, partition, operation.Sink, operation.CreatedAt);
+        }
+
+        MarkDirty(lane);
+    }
+
+    /// <summary>
+    /// The lane to the owner by the table, if it is another silo. Null if nobody has the partition, or this silo should: then it is about to open or was just sealed.
+    /// </summary>
+    private SiloLane? RemoteLaneOf(int partition)
+    {
+        PartitionTable table = _table.Current;
+        if (!ReferenceEquals(table, _tableSeen))
+            AdoptTable(table);
+        int owner = table.OwnerIndexOf(new PartitionId(partition));
+        return owner < 0 ? null : _laneByOwnerIndex[owner];
+    }
+
+    /// <summary>One lane per silo of the table; lanes of silos that left it go once nothing is in them.</summary>
+    private void AdoptTable(PartitionTable table)
+    {
+        _tableSeen = table;
+        ReadOnlySpan<SiloId> silos = table.Silos;
+        _laneByOwnerIndex = new SiloLane?[silos.Length];
+        for (int i = 0; i < silos.Length; i++)
+        {
+            if (silos[i] == _table.LocalSilo)
+                continue;
+            if (!_lanes.TryGetValue(silos[i], out SiloLane? lane))
+                _lanes.Add(silos[i], lane = new SiloLane(silos[i]));
+            _laneByOwnerIndex[i] = lane;
+        }
+
+        foreach ((SiloId silo, SiloLane lane) in _lanes)
+        {
+            if (lane.InFlight is null && lane.Waiting.Count == 0 && !silos.Contains(silo))
+                _lanes.Remove(silo);
+        }
+    }
+
+    private Batch Collecting(SiloLane lane)
+    {
+        if (lane.Waiting.Count > 0 && !lane.Waiting[^1].IsFull)
+            return lane.Waiting[^1];
+        Batch batch = Rent(lane);
+        lane.Waiting.Add(batch);
+        return batch;
+    }
+
+    private void MarkDirty(SiloLane lane)
+    {
+        if (lane.IsDirty)
+            return;
+        lane.IsDirty = true;
+        _dirtyLanes.Add(lane);
+    }
+
+    private void SendNext(SiloLane lane)
+    {
+        if (lane.InFlight is not null || lane.Waiting.Count == 0)
+            return;
+        Batch batch = lane.Waiting[0];
+        lane.Waiting.RemoveAt(0);
+        lane.InFlight = batch;
+        _ = batch.SendAsync(_transport, _laneNumber, _options.BatchTimeout, _time, _loop);
+    }
+
+    private Batch Rent(SiloLane lane)
+    {
+        Batch batch = _batchPool.TryPop(out Batch? pooled) ? pooled : new Batch(this);
+        batch.Lane = lane;
+        return batch;
+    }
+
+    private void Return(Batch batch)
+    {
+        batch.Reset();
+        if (_batchPool.Count < PooledBatchesMax)
+            _batchPool.Push(batch);
+    }
+
+    private static byte[] Encode(in CacheRequest request)
+    {
+        var writer = new BatchWriter();
+        return writer.OperationAt(writer.Append(in request)).ToArray();
+    }
+
+    /// <summary>Brings the loop back to the holds after a while. One timer, armed at most once at a time.</summary>
+    private sealed class RetryTick : LoopWorkItem
+    {
+        private readonly ClusterChannel _channel;
+        private readonly ITimer _timer;
+        private bool _armed;
+
+        public RetryTick(ClusterChannel channel)
+        {
+            _channel = channel;
+            _timer = channel._time.CreateTimer(static state => ((RetryTick)state!).Fire(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        }
+
+        public void Arm()
+        {
+            if (_armed)
+                return;
+            _armed = true;
+            _timer.Change(_channel._options.RetryInterval, Timeout.InfiniteTimeSpan);
+        }
+
+        public override void Execute()
+        {
+            _armed = false;
+            _channel.RetryHolds();
+        }
+
+        private void Fire() => _channel._loop.Post(this);
+    }
+
+    /// <summary>Answers requests that were refused because too much is queued; later, because a sink is never called from within Send.</summary>
+    private sealed class RefusedWork(ClusterChannel channel) : LoopWorkItem
+    {
+        private readonly List<ReplySink> _sinks = [];
+        private bool _posted;
+
+        public void Add(ReplySink sink)
+        {
+            _sinks.Add(sink);
+            if (_posted)
+                return;
+            _posted = true;
+            channel._loop.Post(this);
+        }
+
+        public override void Execute()
+        {
+            _posted = false;
+            foreach (ReplySink sink in _sinks)
+                sink.OnReply(new CacheReply { Status = CacheStatus.Unavailable, Reason = "too many requests wait for other silos" });
+            _sinks.Clear();
+        }
+    }
+}

@@ -1,0 +1,20 @@
+namespace OrleansCache.Grains.Routing;
+
+/// <summary>Time-outs and bounds of the way to other silos.</summary>
+public sealed record ClusterRouterOptions
+{
+    /// <summary>One batch must be answered within this time; then what it carried is unknown: reads are asked again, writes answer SERVER_ERROR.</summary>
+    public TimeSpan BatchTimeout { get; init; } = TimeSpan.FromSeconds(3);
+
+    /// <summary>From the moment a request was sent: after this time it is answered with SERVER_ERROR rather than tried again.</summary>
+    public TimeSpan RequestTimeout { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>How often requests that found no owner are tried again.</summary>
+    public TimeSpan RetryInterval { get; init; } = TimeSpan.FromMilliseconds(5);
+
+    /// <summary>A silo that let a batch fail is asked again after this time, if it is still the owner by then.</summary>
+    public TimeSpan RetryAfterFailureInterval { get; init; } = TimeSpan.FromMilliseconds(500);
+
+    /// <summary>Bytes that may wait in one loop's batches for all other silos together; above it requests are refused with SERVER_ERROR.</summary>
+    public long QueuedBytesMax { get; init; } = 256L * 1024 * 1024;
+}
