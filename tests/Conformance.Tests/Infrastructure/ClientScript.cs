@@ -5,9 +5,6 @@ public static class ClientScript
 {
     private static readonly TimeSpan s_timeout = TimeSpan.FromSeconds(60);
 
-    /// <summary>The folder of the scripts.</summary>
-    public static string Folder { get; } = Path.Combine(ServerUnderTest.RepositoryRoot, "tests", "Conformance.Tests", "clients");
-
     internal static Dictionary<string, string> Environment { get; } = new()
     {
         ["NODE_PATH"] = Peer.NodeModules,
@@ -17,16 +14,16 @@ public static class ClientScript
 
     /// <summary>Runs one scenario of clients/check.py with one client library.</summary>
     public static Task PythonAsync(string client, string scenario, params ServerProcess[] servers) =>
-        RunAsync([Peer.Python, Path.Combine(Folder, "check.py"), client, scenario, .. servers.Select(Address)], servers);
+        RunAsync([Peer.Python, Path.Combine(Peer.Scripts, "check.py"), client, scenario, .. servers.Select(Address)], servers);
 
     /// <summary>Runs a node script with the servers' addresses and further arguments.</summary>
     public static Task NodeAsync(string script, string scenario, params ServerProcess[] servers) =>
-        RunAsync([Peer.Find("node")!, Path.Combine(Folder, script), scenario, .. servers.Select(Address)], servers);
+        RunAsync([Peer.Find("node")!, Path.Combine(Peer.Scripts, script), scenario, .. servers.Select(Address)], servers);
 
     /// <summary>Runs a program to its end, expects exit code 0, and returns what it printed.</summary>
     public static async Task<string> RunAsync(IReadOnlyList<string> command, params ServerProcess[] servers)
     {
-        (int exitCode, string printed, _) = await ChildProcess.RunAsync(command, s_timeout, Environment, Folder);
+        (int exitCode, string printed, _) = await ChildProcess.RunAsync(command, s_timeout, Environment, Peer.Scripts);
         if (exitCode != 0)
         {
             Assert.Fail($"$ {string.Join(' ', command)}\nexit code {exitCode}\n{printed}\n\nServers:\n"

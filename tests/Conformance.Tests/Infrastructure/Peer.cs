@@ -11,9 +11,12 @@ internal static class Peer
     /// <summary>The distribution's interpreter, which has the distribution's client libraries; another one where ORLEANSCACHE_PYTHON names it.</summary>
     public static string Python { get; } = Environment.GetEnvironmentVariable("ORLEANSCACHE_PYTHON") is { Length: > 0 } named ? named : "/usr/bin/python3";
 
+    /// <summary>The folder of the scripts that drive the client libraries.</summary>
+    public static string Scripts { get; } = Path.Combine(ServerUnderTest.RepositoryRoot, "tests", "Conformance.Tests", "clients");
+
     /// <summary>The folder of the npm packages: ORLEANSCACHE_NODE_MODULES, or the one beside the scripts.</summary>
     public static string NodeModules { get; } = Environment.GetEnvironmentVariable("ORLEANSCACHE_NODE_MODULES") is { Length: > 0 } named
-        ? Path.GetFullPath(named) : Path.Combine(ClientScript.Folder, "node_modules");
+        ? Path.GetFullPath(named) : Path.Combine(Scripts, "node_modules");
 
     /// <summary>Null when the tool and all modules are there, otherwise why not.</summary>
     public static string? WhyNot(string tool, string[] modules)
