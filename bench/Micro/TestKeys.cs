@@ -1,0 +1,14 @@
+using System.Globalization;
+using System.Text;
+
+namespace OrleansCache.Benchmarks;
+
+/// <summary>The load generator's keys: 32 bytes, "k000...0123".</summary>
+internal static class TestKeys
+{
+    public const int Bytes = 32;
+
+    public static string Text(int number) => "k" + number.ToString(CultureInfo.InvariantCulture).PadLeft(Bytes - 1, '0');
+
+    public static byte[] Of(int number) => Encoding.ASCII.GetBytes(Text(number));
+}
