@@ -2,10 +2,10 @@ using System.Globalization;
 using System.Text;
 using OrleansCache.Protocol.Text;
 
-namespace OrleansCache.Protocol.Tests.Text;
+namespace OrleansCache.Fuzz;
 
 /// <summary>Parses a line and says in one string all that came out of it, so that tables of expectations stay readable. Bytes are written as Latin-1.</summary>
-internal static class ParseResult
+public static class ParseResult
 {
     public static readonly TextLimits DefaultLimits = new(Limits.ItemBytesDefault);
 
