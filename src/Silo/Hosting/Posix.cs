@@ -1,0 +1,68 @@
+using System.Runtime.InteropServices;
+
+namespace OrleansCache.Silo.Hosting;
+
+/// <summary>The few calls of the C library that memcached's process options need and .NET does not offer. Results below 0 leave the reason in errno.</summary>
+internal static partial class Posix
+{
+    public const int ResourceCore = 4;
+
+    /// <summary>MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT: pages are locked as they are touched, so that the runtime's large reservations cost nothing.</summary>
+    public const int LockAllOnFault = 1 | 2 | 4;
+
+    /// <summary>RLIM_INFINITY.</summary>
+    public const ulong Unlimited = ulong.MaxValue;
+
+    /// <summary>RLIMIT_NOFILE; it has another number on macOS.</summary>
+    public static int ResourceFiles => OperatingSystem.IsMacOS() ? 8 : 7;
+
+    public static string LastError => Marshal.GetPInvokeErrorMessage(Marshal.GetLastPInvokeError());
+
+    [LibraryImport("libc", EntryPoint = "geteuid")]
+    public static partial uint EffectiveUser();
+
+    [LibraryImport("libc", EntryPoint = "setsid", SetLastError = true)]
+    public static partial int NewSession();
+
+    [LibraryImport("libc", EntryPoint = "dup2", SetLastError = true)]
+    public static partial int Duplicate(int from, int to);
+
+    [LibraryImport("libc", EntryPoint = "mlockall", SetLastError = true)]
+    public static partial int LockAll(int flags);
+
+    [LibraryImport("libc", EntryPoint = "getrlimit", SetLastError = true)]
+    public static partial int GetLimit(int resource, out ResourceLimit limit);
+
+    [LibraryImport("libc", EntryPoint = "setrlimit", SetLastError = true)]
+    public static partial int SetLimit(int resource, in ResourceLimit limit);
+
+    [LibraryImport("libc", EntryPoint = "getpwnam", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    public static unsafe partial PasswordEntry* FindUser(string name);
+
+    [LibraryImport("libc", EntryPoint = "setgroups", SetLastError = true)]
+    public static unsafe partial int SetGroups(nuint count, uint* groups);
+
+    [LibraryImport("libc", EntryPoint = "setgid", SetLastError = true)]
+    public static partial int SetGroup(uint group);
+
+    [LibraryImport("libc", EntryPoint = "setuid", SetLastError = true)]
+    public static partial int SetUser(uint user);
+
+    /// <summary>struct rlimit on 64-bit systems.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    public struct ResourceLimit
+    {
+        public ulong Soft;
+        public ulong Hard;
+    }
+
+    /// <summary>The beginning of struct passwd, which is the same on Linux and macOS.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    public struct PasswordEntry
+    {
+        public nint Name;
+        public nint Password;
+        public uint User;
+        public uint Group;
+    }
+}

@@ -1,0 +1,28 @@
+namespace OrleansCache.Silo.Options;
+
+/// <summary>What options must fulfil together; in memcached's words where they are its rules.</summary>
+internal static class OptionChecks
+{
+    public static void Check(ServeOptions options)
+    {
+        if (options.ItemBytesMax < Limits.ItemBytesMin)
+            throw StartException.Usage("Item max size cannot be less than 1024 bytes.");
+        if (options.ItemBytesMax > options.MemoryBytes / 2)
+            throw StartException.Usage("Cannot set item size limit higher than 1/2 of memory max.");
+        if (options.ItemBytesMax > Limits.ItemBytesMax)
+            throw StartException.Usage("Cannot set item size limit higher than a gigabyte.");
+        if (options.SocketPath is null && options.Port == 0 && (options.Listen is null || !options.Listen.Contains(':', StringComparison.Ordinal)))
+            throw StartException.Usage("nothing to listen on: -p 0 switches TCP off, and there is no -s");
+
+        if (options.ConnectionString is not null && options.ClusteringName is null)
+            throw StartException.Usage("--connection belongs to --clustering, which is missing");
+        if (options.ClusteringName is not null && options.ConnectionString is null)
+            throw StartException.Usage("--clustering needs --connection");
+        if (options.Join is not null && options.ClusteringName is not null)
+            throw StartException.Usage("--join and --clustering exclude each other: with a membership store a silo finds the others there");
+        if (options.Verb == Verb.Gateway && options.Join is null && options.ClusteringName is null && OptionReader.HasCluster)
+            throw StartException.Usage("a gateway needs a cluster: --join HOST:PORT of its first silo, or --clustering and --connection");
+        if (options.Verb == Verb.Gateway && !OptionReader.HasCluster)
+            throw StartException.Usage("this build has no cluster support (Cluster=false): `gateway` needs the Orleans packages. " + OptionReader.WithoutCluster);
+    }
+}

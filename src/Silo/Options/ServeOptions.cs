@@ -1,0 +1,106 @@
+namespace OrleansCache.Silo.Options;
+
+/// <summary>What the process is asked to be.</summary>
+internal enum Verb
+{
+    Serve,
+    Gateway,
+    Help,
+    Version,
+    License,
+
+    /// <summary>Not in the help: prints docs/options.md.</summary>
+    OptionsPage,
+}
+
+/// <summary>Which I/O loops the gateway uses.</summary>
+internal enum TransportChoice
+{
+    Auto,
+    Epoll,
+    Pipelines,
+}
+
+/// <summary>All options after the command line, the environment and the settings file have been read; memcached's defaults.</summary>
+internal sealed class ServeOptions
+{
+    public Verb Verb { get; set; } = Verb.Serve;
+
+    /// <summary>0: no TCP; -1: any free port.</summary>
+    public int Port { get; set; } = 11211;
+
+    /// <summary>-l as it was given, null if it was not.</summary>
+    public string? Listen { get; set; }
+
+    public string? SocketPath { get; set; }
+
+    public int SocketMode { get; set; } = 0x1C0; // 0700
+
+    public long MemoryBytes { get; set; } = 64L * 1024 * 1024;
+
+    /// <summary>A long, so that the checks see what was asked for.</summary>
+    public long ItemBytesMax { get; set; } = Limits.ItemBytesDefault;
+
+    public bool NoEviction { get; set; }
+
+    public bool NoCas { get; set; }
+
+    public int ChunkBytesMin { get; set; } = 48;
+
+    public double GrowthFactor { get; set; } = 1.25;
+
+    public bool LockMemory { get; set; }
+
+    public int ConnectionsMax { get; set; } = 1024;
+
+    /// <summary>I/O loops.</summary>
+    public int Threads { get; set; } = Environment.ProcessorCount;
+
+    public int RequestsPerTurnMax { get; set; } = 20;
+
+    public int Backlog { get; set; } = 1024;
+
+    public int IdleTimeoutSeconds { get; set; }
+
+    public TransportChoice Transport { get; set; } = TransportChoice.Auto;
+
+    public bool FlushEnabled { get; set; } = true;
+
+    public int Verbosity { get; set; }
+
+    public bool Daemon { get; set; }
+
+    public bool CoreDumps { get; set; }
+
+    public string? PidFile { get; set; }
+
+    public string? User { get; set; }
+
+    public string? SettingsFile { get; set; }
+
+    public int PartitionCount { get; set; } = Limits.PartitionsDefault;
+
+    /// <summary>First of the cluster options that was given, as messages name it; null if none was: then the node stands alone.</summary>
+    public string? ClusterOption { get; set; }
+
+    public string? Join { get; set; }
+
+    public string? ClusteringName { get; set; }
+
+    public string? ConnectionString { get; set; }
+
+    public string ClusterId { get; set; } = "orleanscache";
+
+    public int SiloPort { get; set; } = 11111;
+
+    public string? AdvertisedHost { get; set; }
+
+    public int Replicas { get; set; }
+
+    public string? Zone { get; set; }
+
+    /// <summary>What was accepted with a remark; printed before the node starts.</summary>
+    public List<string> Warnings { get; } = [];
+
+    public bool WantsCluster => Verb == Verb.Gateway || ClusterOption is not null;
+}

@@ -1,0 +1,22 @@
+using System.Reflection;
+
+namespace OrleansCache.Silo;
+
+/// <summary>What the program says about itself.</summary>
+internal static class Product
+{
+    public const string License = """
+        OrleansCache is written from scratch against memcached's published protocol and contains none of memcached's code.
+        It runs on .NET (MIT) and, in the build with cluster support, with Microsoft Orleans (MIT) and Npgsql (PostgreSQL licence).
+        """;
+
+    public static string Version { get; } = typeof(Product).Assembly.GetName().Version?.ToString(3) ?? "0.0.0";
+
+    /// <summary>A defect of ours: one line, and the stack trace only for those who asked for it.</summary>
+    public static int Fail(Exception exception, int verbosity)
+    {
+        string reason = verbosity >= 2 ? exception.ToString() : $"{exception.GetType().Name}: {exception.Message.ReplaceLineEndings(" ")} (-vv shows more)";
+        Console.Error.WriteLine($"orleanscache: internal error: {reason}");
+        return ExitCode.Software;
+    }
+}
