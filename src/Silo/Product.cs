@@ -1,5 +1,3 @@
-using System.Reflection;
-
 namespace OrleansCache.Silo;
 
 /// <summary>What the program says about itself.</summary>

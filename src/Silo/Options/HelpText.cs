@@ -29,8 +29,8 @@ internal static class HelpText
             Usage: orleanscache [serve] [options]         serve memcached clients (the default)
                    orleanscache gateway [options]         serve the clients of a cluster, without holding items
                    orleanscache help | version            this page; the version
-                   orleanscache test [--soak SECONDS]     run the tests          } from the launcher
-                   orleanscache build                     build again            } in the repository
+                   orleanscache test [--soak SECONDS]     run the tests     (launcher)
+                   orleanscache build                     build again       (launcher)
 
             memcached's options mean what they mean in memcached 1.6.
 
@@ -53,12 +53,14 @@ internal static class HelpText
 
         text.Append("""
 
-            Every option can also be set by an environment variable, ORLEANSCACHE_ and its long name in capitals with _ for -
-            (ORLEANSCACHE_MEMORY_LIMIT=256, ORLEANSCACHE_DISABLE_CAS=true), or in the JSON file of --settings, under its long name.
-            The command line counts before the environment, the environment before the file.
+            Every option can also be set by an environment variable: ORLEANSCACHE_ and its long name in capitals
+            with _ for - (ORLEANSCACHE_MEMORY_LIMIT=256, ORLEANSCACHE_DISABLE_CAS=true), or in the JSON file of
+            --settings, under its long name. The command line counts before the environment, the environment
+            before the file.
 
-            SIGINT and SIGTERM stop cleanly; a second one ends at once. Exit codes: 0 stopped, 64 wrong option, 67 no such user,
-            69 cluster not reachable, 70 internal error, 71 refused by the operating system (such as a port in use).
+            SIGINT and SIGTERM stop cleanly; a second one ends at once. Exit codes: 0 stopped, 64 wrong option,
+            67 no such user, 69 cluster not reachable, 70 internal error, 71 refused by the operating system
+            (such as a port in use).
 
             """);
         return text.ToString();

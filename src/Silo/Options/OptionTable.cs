@@ -168,7 +168,7 @@ internal static partial class OptionTable
         new()
         {
             Short = 'o', Long = "extended", Kind = OptionKind.List, Argument = "a,b=c", Group = OptionGroup.Process, IsMemcached = true,
-            Help = "memcached's extended options, separated by commas; see the end of this page",
+            Help = "memcached's extended options, separated by commas; listed below",
             Apply = ExtendedOptions.Apply,
         },
         new()

@@ -1,0 +1,124 @@
+using System.Net;
+using System.Net.Sockets;
+using OrleansCache.Gateway;
+using OrleansCache.Silo.Options;
+
+namespace OrleansCache.Silo.Hosting;
+
+/// <summary>From the options to the gateway: addresses resolved, failures in memcached's words.</summary>
+internal static class GatewaySetup
+{
+    public static GatewayOptions Options(ServeOptions options) => new()
+    {
+        TcpEndPoints = options.SocketPath is null ? Resolve(options) : [],
+        UnixSocketPath = options.SocketPath,
+        UnixSocketMode = options.SocketMode,
+        Threads = options.Threads,
+        ConnectionsMax = options.ConnectionsMax,
+        ItemBytesMax = (int)options.ItemBytesMax,
+        IdleTimeoutSeconds = options.IdleTimeoutSeconds,
+        Transport = options.Transport switch
+        {
+            TransportChoice.Epoll => TransportKind.Epoll,
+            TransportChoice.Pipelines => TransportKind.Pipelines,
+            _ => TransportKind.Auto,
+        },
+        FlushEnabled = options.FlushEnabled,
+        RequestsPerEvent = options.RequestsPerTurnMax,
+        Backlog = options.Backlog,
+        Verbosity = options.Verbosity,
+        Settings = Settings(options),
+    };
+
+    /// <summary>memcached's sentence for a listener that cannot be opened.</summary>
+    public static StartException Failure(ServeOptions options, GatewayStartException exception)
+    {
+        string reason = Reason(exception) ?? exception.Message;
+        string what = options.SocketPath is not null ? $"failed to listen on UNIX socket: {options.SocketPath}"
+            : options.Listen is not null ? $"failed to listen on one of interface(s) {options.Listen}"
+            : Values.Invariant($"failed to listen on TCP port {options.Port}");
+        return new StartException(ExitCode.OperatingSystem, $"{what}: {reason}", exception);
+    }
+
+    /// <summary>What `stats settings` shows of the parts that the gateway does not see.</summary>
+    private static List<KeyValuePair<string, string>> Settings(ServeOptions options) =>
+    [
+        new("maxbytes", Values.Invariant($"{options.MemoryBytes}")),
+        new("evictions", options.NoEviction ? "off" : "on"),
+        new("growth_factor", Values.Invariant($"{options.GrowthFactor:F2}")),
+        new("chunk_size", Values.Invariant($"{options.ChunkBytesMin}")),
+        new("cas_enabled", options.NoCas ? "no" : "yes"),
+        new("udpport", "0"),
+        new("inter", options.Listen ?? "127.0.0.1"),
+        new("umask", Convert.ToString(options.SocketMode, 8)),
+        new("domain_socket", options.SocketPath ?? "NULL"),
+        new("partitions", Values.Invariant($"{options.PartitionCount}")),
+    ];
+
+    private static string? Reason(Exception exception)
+    {
+        for (Exception? cause = exception; cause is not null; cause = cause.InnerException)
+        {
+            if (cause is SocketException socket)
+                return socket.SocketErrorCode == SocketError.AddressAlreadyInUse ? "Address already in use" : socket.Message;
+        }
+
+        // Said without a cause, as a transport of its own does: keep what follows the last colon if it is the well-known case.
+        return exception.Message.Contains("Address already in use", StringComparison.OrdinalIgnoreCase) ? "Address already in use" : null;
+    }
+
+    private static List<IPEndPoint> Resolve(ServeOptions options)
+    {
+        var endPoints = new List<IPEndPoint>();
+        string text = options.Listen ?? "127.0.0.1";
+        if (!ListenSpec.TryParse(text, options.Port, out List<ListenSpec> listeners, out string? error))
+            throw StartException.Usage(error!);
+        foreach (ListenSpec listener in listeners)
+        {
+            // -p 0 switches TCP off except where -l names a port itself; port -1 has become 0, "any", by now.
+            if (options.Port == 0 && listener.Port == 0)
+                continue;
+            foreach (IPAddress address in Addresses(listener.Host, text))
+            {
+                var endPoint = new IPEndPoint(address, listener.Port);
+                if (!endPoints.Contains(endPoint))
+                    endPoints.Add(endPoint);
+            }
+        }
+
+        return endPoints;
+    }
+
+    private static IPAddress[] Addresses(string? host, string text)
+    {
+        if (host is not null && IPAddress.TryParse(host, out IPAddress? literal))
+            return [literal];
+        IPAddress[] found;
+        try
+        {
+            found = host is null ? [IPAddress.Any, IPAddress.IPv6Any] : Dns.GetHostAddresses(host);
+        }
+        catch (Exception exception) when (exception is SocketException or ArgumentException)
+        {
+            throw new StartException(ExitCode.OperatingSystem, $"failed to listen on one of interface(s) {text}: {host}: {exception.Message}", exception);
+        }
+
+        // A name may stand for addresses that this machine cannot use (::1 without IPv6): one that works is enough, as for memcached.
+        IPAddress[] usable = [.. found.Where(IsUsable)];
+        return usable.Length > 0 ? usable : found;
+    }
+
+    private static bool IsUsable(IPAddress address)
+    {
+        try
+        {
+            using var probe = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+            probe.Bind(new IPEndPoint(address, 0));
+            return true;
+        }
+        catch (SocketException)
+        {
+            return false;
+        }
+    }
+}

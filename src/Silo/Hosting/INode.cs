@@ -1,0 +1,25 @@
+namespace OrleansCache.Silo.Hosting;
+
+/// <summary>
+/// What stands behind the gateway of this process: all partitions (a single node), this silo's share of them (a silo), or none (a cluster's gateway).
+/// Life: Start, then requests through <see cref="Router"/>, then Drain while the gateway still answers, then Stop, then Dispose.
+/// </summary>
+internal interface INode : IAsyncDisposable
+{
+    /// <summary>Valid after <see cref="StartAsync"/>.</summary>
+    IPartitionRouter Router { get; }
+
+    /// <summary>What the start-up line says of it, such as "64 MB, 256 partitions".</summary>
+    string Description { get; }
+
+    /// <summary>Ends, with the reason, if the node can no longer do its work and the process should leave; never ends otherwise.</summary>
+    Task<string> Failure { get; }
+
+    /// <summary>Throws <see cref="StartException"/> for what the operator can mend.</summary>
+    Task StartAsync(CancellationToken cancellationToken);
+
+    /// <summary>Hands the partitions over to others. Requests are still answered meanwhile.</summary>
+    Task DrainAsync(CancellationToken cancellationToken);
+
+    Task StopAsync(CancellationToken cancellationToken);
+}

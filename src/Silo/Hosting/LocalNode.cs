@@ -1,0 +1,35 @@
+using OrleansCache.Silo.Options;
+using OrleansCache.Storage;
+
+namespace OrleansCache.Silo.Hosting;
+
+/// <summary>The single node: all partitions in this process.</summary>
+internal sealed class LocalNode : INode
+{
+    private readonly ServeOptions _options;
+    private LocalRouter? _router;
+
+    public LocalNode(ServeOptions options) => _options = options;
+
+    public IPartitionRouter Router => _router ?? throw new InvalidOperationException("The node has not been started.");
+
+    public string Description => StoreSetup.Describe(_options);
+
+    public Task<string> Failure { get; } = new TaskCompletionSource<string>().Task;
+
+    public Task StartAsync(CancellationToken cancellationToken)
+    {
+        _router = new LocalRouter(StoreSetup.Options(_options));
+        return Task.CompletedTask;
+    }
+
+    public Task DrainAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public ValueTask DisposeAsync()
+    {
+        _router?.Dispose();
+        return ValueTask.CompletedTask;
+    }
+}

@@ -1,0 +1,105 @@
+using System.Globalization;
+using System.Net;
+using System.Runtime.InteropServices;
+using Microsoft.Extensions.Logging;
+using OrleansCache.Gateway;
+using OrleansCache.Silo.Cluster;
+using OrleansCache.Silo.Options;
+
+namespace OrleansCache.Silo.Hosting;
+
+/// <summary>
+/// `serve` and `gateway`: puts node and gateway together, serves until a signal asks it to stop, and takes both down in the order that loses nothing:
+/// no new connections, partitions handed over, replies flushed, node stopped.
+/// </summary>
+internal static class ServeCommand
+{
+    /// <summary>How long open connections may take to get the replies that are under way.</summary>
+    private static readonly TimeSpan GatewayGraceTime = TimeSpan.FromSeconds(2);
+
+    public static int Run(ServeOptions options)
+    {
+        foreach (string warning in options.Warnings)
+            Console.Error.WriteLine(warning);
+        ProcessSetup.Apply(options);
+        using var signals = new StopSignals();
+        AppDomain.CurrentDomain.UnhandledException += (_, unhandled) =>
+        {
+            // A defect on a thread of its own: say it in one line and leave, before the runtime prints its trace and aborts.
+            int code = Product.Fail(unhandled.ExceptionObject as Exception ?? new InvalidOperationException("unknown"), options.Verbosity);
+            Environment.Exit(code);
+        };
+        return RunAsync(options, signals).GetAwaiter().GetResult();
+    }
+
+    private static async Task<int> RunAsync(ServeOptions options, StopSignals signals)
+    {
+        using LoggerFactory loggers = StderrLoggerProvider.CreateFactory(options.Verbosity);
+
+        // Addresses first: a wrong one should not cost the wait for a cluster.
+        GatewayOptions gatewayOptions = GatewaySetup.Options(options);
+        await using INode node = options.WantsCluster ? ClusterSeam.Create(options, loggers) : new LocalNode(options);
+        try
+        {
+            await node.StartAsync(signals.Token);
+            return await ServeAsync(options, gatewayOptions, node, loggers, signals);
+        }
+        catch (OperationCanceledException) when (signals.Token.IsCancellationRequested)
+        {
+            return ExitCode.Ok;
+        }
+    }
+
+    private static async Task<int> ServeAsync(ServeOptions options, GatewayOptions gatewayOptions, INode node, LoggerFactory loggers, StopSignals signals)
+    {
+        await using var gateway = new GatewayServer(gatewayOptions, node.Router, loggers, TimeProvider.System);
+        try
+        {
+            await gateway.StartAsync(signals.Token);
+        }
+        catch (GatewayStartException exception)
+        {
+            await node.StopAsync(CancellationToken.None);
+            throw GatewaySetup.Failure(options, exception);
+        }
+
+        using PidFile? pidFile = options.PidFile is null ? null : PidFile.Write(options.PidFile);
+        PortFile.Write(gateway.EndPoints);
+        Announce(options, gateway, node);
+        Daemon.Detach();
+
+        await Task.WhenAny(signals.Asked, node.Failure);
+        int code = ExitCode.Ok;
+        if (node.Failure.IsCompleted && !signals.Asked.IsCompleted)
+        {
+            await Console.Error.WriteLineAsync($"orleanscache: {await node.Failure}");
+            code = ExitCode.Unavailable;
+        }
+        else if (options.Verbosity > 0)
+        {
+            PosixSignal signal = await signals.Asked;
+            await Console.Error.WriteLineAsync($"orleanscache: {signal}, stopping");
+        }
+
+        await gateway.StopAcceptingAsync();
+        await node.DrainAsync(CancellationToken.None);
+        await gateway.StopAsync(GatewayGraceTime, CancellationToken.None);
+        await node.StopAsync(CancellationToken.None);
+        return code;
+    }
+
+    private static void Announce(ServeOptions options, GatewayServer gateway, INode node)
+    {
+        string where = string.Join(", ", gateway.EndPoints.Select(endPoint => endPoint is IPEndPoint ? endPoint.ToString() : $"{options.SocketPath}"));
+        string loops = Values.Invariant($"{options.Threads} thread{(options.Threads == 1 ? "" : "s")}");
+        string ready = "";
+        if (options.Verbosity > 0)
+        {
+            using var process = System.Diagnostics.Process.GetCurrentProcess();
+            double seconds = (DateTime.Now - process.StartTime).TotalSeconds;
+            ready = string.Create(CultureInfo.InvariantCulture, $", ready in {seconds:F2} s");
+        }
+
+        Console.Error.WriteLine($"OrleansCache {Product.Version}: listening on {where}; {node.Description}, {loops}{ready}");
+    }
+}

@@ -1,0 +1,53 @@
+using System.Globalization;
+using Microsoft.Extensions.Logging;
+
+namespace OrleansCache.Silo.Hosting;
+
+/// <summary>
+/// Logging for a daemon: one line per event on standard error, "time level category: message", written by the thread that logs.
+/// Goals: nothing to start (the framework's console logger brings dependency injection, options and a thread, which cost a tenth of a second of
+/// start-up), and no line lost when the process ends. Stack traces only from debug level on. Non-goal: speed; the data path does not log.
+/// </summary>
+internal sealed class StderrLoggerProvider(LogLevel least) : ILoggerProvider
+{
+    /// <summary>The factory for this verbosity: warnings by default, -v information, -vv debug, -vvv everything.</summary>
+    public static LoggerFactory CreateFactory(int verbosity)
+    {
+        LogLevel least = verbosity switch { 0 => LogLevel.Warning, 1 => LogLevel.Information, 2 => LogLevel.Debug, _ => LogLevel.Trace };
+        return new LoggerFactory([new StderrLoggerProvider(least)], new LoggerFilterOptions { MinLevel = least });
+    }
+
+    public ILogger CreateLogger(string categoryName) => new StderrLogger(categoryName, least);
+
+    public void Dispose()
+    {
+    }
+
+    private sealed class StderrLogger(string category, LogLevel least) : ILogger
+    {
+        public IDisposable? BeginScope<TState>(TState state)
+            where TState : notnull => null;
+
+        public bool IsEnabled(LogLevel logLevel) => logLevel >= least && logLevel != LogLevel.None;
+
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        {
+            if (!IsEnabled(logLevel))
+                return;
+            string level = logLevel switch
+            {
+                LogLevel.Trace => "trace",
+                LogLevel.Debug => "debug",
+                LogLevel.Information => "info",
+                LogLevel.Warning => "warning",
+                LogLevel.Error => "error",
+                _ => "critical",
+            };
+            string cause = exception is null ? ""
+                : least <= LogLevel.Debug ? "\n" + exception
+                : $" ({exception.GetType().Name}: {exception.Message.ReplaceLineEndings(" ")})";
+            string time = DateTime.UtcNow.ToString("yyyy-MM-ddTHH:mm:ss.fffZ", CultureInfo.InvariantCulture);
+            Console.Error.WriteLine($"{time} {level} {category}: {formatter(state, exception)}{cause}");
+        }
+    }
+}

@@ -1,0 +1,22 @@
+using OrleansCache.Silo.Options;
+
+namespace OrleansCache.Silo.Hosting;
+
+/// <summary>From the options to the stores.</summary>
+internal static class StoreSetup
+{
+    public static StoreOptions Options(ServeOptions options) => new()
+    {
+        MemoryBytes = options.MemoryBytes,
+        ItemBytesMax = (int)options.ItemBytesMax,
+        ChunkBytesMin = options.ChunkBytesMin,
+        GrowthFactor = options.GrowthFactor,
+        NoEviction = options.NoEviction,
+        NoCas = options.NoCas,
+        PartitionCount = options.PartitionCount,
+        Seed = unchecked((ulong)Random.Shared.NextInt64()),
+    };
+
+    public static string Describe(ServeOptions options) =>
+        Values.Invariant($"{options.MemoryBytes / (1024 * 1024)} MB, {options.PartitionCount} partition{(options.PartitionCount == 1 ? "" : "s")}");
+}
