@@ -1,0 +1,130 @@
+using System.Collections.Concurrent;
+using System.Text;
+using Microsoft.Extensions.Logging;
+using OrleansCache.Gateway.Sessions;
+
+namespace OrleansCache.Gateway;
+
+/// <summary>What all loops of a gateway share.</summary>
+internal sealed class GatewayShared
+{
+    private readonly ConcurrentDictionary<long, ConnectionInfo> _connections = new();
+    private LoopCounters[] _loops = [];
+    private long _connectionsCurrent;
+    private long _connectionsTotal;
+    private long _connectionsRejected;
+    private long _listenDisabled;
+
+    public GatewayShared(GatewayOptions options, IPartitionRouter router, ILoggerFactory loggerFactory, TimeProvider timeProvider)
+    {
+        Options = options;
+        Router = router;
+        LoggerFactory = loggerFactory;
+        TimeProvider = timeProvider;
+        StartedAt = timeProvider.GetUtcNow();
+        VersionReply = Encoding.ASCII.GetBytes($"VERSION {options.Version}\r\n");
+    }
+
+    public GatewayOptions Options { get; }
+    public IPartitionRouter Router { get; }
+    public ILoggerFactory LoggerFactory { get; }
+    public TimeProvider TimeProvider { get; }
+    public DateTimeOffset StartedAt { get; }
+    public byte[] VersionReply { get; }
+
+    /// <summary>Where the gateway listens, for `stats conns`: memcached's way to write an address.</summary>
+    public IReadOnlyList<string> Listeners { get; set; } = [];
+
+    public bool Accepting { get; set; }
+
+    public IEnumerable<ConnectionInfo> Connections => _connections.Values.OrderBy(static c => c.Id);
+
+    public void RegisterLoop(LoopCounters counters)
+    {
+        lock (_connections)
+            _loops = [.. _loops, counters];
+    }
+
+    /// <summary>Takes a place under -c; false if there is none. Counts the rejected.</summary>
+    public bool TryEnter(ConnectionInfo info)
+    {
+        if (Interlocked.Increment(ref _connectionsCurrent) > Options.ConnectionsMax)
+        {
+            Interlocked.Decrement(ref _connectionsCurrent);
+            Interlocked.Increment(ref _connectionsRejected);
+            return false;
+        }
+
+        info.Id = Interlocked.Increment(ref _connectionsTotal);
+        _connections[info.Id] = info;
+        return true;
+    }
+
+    public void Leave(ConnectionInfo info)
+    {
+        if (_connections.TryRemove(info.Id, out _))
+            Interlocked.Decrement(ref _connectionsCurrent);
+    }
+
+    public void CountListenDisabled() => Interlocked.Increment(ref _listenDisabled);
+
+    /// <summary>stats reset.</summary>
+    public void ResetCounters()
+    {
+        Interlocked.Exchange(ref _connectionsRejected, 0);
+        Interlocked.Exchange(ref _connectionsTotal, 0);
+        foreach (LoopCounters loop in _loops)
+        {
+            // A loop that counts at this moment may keep its former number; memcached's own reset is no more exact across its threads.
+            loop.BytesRead = loop.BytesWritten = loop.Yields = loop.Operations = loop.Flushes = loop.Unavailable = loop.IdleKicks = 0;
+        }
+    }
+
+    public GatewayStatistics ReadStatistics()
+    {
+        long read = 0, written = 0, yields = 0, operations = 0, flushes = 0, unavailable = 0, kicks = 0;
+        foreach (LoopCounters loop in _loops)
+        {
+            read += Volatile.Read(ref loop.BytesRead);
+            written += Volatile.Read(ref loop.BytesWritten);
+            yields += Volatile.Read(ref loop.Yields);
+            operations += Volatile.Read(ref loop.Operations);
+            flushes += Volatile.Read(ref loop.Flushes);
+            unavailable += Volatile.Read(ref loop.Unavailable);
+            kicks += Volatile.Read(ref loop.IdleKicks);
+        }
+
+        return new GatewayStatistics
+        {
+            ConnectionsMax = Options.ConnectionsMax,
+            ConnectionsCurrent = Interlocked.Read(ref _connectionsCurrent),
+            ConnectionsTotal = Interlocked.Read(ref _connectionsTotal),
+            ConnectionsRejected = Interlocked.Read(ref _connectionsRejected),
+            ConnectionsIdleKicked = kicks,
+            ListenDisabled = Interlocked.Read(ref _listenDisabled),
+            Accepting = Accepting,
+            BytesRead = read,
+            BytesWritten = written,
+            ConnectionYields = yields,
+            CmdFlush = flushes,
+            Operations = operations,
+            Unavailable = unavailable,
+            Threads = _loops.Length,
+        };
+    }
+}
+
+/// <summary>One connection as `stats conns` sees it. Written by its loop, read by any.</summary>
+internal sealed class ConnectionInfo(Func<string> address, Func<string> listenAddress)
+{
+    /// <summary>Unix seconds of the last bytes received.</summary>
+    public uint LastActiveUnixSeconds;
+
+    /// <summary>Whether the connection waits for other silos or for the client to read.</summary>
+    public volatile bool IsWaiting;
+
+    public long Id { get; set; }
+
+    public string Address => address();
+    public string ListenAddress => listenAddress();
+}

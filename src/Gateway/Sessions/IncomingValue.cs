@@ -1,0 +1,75 @@
+using OrleansCache.Gateway.Buffers;
+using OrleansCache.Protocol.Text;
+
+namespace OrleansCache.Gateway.Sessions;
+
+/// <summary>A storage command whose data block has not fully arrived. Its buffer grows with what has arrived, by doubling up to the announced size. Pooled by the loop.</summary>
+internal sealed unsafe class IncomingValue
+{
+    /// <summary>A block that misses at least this much is worth receiving in place.</summary>
+    public const int DirectBytesMin = 4096;
+
+    private const int FirstBytesMax = 64 * 1024;
+    private const int DirectBytesMax = 256 * 1024;
+
+    private readonly byte[] _key = new byte[Limits.KeyBytesMax];
+    private NativeBuffer _buffer = null!;
+    private int _keyLength;
+    private int _bytes;
+
+    public TextVerb Verb { get; private set; }
+    public bool NoReply { get; private set; }
+    public uint ClientFlags { get; private set; }
+    public long Exptime { get; private set; }
+    public ulong Cas { get; private set; }
+    public ReadOnlySpan<byte> Key => _key.AsSpan(0, _keyLength);
+
+    /// <summary>The block with its CRLF, as far as it is here.</summary>
+    public ReadOnlySpan<byte> Block => _buffer.Span;
+
+    /// <summary>Bytes still to come, CRLF included.</summary>
+    public int Missing => _bytes - _buffer.Length;
+
+    public IncomingValue? NextFree { get; set; }
+
+    public void Begin(ChunkPool pool, in TextCommand command)
+    {
+        _bytes = command.ValueLength + 2;
+        _buffer = pool.RentBuffer(Math.Min(_bytes, FirstBytesMax));
+        Verb = command.Verb;
+        NoReply = command.NoReply;
+        ClientFlags = command.ClientFlags;
+        Exptime = command.Exptime;
+        Cas = command.Cas;
+        _keyLength = command.Key.Length;
+        command.Key.CopyTo(_key);
+    }
+
+    public int Append(byte* source, int count)
+    {
+        int taken = Math.Min(count, Missing);
+        _buffer.Append(source, taken);
+        return taken;
+    }
+
+    public void GetTarget(out byte* target, out int bytes)
+    {
+        if (_buffer.Capacity - _buffer.Length < Math.Min(Missing, DirectBytesMin))
+            _buffer.EnsureCapacity((int)Math.Min(_bytes, 2L * _buffer.Capacity));
+        target = _buffer.Data + _buffer.Length;
+        bytes = Math.Min(Math.Min(Missing, _buffer.Capacity - _buffer.Length), DirectBytesMax);
+    }
+
+    /// <summary>True when the block is whole.</summary>
+    public bool Commit(int bytes)
+    {
+        _buffer.Length += bytes;
+        return Missing == 0;
+    }
+
+    public void End(ChunkPool pool)
+    {
+        pool.ReturnBuffer(_buffer);
+        _buffer = null!;
+    }
+}

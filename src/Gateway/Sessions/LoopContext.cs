@@ -1,0 +1,92 @@
+using OrleansCache.Gateway.Buffers;
+using OrleansCache.Protocol.Text;
+
+namespace OrleansCache.Gateway.Sessions;
+
+/// <summary>
+/// What the sessions of one I/O loop share: the way to the partitions, the clock of the turn, buffers, counters and the reusable sinks.
+/// Touched only on the loop's thread, but for the counters, which anyone may read.
+/// </summary>
+internal sealed class LoopContext : IDisposable
+{
+    private const int FreePendingMax = 8192;
+
+    private IncomingValue? _freeValue;
+    private PendingReply? _freePending;
+    private int _freePendingCount;
+
+    public LoopContext(GatewayShared shared, ICompletionQueue queue)
+    {
+        Shared = shared;
+        Queue = queue;
+        Channel = shared.Router.OpenChannel(queue);
+        Limits = new TextLimits(shared.Options.ItemBytesMax, shared.Options.FlushEnabled);
+    }
+
+    public GatewayShared Shared { get; }
+    public ICompletionQueue Queue { get; }
+    public RouterChannel Channel { get; }
+    public TextLimits Limits { get; }
+    public ChunkPool Chunks { get; } = new();
+    public LoopCounters Counters { get; } = new();
+    public GetSink GetSink { get; } = new();
+    public ResultSink ResultSink { get; } = new();
+    public SilentSink SilentSink { get; } = new();
+
+    /// <summary>Read once per turn.</summary>
+    public uint NowUnixSeconds { get; private set; }
+
+    /// <summary>Starts a turn.</summary>
+    public void ReadClock() => NowUnixSeconds = (uint)Shared.TimeProvider.GetUtcNow().ToUnixTimeSeconds();
+
+    public PendingReply RentPending()
+    {
+        PendingReply? pending = _freePending;
+        if (pending is null)
+            return new PendingReply(this);
+        _freePending = pending.Next;
+        _freePendingCount--;
+        pending.Next = null;
+        return pending;
+    }
+
+    public void ReturnPending(PendingReply pending)
+    {
+        pending.Reset();
+        if (_freePendingCount >= FreePendingMax)
+            return;
+        pending.Next = _freePending;
+        _freePending = pending;
+        _freePendingCount++;
+    }
+
+    public IncomingValue RentValue(in TextCommand command)
+    {
+        IncomingValue value = _freeValue ?? new IncomingValue();
+        _freeValue = value.NextFree;
+        value.NextFree = null;
+        value.Begin(Chunks, command);
+        return value;
+    }
+
+    public void ReturnValue(IncomingValue value)
+    {
+        value.End(Chunks);
+        value.NextFree = _freeValue;
+        _freeValue = value;
+    }
+
+    public void Dispose() => Chunks.Dispose();
+}
+
+/// <summary>Counters of one loop. Written by the loop alone, read by anyone.</summary>
+internal sealed class LoopCounters
+{
+    public long BytesRead;
+    public long BytesWritten;
+    public long Yields;
+    public long Operations;
+    public long Flushes;
+    public long Unavailable;
+    public long IdleKicks;
+}

@@ -1,0 +1,124 @@
+using OrleansCache.Gateway.Buffers;
+using OrleansCache.Protocol.Text;
+
+namespace OrleansCache.Gateway.Sessions;
+
+internal enum PendingKind : byte
+{
+    /// <summary>A command with one key and a one-line reply.</summary>
+    Result,
+
+    /// <summary>A get of one key: the hit and END.</summary>
+    SingleGet,
+
+    /// <summary>One key of a multi-get.</summary>
+    GroupKey,
+
+    /// <summary>Stands before the first remote key of a multi-get and carries its state; waits for nothing itself.</summary>
+    GroupBegin,
+
+    /// <summary>END of a multi-get, or the error line in its place.</summary>
+    GroupEnd,
+
+    /// <summary>noreply: holds no place, is only counted.</summary>
+    Silent,
+}
+
+/// <summary>
+/// Holds the place of another silo's reply in a connection's order. <see cref="Reply"/> is what it brings, <see cref="Tail"/> collects what the
+/// connection's later commands answered meanwhile. The reply at the front of the line is written straight to the output.
+/// Pooled by the loop; goes back when it has been answered and drained, or answered after the session died.
+/// </summary>
+internal sealed class PendingReply(LoopContext loop) : ReplySink
+{
+    private readonly byte[] _key = new byte[Limits.KeyBytesMax];
+    private int _keyLength;
+
+    public OutputList Reply { get; } = new(loop.Chunks, tight: true);
+    public OutputList Tail { get; } = new(loop.Chunks, tight: true);
+    public PendingReply? Next { get; set; }
+    public Session? Session { get; set; }
+    public PendingKind Kind { get; set; }
+    public TextVerb Verb { get; set; }
+    public bool IsCompleted { get; set; }
+
+    /// <summary>Of <see cref="PendingKind.GroupKey"/> and <see cref="PendingKind.GroupEnd"/>: the <see cref="PendingKind.GroupBegin"/>.</summary>
+    public PendingReply? Group { get; set; }
+
+    // State of a multi-get, kept in its GroupBegin.
+
+    /// <summary>Keys not answered yet.</summary>
+    public int GroupWaiting { get; set; }
+
+    /// <summary>All keys have been asked for.</summary>
+    public bool GroupAsked { get; set; }
+
+    /// <summary>The response has grown too large to be held back until it is whole: hits leave as they come.</summary>
+    public bool GroupStreams { get; set; }
+
+    /// <summary>Why the command fails.</summary>
+    public string? GroupFailure { get; set; }
+
+    /// <summary>It failed before anything of it left: its hits are dropped.</summary>
+    public bool GroupDrops { get; set; }
+
+    public bool WithCas => Verb is TextVerb.Gets or TextVerb.Gats;
+
+    public void SetKey(ReadOnlySpan<byte> key)
+    {
+        key.CopyTo(_key);
+        _keyLength = key.Length;
+    }
+
+    public override void OnReply(in CacheReply reply)
+    {
+        Session session = Session!;
+        if (Kind == PendingKind.Silent || session.IsAborted)
+        {
+            loop.ReturnPending(this);
+            session.OnSilentReply();
+            return;
+        }
+
+        if (reply.Status == CacheStatus.Unavailable)
+            loop.Counters.Unavailable++;
+        OutputList target = session.TargetFor(this);
+        switch (Kind)
+        {
+            case PendingKind.Result:
+                target.Commit(TextReply.WriteResult(target.Reserve(TextReply.LineBytesMax), Verb, reply));
+                break;
+            case PendingKind.SingleGet when reply.Status is CacheStatus.Ok:
+                GetSink.WriteHit(target, _key.AsSpan(0, _keyLength), WithCas, reply);
+                target.Write(TextReply.End);
+                break;
+            case PendingKind.SingleGet when reply.Status is CacheStatus.NotFound:
+                target.Write(TextReply.End);
+                break;
+            case PendingKind.SingleGet:
+                target.Commit(TextReply.WriteServerError(target.Reserve(TextReply.LineBytesMax), reply.Reason ?? "temporary failure"));
+                break;
+            default:
+                Group!.GroupWaiting--;
+                if (reply.Status == CacheStatus.Ok)
+                    GetSink.WriteHit(target, _key.AsSpan(0, _keyLength), WithCas, reply);
+                else if (reply.Status != CacheStatus.NotFound)
+                    Group.GroupFailure ??= reply.Reason ?? "temporary failure";
+                break;
+        }
+
+        session.OnCompleted(this);
+    }
+
+    public void Reset()
+    {
+        Reply.Clear();
+        Tail.Clear();
+        Session = null;
+        Group = null;
+        IsCompleted = false;
+        GroupWaiting = 0;
+        GroupAsked = GroupStreams = GroupDrops = false;
+        GroupFailure = null;
+    }
+}

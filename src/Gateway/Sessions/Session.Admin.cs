@@ -1,0 +1,113 @@
+using System.Text;
+using OrleansCache.Gateway.Stats;
+using OrleansCache.Protocol.Text;
+
+namespace OrleansCache.Gateway.Sessions;
+
+// The commands without a key. Cold: they may allocate.
+internal sealed unsafe partial class Session
+{
+    private long _flushExptime;
+    private bool _flushNoReply;
+
+    private void Administrate(in TextCommand command)
+    {
+        switch (command.Verb)
+        {
+            case TextVerb.Version:
+                CurrentOutput.Write(_loop.Shared.VersionReply);
+                break;
+            case TextVerb.Verbosity:
+                if (!command.NoReply)
+                    CurrentOutput.Write("OK\r\n"u8);
+                break;
+            case TextVerb.Quit:
+                Close();
+                break;
+            case TextVerb.Stats:
+                WriteStats(command.Keys);
+                break;
+            case TextVerb.FlushAll:
+                _flushExptime = command.Exptime;
+                _flushNoReply = command.NoReply;
+                if (_waiting > 0)
+                    _barrier = Barrier.WaitsForReplies;
+                else
+                    StartFlush();
+                break;
+        }
+    }
+
+    private void WriteStats(ReadOnlySpan<byte> arguments)
+    {
+        ReadOnlySpan<byte> text = StatsText.Build(_loop.Shared, _loop.NowUnixSeconds, Encoding.ASCII.GetString(arguments));
+        CurrentOutput.Write(text);
+    }
+
+    /// <summary>
+    /// A flush is a barrier: what this connection asked before has been answered, and nothing behind it is parsed before it is done everywhere.
+    /// </summary>
+    private void StartFlush()
+    {
+        _barrier = Barrier.None;
+        _loop.Counters.Flushes++;
+        uint at = _flushExptime <= 0 ? 0 : Expiry.Resolve(_flushExptime, _loop.NowUnixSeconds);
+        ValueTask flush;
+        try
+        {
+            flush = _loop.Shared.Router.FlushAllAsync(at, CancellationToken.None);
+        }
+        catch (RouterException failure)
+        {
+            FinishFlush(failure.Message);
+            return;
+        }
+
+        if (flush.IsCompletedSuccessfully)
+        {
+            flush.GetAwaiter().GetResult();
+            FinishFlush(null);
+            return;
+        }
+
+        _barrier = Barrier.Flushing;
+        _ = WaitForFlushAsync(this, flush);
+    }
+
+    private static async Task WaitForFlushAsync(Session session, ValueTask flush)
+    {
+        string? failure = null;
+        try
+        {
+            await flush.ConfigureAwait(false);
+        }
+        catch (Exception exception)
+        {
+            failure = exception is RouterException ? exception.Message : "flush_all failed";
+        }
+
+        session._loop.Queue.Post(new FlushDone(session, failure));
+    }
+
+    private void FinishFlush(string? failure)
+    {
+        _barrier = Barrier.None;
+        if (_flushNoReply)
+            return;
+        if (failure is null)
+            CurrentOutput.Write("OK\r\n"u8);
+        else
+            CurrentOutput.Commit(TextReply.WriteServerError(CurrentOutput.Reserve(TextReply.LineBytesMax), failure));
+    }
+
+    private sealed class FlushDone(Session session, string? failure) : LoopWorkItem
+    {
+        public override void Execute()
+        {
+            if (session.IsAborted)
+                return;
+            session.FinishFlush(failure);
+            session._transport.Wake();
+        }
+    }
+}

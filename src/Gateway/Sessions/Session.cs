@@ -1,0 +1,480 @@
+using System.Diagnostics;
+using OrleansCache.Gateway.Buffers;
+using OrleansCache.Protocol.Text;
+
+namespace OrleansCache.Gateway.Sessions;
+
+/// <summary>
+/// One connection's protocol state, without I/O. Bytes go in by <see cref="Receive"/>, replies collect in <see cref="Output"/> in the order of the commands.
+/// <para>
+/// Algorithm. Commands are parsed in place from the caller's buffer; only a line that has not ended, a data block that has not arrived, or input that must
+/// wait is copied. A request is executed at once through the loop's channel if it can be; its reply is written straight into the output.
+/// A request for another silo leaves a <see cref="PendingReply"/> in line; what later commands answer collects behind it and joins the output when it completes.
+/// </para>
+/// <para>
+/// Bounds. Above <see cref="Limits.OutputHighWaterBytes"/> of unsent bytes, or <see cref="Limits.RemoteRepliesPendingMax"/> replies in line, the session takes
+/// no further command, even in the middle of a multi-get: the rest of its input waits in a backlog, <see cref="WantsInput"/> turns false, and the
+/// transport stops reading. <see cref="Resume"/> goes on. A value's buffer grows with what has arrived, not with what was announced. An idle session holds no buffers.
+/// </para>
+/// Non-goal: thread safety; a session belongs to one loop.
+/// </summary>
+internal sealed unsafe partial class Session
+{
+    private readonly LoopContext _loop;
+    private readonly ISessionTransport _transport;
+
+    // A line that has not ended yet.
+    private NativeBuffer? _line;
+    private bool _lineMayBeLong;
+
+    // Input that waits until the session may go on; parsed from _backlogStart.
+    private NativeBuffer? _backlog;
+    private int _backlogStart;
+
+    // A data block that has not arrived yet.
+    private IncomingValue? _value;
+
+    // Bytes of a refused data block that are still to come.
+    private long _swallowBytes;
+    private bool _closeAfterSwallow;
+
+    // The replies of other silos, in line. _waiting counts the unanswered, those without a place in the line (noreply) included.
+    private PendingReply? _lineHead;
+    private PendingReply? _lineTail;
+    private int _lineCount;
+    private int _waiting;
+    private long _heldBytes;
+
+    private Barrier _barrier;
+    private bool _isClosing;
+    private bool _inputEnded;
+
+    public Session(LoopContext loop, ISessionTransport transport)
+    {
+        _loop = loop;
+        _transport = transport;
+        Output = new OutputList(loop.Chunks, tight: false);
+    }
+
+    private enum Barrier : byte
+    {
+        None,
+
+        /// <summary>A flush_all waits until all earlier requests of this connection have been answered.</summary>
+        WaitsForReplies,
+
+        /// <summary>A flush_all is on its way.</summary>
+        Flushing,
+    }
+
+    /// <summary>What may be sent now.</summary>
+    public OutputList Output { get; }
+
+    public bool IsAborted { get; private set; }
+
+    /// <summary>Commands executed, all together.</summary>
+    public long Commands { get; private set; }
+
+    /// <summary>Whether the transport may hand over more input now.</summary>
+    public bool WantsInput => !_isClosing && !_inputEnded && _backlog is null && !IsBlocked;
+
+    /// <summary>Whether there is input that <see cref="Resume"/> could work on now.</summary>
+    public bool CanResume => !_isClosing && !IsAborted && ((_backlog is not null && !IsBlocked) || (_barrier == Barrier.WaitsForReplies && _waiting == 0));
+
+    /// <summary>Everything has been answered and sent: the transport may close.</summary>
+    public bool IsFinished =>
+        (_isClosing || (_inputEnded && _backlog is null)) && _lineHead is null && _waiting == 0 && _barrier == Barrier.None && Output.IsEmpty;
+
+    /// <summary>Nothing is in flight: no reply is awaited, nothing waits to be sent or parsed. (A half-received command does not count.)</summary>
+    public bool IsQuiet => _lineHead is null && _waiting == 0 && _barrier == Barrier.None && Output.IsEmpty && _backlog is null;
+
+    private bool IsBlocked => _barrier != Barrier.None || Output.Bytes >= Limits.OutputHighWaterBytes || (_waiting != 0 || _lineHead is not null) && IsLineFull;
+
+    private bool IsLineFull =>
+        _waiting >= Limits.RemoteRepliesPendingMax
+        || _lineCount >= Limits.RemoteRepliesPendingMax
+        || Output.Bytes + _heldBytes + (_lineTail?.Tail.Bytes ?? 0) >= Limits.OutputHighWaterBytes;
+
+    /// <summary>Where the next reply goes: the output, or behind the last reply that is awaited.</summary>
+    private OutputList CurrentOutput => _lineTail is { } tail ? tail.Tail : Output;
+
+    /// <summary>Takes input. All of it: what cannot be worked on now is kept.</summary>
+    public void Receive(ReadOnlySpan<byte> input)
+    {
+        fixed (byte* start = input)
+            Receive(start, input.Length);
+    }
+
+    /// <summary>As the other, for memory that does not move.</summary>
+    public void Receive(byte* input, int length)
+    {
+        if (_isClosing || IsAborted)
+            return;
+        if (_backlog is { } backlog)
+        {
+            backlog.Append(input, length);
+            return;
+        }
+
+        int consumed = Process(input, length);
+        if (consumed < length && !_isClosing)
+        {
+            NativeBuffer rest = _loop.Chunks.RentBuffer(length - consumed);
+            rest.Append(input + consumed, length - consumed);
+            _backlog = rest;
+            _backlogStart = 0;
+        }
+    }
+
+    /// <summary>The client will send no more. What it has sent is still answered.</summary>
+    public void ReceiveEnd() => _inputEnded = true;
+
+    /// <summary>Takes no further command; what has been asked for is still answered. Then the session is finished.</summary>
+    public void Close()
+    {
+        _isClosing = true;
+        ReleaseInput();
+        if (_barrier == Barrier.WaitsForReplies)
+            _barrier = Barrier.None;
+    }
+
+    /// <summary>The connection is gone. Releases everything; replies that still come are dropped.</summary>
+    public void Abort()
+    {
+        if (IsAborted)
+            return;
+        IsAborted = true;
+        _isClosing = true;
+        ReleaseInput();
+        Output.Clear();
+        while (_lineHead is { } reply)
+        {
+            _lineHead = reply.Next;
+            reply.Next = null;
+            if (reply.IsCompleted || reply.Kind is PendingKind.GroupBegin or PendingKind.GroupEnd)
+            {
+                _loop.ReturnPending(reply);
+            }
+            else
+            {
+                reply.Reply.Clear();
+                reply.Tail.Clear();
+            }
+        }
+
+        // The begin of a streaming multi-get has left the line already; nothing refers to it any more.
+        _lineTail = null;
+        _lineCount = 0;
+        _heldBytes = 0;
+        _group = null;
+    }
+
+    /// <summary>Goes on with input that had to wait. Call when output has left or after <see cref="ISessionTransport.Wake"/>.</summary>
+    public void Resume()
+    {
+        if (_barrier == Barrier.WaitsForReplies && _waiting == 0 && !_isClosing)
+            StartFlush();
+        if (_isClosing || IsAborted || _backlog is not { } backlog || IsBlocked)
+            return;
+        _backlog = null;
+        int start = _backlogStart;
+        int consumed = Process(backlog.Data + start, backlog.Length - start);
+        if (start + consumed < backlog.Length && !_isClosing)
+        {
+            Debug.Assert(_backlog is null);
+            _backlog = backlog;
+            _backlogStart = start + consumed;
+        }
+        else
+        {
+            _loop.Chunks.ReturnBuffer(backlog);
+        }
+    }
+
+    /// <summary>
+    /// While a large data block arrives, the transport may receive straight into its buffer: at most this many bytes, then <see cref="CommitValueBytes"/>.
+    /// </summary>
+    public bool TryGetValueTarget(out byte* target, out int bytes)
+    {
+        IncomingValue? value = _value;
+        if (value is null || value.Missing < IncomingValue.DirectBytesMin)
+        {
+            target = null;
+            bytes = 0;
+            return false;
+        }
+
+        value.GetTarget(out target, out bytes);
+        return true;
+    }
+
+    public void CommitValueBytes(int bytes)
+    {
+        if (_value!.Commit(bytes))
+            CompleteValue();
+    }
+
+    // ---- the line of replies -------------------------------------------------------------------------------------------------------
+
+    /// <summary>Where an awaited reply goes now that it is here.</summary>
+    public OutputList TargetFor(PendingReply reply) =>
+        ReferenceEquals(reply, _lineHead) && reply.Group is not { GroupDrops: true } ? Output : reply.Reply;
+
+    public void OnSilentReply()
+    {
+        _waiting--;
+        if (!IsAborted)
+            _transport.Wake();
+    }
+
+    public void OnCompleted(PendingReply reply)
+    {
+        reply.IsCompleted = true;
+        _waiting--;
+        _heldBytes += reply.Reply.Bytes;
+        if (ReferenceEquals(reply, _lineHead) || _lineHead!.Kind is PendingKind.GroupBegin)
+            DrainLine();
+        _transport.Wake();
+    }
+
+    private PendingReply Enqueue(PendingKind kind, TextVerb verb)
+    {
+        PendingReply reply = _loop.RentPending();
+        reply.Session = this;
+        reply.Kind = kind;
+        reply.Verb = verb;
+        if (kind is PendingKind.Silent)
+        {
+            _waiting++;
+            return reply;
+        }
+
+        if (_lineTail is { } tail)
+        {
+            _heldBytes += tail.Tail.Bytes;
+            tail.Next = reply;
+        }
+        else
+        {
+            _lineHead = reply;
+        }
+
+        _lineTail = reply;
+        _lineCount++;
+        if (kind is not (PendingKind.GroupBegin or PendingKind.GroupEnd))
+            _waiting++;
+        return reply;
+    }
+
+    /// <summary>Moves what is answered, up to the first reply that is still awaited, into the output.</summary>
+    private void DrainLine()
+    {
+        while (_lineHead is { } head)
+        {
+            PendingReply? finished = head;
+            bool drop = false;
+            switch (head.Kind)
+            {
+                case PendingKind.GroupBegin:
+                    if (!(head.GroupAsked && head.GroupWaiting == 0) && !head.GroupStreams)
+                    {
+                        // Too much is held back: let the hits go, an error can only end them now.
+                        if (_heldBytes + _lineTail!.Tail.Bytes < Limits.OutputHighWaterBytes)
+                            return;
+                        head.GroupStreams = true;
+                    }
+
+                    drop = head.GroupDrops = head.GroupFailure is not null;
+                    finished = null;
+                    break;
+                case PendingKind.GroupKey:
+                    if (!head.IsCompleted)
+                        return;
+                    drop = head.Group!.GroupDrops;
+                    break;
+                case PendingKind.GroupEnd:
+                    WriteGroupEnd(Output, head.Group!);
+                    _loop.ReturnPending(head.Group!);
+                    break;
+                default:
+                    if (!head.IsCompleted)
+                        return;
+                    break;
+            }
+
+            bool last = head.Next is null;
+            _heldBytes -= head.Reply.Bytes + (last ? 0 : head.Tail.Bytes);
+            if (drop)
+            {
+                head.Reply.Clear();
+                head.Tail.Clear();
+            }
+            else
+            {
+                Output.TakeAll(head.Reply);
+                Output.TakeAll(head.Tail);
+            }
+
+            _lineHead = head.Next;
+            head.Next = null;
+            _lineCount--;
+            if (last)
+                _lineTail = null;
+            if (finished is not null)
+                _loop.ReturnPending(finished);
+        }
+    }
+
+    // ---- input ---------------------------------------------------------------------------------------------------------------------
+
+    /// <summary>Works on input until it is used up, or the session must wait or close. Returns the bytes consumed.</summary>
+    private int Process(byte* input, int length)
+    {
+        int at = 0;
+        while (at < length)
+        {
+            if (_value is { } value)
+            {
+                at += value.Append(input + at, length - at);
+                if (value.Missing == 0)
+                    CompleteValue();
+                continue;
+            }
+
+            if (_swallowBytes > 0)
+            {
+                int swallowed = (int)Math.Min(_swallowBytes, length - at);
+                at += swallowed;
+                _swallowBytes -= swallowed;
+                if (_swallowBytes == 0 && _closeAfterSwallow)
+                    Close();
+                continue;
+            }
+
+            if (_isClosing)
+                return length;
+            if (IsBlocked)
+                return at;
+            if (_getActive)
+            {
+                at += ContinueGet(input + at);
+                continue;
+            }
+
+            if (_line is not null)
+            {
+                at += ProcessBrokenLine(input + at, length - at);
+                continue;
+            }
+
+            TextParseStatus status = TextParser.Parse(new ReadOnlySpan<byte>(input + at, length - at), _loop.Limits, out TextCommand command, out int consumed);
+            if (status == TextParseStatus.Command)
+            {
+                int next = at + consumed;
+                at = Execute(command, input + next, length - next, out int used) ? next + used : at + LeaveGet(input + at, consumed);
+            }
+            else if (status == TextParseStatus.NeedMore)
+            {
+                _line = _loop.Chunks.RentBuffer(Math.Max(256, length - at));
+                _line.Append(input + at, length - at);
+                _lineMayBeLong = length - at > Limits.LineBytesMax;
+                return length;
+            }
+            else
+            {
+                at += consumed;
+                Refuse(status, command);
+            }
+        }
+
+        return at;
+    }
+
+    /// <summary>
+    /// The line began in an earlier segment. Appends up to its end, so that only the line itself is ever copied, never what follows it;
+    /// and parses only when there is an end, so that a long line that trickles in costs linear time.
+    /// </summary>
+    private int ProcessBrokenLine(byte* input, int length)
+    {
+        NativeBuffer line = _line!;
+        int lineEnd = new ReadOnlySpan<byte>(input, length).IndexOf((byte)'\n');
+        int taken = lineEnd < 0 ? length : lineEnd + 1;
+        line.Append(input, taken);
+        bool mustParse = lineEnd >= 0 || line.Length > Limits.GetLineBytesMax || (line.Length > Limits.LineBytesMax && !_lineMayBeLong);
+        if (!mustParse)
+            return taken;
+
+        TextParseStatus status = TextParser.Parse(line.Span, _loop.Limits, out TextCommand command, out int consumed);
+        if (status == TextParseStatus.NeedMore)
+        {
+            _lineMayBeLong = true;
+            if (line.Length > Limits.GetLineBytesMax)
+                Close();
+            return taken;
+        }
+
+        _line = null;
+        _lineMayBeLong = false;
+        if (status == TextParseStatus.Command)
+        {
+            if (Execute(command, input + taken, length - taken, out int used))
+            {
+                taken += used;
+            }
+            else
+            {
+                // A get that must wait, in a line that lies apart from the input behind it: both go into the backlog.
+                int rest = LeaveGet(line.Data, consumed);
+                line.Append(input + taken, length - taken);
+                _backlog = line;
+                _backlogStart = rest;
+                return length;
+            }
+        }
+        else
+        {
+            Refuse(status, command);
+        }
+
+        _loop.Chunks.ReturnBuffer(line);
+        return taken;
+    }
+
+    /// <summary>A line that is no command.</summary>
+    private void Refuse(TextParseStatus status, in TextCommand command)
+    {
+        if (status == TextParseStatus.Close)
+        {
+            Close();
+            return;
+        }
+
+        Commands++;
+        if (command.DeleteKeyOnError)
+            DeleteSilently(command.Key);
+        if (!command.ErrorLine.IsEmpty)
+            CurrentOutput.Write(command.ErrorLine);
+        _swallowBytes = command.SwallowBytes;
+        if (command.CloseAfterError)
+        {
+            if (_swallowBytes > 0)
+                _closeAfterSwallow = true;
+            else
+                Close();
+        }
+    }
+
+    private void ReleaseInput()
+    {
+        if (_line is { } line)
+            _loop.Chunks.ReturnBuffer(line);
+        if (_backlog is { } backlog)
+            _loop.Chunks.ReturnBuffer(backlog);
+        if (_value is { } value)
+            _loop.ReturnValue(value);
+        _line = null;
+        _backlog = null;
+        _value = null;
+        _swallowBytes = 0;
+    }
+}
