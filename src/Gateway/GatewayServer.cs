@@ -1,45 +1,51 @@
 using System.Net;
 using Microsoft.Extensions.Logging;
+using OrleansCache.Gateway.Epoll;
 
 namespace OrleansCache.Gateway;
 
 /// <summary>
-/// A gateway: listens, and serves memcached's protocol through an <see cref="IPartitionRouter"/>.
+/// A gateway: listens, and serves memcached's protocol through an <see cref="IPartitionRouter"/>. Start it once, stop it once.
 /// </summary>
 public sealed class GatewayServer : IAsyncDisposable
 {
-    private readonly GatewayOptions _options;
+    private readonly GatewayShared _shared;
+    private readonly GatewayTransport _transport;
 
     public GatewayServer(GatewayOptions options, IPartitionRouter router, ILoggerFactory loggerFactory, TimeProvider timeProvider)
     {
-        _options = options;
-        _ = router;
-        _ = loggerFactory;
-        _ = timeProvider;
+        ArgumentNullException.ThrowIfNull(options);
+        ArgumentNullException.ThrowIfNull(router);
+        ArgumentNullException.ThrowIfNull(loggerFactory);
+        ArgumentNullException.ThrowIfNull(timeProvider);
+        _shared = new GatewayShared(options, router, loggerFactory, timeProvider);
+        _transport = options.Transport switch
+        {
+            TransportKind.Epoll => new EpollTransport(_shared),
+            TransportKind.Pipelines => throw new NotSupportedException(),
+            _ => new EpollTransport(_shared),
+        };
     }
 
     /// <summary>Where it listens, with the real ports where 0 was asked for. Valid after <see cref="StartAsync"/>.</summary>
     public IReadOnlyList<EndPoint> EndPoints { get; private set; } = [];
 
     /// <summary>A fresh snapshot.</summary>
-    public GatewayStatistics Statistics => new() { ConnectionsMax = _options.ConnectionsMax };
+    public GatewayStatistics Statistics => _shared.ReadStatistics();
 
     /// <summary>Listens and serves. Throws <see cref="GatewayStartException"/> for what the operator can mend.</summary>
-    public Task StartAsync(CancellationToken cancellationToken)
+    public async Task StartAsync(CancellationToken cancellationToken)
     {
-        EndPoints = [.. _options.TcpEndPoints];
-        return Task.CompletedTask;
+        if (_shared.Options.TcpEndPoints.Count == 0 && _shared.Options.UnixSocketPath is null)
+            throw new GatewayStartException("nothing to listen on: no TCP address and no UNIX socket given");
+        EndPoints = await _transport.StartAsync(cancellationToken).ConfigureAwait(false);
     }
 
     /// <summary>Closes the listening sockets; open connections are served on.</summary>
-    public Task StopAcceptingAsync()
-    {
-        EndPoints = [];
-        return Task.CompletedTask;
-    }
+    public Task StopAcceptingAsync() => _transport.StopAcceptingAsync();
 
     /// <summary>Finishes what is in flight, flushes the replies and closes every connection; after <paramref name="graceTime"/> whatever is left is cut.</summary>
-    public Task StopAsync(TimeSpan graceTime, CancellationToken cancellationToken) => StopAcceptingAsync();
+    public Task StopAsync(TimeSpan graceTime, CancellationToken cancellationToken) => _transport.StopAsync(graceTime, cancellationToken);
 
-    public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+    public ValueTask DisposeAsync() => _transport.DisposeAsync();
 }

@@ -5,7 +5,7 @@ using OrleansCache.Protocol.Text;
 namespace OrleansCache.Gateway.Sessions;
 
 // The commands without a key. Cold: they may allocate.
-internal sealed unsafe partial class Session
+internal sealed partial class Session
 {
     private long _flushExptime;
     private bool _flushNoReply;

@@ -85,13 +85,14 @@ internal sealed unsafe partial class Session
         request.Operation = CacheOperation.Get;
         request.Flags = verb is TextVerb.Get or TextVerb.Gets ? RequestFlags.ReturnValue : RequestFlags.ReturnValue | RequestFlags.Touch;
         request.ExpiresAt = expiresAt;
-        while (TextParser.TryReadKey(ref keys, out ReadOnlySpan<byte> key))
+        while (TextParser.TryReadKey(ref keys, out ReadOnlySpan<byte> found))
         {
             _loop.Counters.Operations++;
+            sink.Key = (byte*)Unsafe.AsPointer(ref MemoryMarshal.GetReference(found));
+            sink.KeyLength = found.Length;
+            var key = new ReadOnlySpan<byte>(sink.Key, sink.KeyLength);
             request.Key = key;
             request.KeyHash = KeyHash.Compute(key);
-            sink.Key = (byte*)Unsafe.AsPointer(ref MemoryMarshal.GetReference(key));
-            sink.KeyLength = key.Length;
             if (!channel.TryExecute(request, _loop.NowUnixSeconds, sink))
             {
                 if (isFirst && keys.IsEmpty && _group is null)

@@ -5,7 +5,7 @@ using OrleansCache.Protocol.Text;
 namespace OrleansCache.Gateway.Sessions;
 
 /// <summary>
-/// One connection's protocol state, without I/O. Bytes go in by <see cref="Receive"/>, replies collect in <see cref="Output"/> in the order of the commands.
+/// One connection's protocol state, without I/O. Bytes go in by <see cref="Receive(ReadOnlySpan{byte})"/>, replies collect in <see cref="Output"/> in the order of the commands.
 /// <para>
 /// Algorithm. Commands are parsed in place from the caller's buffer; only a line that has not ended, a data block that has not arrived, or input that must
 /// wait is copied. A request is executed at once through the loop's channel if it can be; its reply is written straight into the output.

@@ -1,0 +1,21 @@
+using Microsoft.Extensions.Logging;
+
+namespace OrleansCache.Gateway;
+
+internal static partial class Log
+{
+    [LoggerMessage(1, LogLevel.Error, "A connection was closed because of an unexpected error in its session")]
+    public static partial void SessionFailed(ILogger logger, Exception failure);
+
+    [LoggerMessage(2, LogLevel.Error, "An I/O loop's posted work failed")]
+    public static partial void WorkFailed(ILogger logger, Exception failure);
+
+    [LoggerMessage(3, LogLevel.Warning, "Accepting connections pauses: errno {Errno} (too many open descriptors or no memory)")]
+    public static partial void AcceptPaused(ILogger logger, int errno);
+
+    [LoggerMessage(4, LogLevel.Critical, "An I/O loop ended because of an unexpected error; its connections are lost")]
+    public static partial void LoopFailed(ILogger logger, Exception failure);
+
+    [LoggerMessage(5, LogLevel.Warning, "Accepting a connection failed")]
+    public static partial void AcceptFailed(ILogger logger, Exception failure);
+}
