@@ -129,16 +129,11 @@ public sealed partial class ChildProcess : IDisposable
     /// <summary>Ends the process at once (SIGKILL).</summary>
     public void Kill() => KillQuietly(_process);
 
-    /// <summary>Resident memory in bytes, from /proc.</summary>
-    public long ResidentBytes()
-    {
-        foreach (string line in File.ReadLines($"/proc/{Id}/status"))
-        {
-            if (line.StartsWith("VmRSS:", StringComparison.Ordinal))
-                return long.Parse(line.AsSpan(6, line.Length - 6 - 3).Trim(), CultureInfo.InvariantCulture) * 1024;
-        }
-        throw new InvalidOperationException($"No VmRSS for process {Id}:\n{Output}");
-    }
+    /// <summary>Resident memory now, from /proc.</summary>
+    public long ResidentBytes() => StatusBytes("VmRSS:");
+
+    /// <summary>The most resident memory that the process ever had, from /proc.</summary>
+    public long PeakResidentBytes() => StatusBytes("VmHWM:");
 
     public void Dispose()
     {
@@ -146,6 +141,16 @@ public sealed partial class ChildProcess : IDisposable
         _process.WaitForExit(5000);
         s_live.TryRemove(Id, out _);
         _process.Dispose();
+    }
+
+    private long StatusBytes(string name)
+    {
+        foreach (string line in File.ReadLines($"/proc/{Id}/status"))
+        {
+            if (line.StartsWith(name, StringComparison.Ordinal))
+                return long.Parse(line.AsSpan(name.Length, line.Length - name.Length - " kB".Length).Trim(), CultureInfo.InvariantCulture) * 1024;
+        }
+        throw new InvalidOperationException($"No {name} for process {Id}:\n{Output}");
     }
 
     private static void KillQuietly(Process process)

@@ -33,6 +33,8 @@ public sealed class ServerProcess : IAsyncDisposable
 
     public long ResidentBytes => _process.ResidentBytes();
 
+    public long PeakResidentBytes => _process.PeakResidentBytes();
+
     /// <summary>Starts the server under test with these memcached options.</summary>
     public static Task<ServerProcess> StartAsync(params string[] arguments) =>
         StartAsync(ServerUnderTest.IsMemcached ? ServerKind.Memcached : ServerKind.OrleansCache, arguments);
