@@ -166,6 +166,7 @@ internal sealed unsafe class ChunkPool : IDisposable
         while (_freeBuffers is { } buffer)
         {
             _freeBuffers = buffer.Next;
+            buffer.Next = null;
             buffer.Free();
         }
     }
