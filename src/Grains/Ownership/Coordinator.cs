@@ -1,0 +1,560 @@
+namespace OrleansCache.Grains.Ownership;
+
+/// <summary>What a <see cref="Coordinator"/> does to the world. None of it calls back into the coordinator.</summary>
+public interface ICoordinatorEnvironment
+{
+    /// <summary>Sends; the answer goes to <see cref="Coordinator.OnReply"/>. May be lost, late or repeated.</summary>
+    void SendSync(SiloId target, SyncRequest request);
+
+    /// <summary>Something worth telling the operator.</summary>
+    void OnEvent(CoordinatorEvent what, int partition, SiloId silo);
+}
+
+/// <summary>Things that a coordinator tells the operator.</summary>
+public enum CoordinatorEvent
+{
+    /// <summary>It has taken over; partition = partitions found alive.</summary>
+    TookOver,
+    /// <summary>A silo with a higher term, or the membership, says that somebody else coordinates.</summary>
+    SteppedDown,
+    MoveStarted,
+    MoveCommitted,
+    MoveFailed,
+    /// <summary>The partition's owner is gone and the partition begins empty at this silo.</summary>
+    Reassigned,
+    /// <summary>A silo with another partition count gets nothing; partition = its count.</summary>
+    PartitionCountDiffers,
+}
+
+/// <summary>
+/// Decides who owns which partition. Every silo has one; only that of the oldest active silo acts, in a term that is higher than all before.
+/// <para>
+/// Algorithm: a loop that compares what should be with what the silos say they hold. Every silo is asked at least each <see cref="SyncMilliseconds"/>, and at once
+/// when there is something to tell; the commands are computed afresh each time from the silo's last answer. So nothing depends on a message that must not be lost,
+/// and nothing is remembered that could not be learned again by asking: a new coordinator asks all active silos, takes the highest epoch of every partition for
+/// its owner, and goes on from there.
+/// </para>
+/// <para>
+/// A move: the source seals and streams; when it reports that the target has everything, the target is told to activate (from then on only the target's answer
+/// decides: it serves the partition, or it has nothing and the move has failed); when it serves, the table changes, and the source, whose epoch is
+/// now lower than the table's, is told to drop. A move that fails before leaves a sealed source, which is told to unseal, and an import nobody wants, which is discarded.
+/// At most one move leaves a silo at a time, and at most <see cref="MovesPerTargetMax"/> arrive.
+/// </para>
+/// <para>
+/// Safety: a partition gets a new epoch whenever its contents change hands, unique because epochs start at the term times 2^20; a silo serves only what it was told to;
+/// a lost owner's partitions are given away only after the membership has declared the silo dead.
+/// </para>
+/// Non-goals: thread safety (the caller serialises), reading clocks, knowing Orleans.
+/// </summary>
+public sealed class Coordinator(SiloId self, int partitionCount, ICoordinatorEnvironment environment)
+{
+    /// <summary>How often a silo is asked when there is nothing to tell.</summary>
+    public const int SyncMilliseconds = 500;
+
+    /// <summary>An answer that has not come by then is given up.</summary>
+    public const int ReplyTimeoutMilliseconds = 3_000;
+
+    /// <summary>A failed move is tried again after this long, then twice as long, up to the maximum.</summary>
+    public const int RetryMilliseconds = 1_000;
+    public const int RetryMillisecondsMax = 30_000;
+
+    /// <summary>Moves that arrive at one silo at the same time.</summary>
+    public const int MovesPerTargetMax = 2;
+
+    private const int EpochBits = 20;
+
+    private readonly SiloId[] _owners = new SiloId[partitionCount];
+    private readonly long[] _epochs = new long[partitionCount];
+    private readonly long[] _epochsUsed = new long[partitionCount];
+
+    /// <summary>The epoch in which the owner has been seen to serve the partition.</summary>
+    private readonly long[] _confirmed = new long[partitionCount];
+    private readonly Failures[] _failures = new Failures[partitionCount];
+    private readonly Dictionary<int, Move> _moves = [];
+    private readonly SortedDictionary<SiloId, Member> _members = [];
+    private bool _leads;
+    private bool _recovered;
+    private long _term;
+    private long _membershipVersion = -1;
+    private long _sequence;
+    private long _retakeAt = long.MaxValue;
+    private long _termSeen;
+    private PartitionTable _table = PartitionTable.Unassigned(partitionCount);
+
+    /// <summary>Whether this coordinator acts.</summary>
+    public bool Leads => _leads;
+
+    /// <summary>Whether every silo has answered in this term, so that the table is complete.</summary>
+    public bool Recovered => _recovered;
+
+    public long Term => _term;
+
+    /// <summary>The table that this coordinator has made; meaningful while <see cref="Recovered"/>.</summary>
+    public PartitionTable Table => _table;
+
+    public int MovesUnderWay => _moves.Count;
+
+    public long MovesCommitted { get; private set; }
+
+    public long MovesFailed { get; private set; }
+
+    /// <summary>The members have changed. Only active silos are given; those that were given before and are missing now are gone for good.</summary>
+    public void OnMembership(long membershipVersion, IReadOnlyCollection<SiloId> active, long nowMilliseconds)
+    {
+        if (membershipVersion < _membershipVersion)
+            return;
+        _membershipVersion = membershipVersion;
+        bool oldest = active.Count > 0 && active.Min() == self;
+        if (!oldest)
+        {
+            StepDown();
+            _retakeAt = long.MaxValue;
+        }
+
+        foreach (SiloId gone in _members.Keys.Except(active).ToArray())
+            _members.Remove(gone);
+        foreach (SiloId silo in active)
+        {
+            if (!_members.ContainsKey(silo))
+                _members.Add(silo, new Member());
+        }
+
+        if (oldest && !_leads && _retakeAt == long.MaxValue)
+            TakeOver(Math.Max(membershipVersion, _term + 1));
+        Pump(nowMilliseconds);
+    }
+
+    /// <summary>A silo has something to report.</summary>
+    public void OnNudge(SiloId silo, long nowMilliseconds)
+    {
+        if (_members.TryGetValue(silo, out Member? member))
+        {
+            member.Nudged = true;
+            Pump(nowMilliseconds);
+        }
+    }
+
+    /// <summary>A silo's answer.</summary>
+    public void OnReply(SyncReply reply, long nowMilliseconds)
+    {
+        _termSeen = Math.Max(_termSeen, reply.Term);
+        if (!_leads)
+            return;
+        if (reply.Term > _term)
+        {
+            // Somebody coordinates in a higher term. If the membership does not say so soon, ours is the word to go by and theirs was the error.
+            StepDown();
+            _retakeAt = nowMilliseconds + ReplyTimeoutMilliseconds;
+            return;
+        }
+
+        if (reply.Term != _term || !_members.TryGetValue(reply.Silo, out Member? member) || member.OutstandingSequence != reply.Sequence)
+            return;
+        member.OutstandingSequence = 0;
+        member.Reply = reply;
+        if (reply.PartitionCount != partitionCount && !member.ForeignTold)
+        {
+            member.ForeignTold = true;
+            environment.OnEvent(CoordinatorEvent.PartitionCountDiffers, reply.PartitionCount, reply.Silo);
+        }
+
+        Pump(nowMilliseconds);
+    }
+
+    /// <summary>Time passes.</summary>
+    public void Tick(long nowMilliseconds)
+    {
+        if (!_leads && nowMilliseconds >= _retakeAt && _members.Count > 0 && _members.First().Key == self)
+            TakeOver(Math.Max(_membershipVersion, Math.Max(_term, _termSeen) + 1));
+        Pump(nowMilliseconds);
+    }
+
+    private void TakeOver(long term)
+    {
+        _retakeAt = long.MaxValue;
+        _leads = true;
+        _recovered = false;
+        _term = term;
+        _sequence = 0;
+        _moves.Clear();
+        Array.Clear(_owners);
+        Array.Clear(_epochs);
+        Array.Clear(_confirmed);
+        Array.Clear(_failures);
+        foreach (SiloId silo in _members.Keys.ToArray())
+            _members[silo] = new Member();
+    }
+
+    private void StepDown()
+    {
+        if (!_leads)
+            return;
+        _leads = false;
+        _recovered = false;
+        _moves.Clear();
+        environment.OnEvent(CoordinatorEvent.SteppedDown, 0, self);
+    }
+
+    private void Pump(long now)
+    {
+        if (!_leads)
+            return;
+        foreach (Member member in _members.Values)
+        {
+            if (member.OutstandingSequence != 0 && now - member.SentMilliseconds >= ReplyTimeoutMilliseconds)
+                member.OutstandingSequence = 0;
+        }
+
+        if (!_recovered && _members.Values.All(member => member.Reply is not null))
+            Recover();
+        if (_recovered)
+            Decide(now);
+
+        foreach ((SiloId silo, Member member) in _members)
+        {
+            if (member.OutstandingSequence == 0)
+                SyncIfDue(silo, member, now);
+        }
+    }
+
+    private void SyncIfDue(SiloId silo, Member member, long now)
+    {
+        List<PartitionCommand> commands = _recovered && IsUsable(member) ? CommandsFor(silo, member) : [];
+        bool tableIsOld = _recovered && member.Reply is { } last && last.TableVersion < _table.Version;
+        bool nobody = _recovered && !_members.Values.Any(IsCandidate);
+        bool due = now - member.SentMilliseconds >= SyncMilliseconds || member.Reply is null;
+        bool news = member.Nudged || (tableIsOld && member.TableSent < _table.Version) || !commands.SequenceEqual(member.CommandsSent);
+        if (!due && !news)
+            return;
+
+        member.Nudged = false;
+        member.OutstandingSequence = ++_sequence;
+        member.SentMilliseconds = now;
+        member.CommandsSent = commands;
+        if (tableIsOld)
+            member.TableSent = _table.Version;
+        environment.SendSync(silo, new SyncRequest
+        {
+            Term = _term,
+            Sequence = member.OutstandingSequence,
+            Coordinator = self,
+            PartitionCount = partitionCount,
+            NobodyTakesOver = nobody,
+            Table = tableIsOld ? _table : null,
+            Commands = commands,
+        });
+    }
+
+    /// <summary>All silos have said what they hold: the highest epoch of a partition is its owner's.</summary>
+    private void Recover()
+    {
+        foreach ((SiloId silo, Member member) in _members)
+            Adopt(silo, member);
+        _recovered = true;
+        Publish();
+        environment.OnEvent(CoordinatorEvent.TookOver, _owners.Count(owner => !owner.IsNone), self);
+    }
+
+    private bool Adopt(SiloId silo, Member member)
+    {
+        member.Adopted = true;
+        bool changed = false;
+        if (!IsUsable(member))
+            return changed;
+        foreach (PartitionReport report in member.Reply!.Partitions)
+        {
+            _epochsUsed[report.Partition] = Math.Max(_epochsUsed[report.Partition], Math.Max(report.Epoch, report.MoveEpoch));
+            if (report.Phase is PartitionPhase.Opening or PartitionPhase.Active or PartitionPhase.Sealed && report.Epoch > _epochs[report.Partition])
+            {
+                _owners[report.Partition] = silo;
+                _epochs[report.Partition] = report.Epoch;
+                changed = true;
+            }
+        }
+
+        return changed;
+    }
+
+    private void Decide(long now)
+    {
+        bool changed = false;
+
+        // A silo that the membership showed only after the take-over may still hold something from the term before.
+        foreach ((SiloId silo, Member member) in _members)
+        {
+            if (!member.Adopted && member.Reply is not null)
+                changed |= Adopt(silo, member);
+        }
+
+        foreach (int partition in _moves.Keys.ToArray())
+            changed |= FollowMove(partition, _moves[partition], now);
+
+        for (int partition = 0; partition < _owners.Length; partition++)
+        {
+            SiloId owner = _owners[partition];
+            if (owner.IsNone || _moves.ContainsKey(partition))
+                continue;
+            if (!_members.TryGetValue(owner, out Member? member))
+            {
+                _owners[partition] = default;
+                changed = true;
+            }
+            else if (member.Reply is { } reply)
+            {
+                PartitionReport held = Find(reply, partition);
+                if (held.Phase == PartitionPhase.Active && held.Epoch == _epochs[partition])
+                {
+                    _confirmed[partition] = held.Epoch;
+                }
+                else if (held.Phase == PartitionPhase.None && _confirmed[partition] == _epochs[partition])
+                {
+                    // It was served and is no more, though the silo lives: what is opened now is another content, hence another epoch.
+                    _epochs[partition] = NextEpoch(partition);
+                    environment.OnEvent(CoordinatorEvent.Reassigned, partition, owner);
+                    changed = true;
+                }
+            }
+        }
+
+        changed |= Plan(now);
+        if (changed)
+            Publish();
+    }
+
+    /// <summary>Gives homeless partitions away, and starts moves. Returns whether the table has changed.</summary>
+    private bool Plan(long now)
+    {
+        List<SiloWeight> candidates = [];
+        foreach ((SiloId silo, Member member) in _members)
+        {
+            if (IsCandidate(member))
+                candidates.Add(new SiloWeight(silo, member.Reply!.MemoryBytes));
+        }
+
+        if (candidates.Count == 0)
+            return false;
+
+        SiloId[] current = (SiloId[])_owners.Clone();
+        foreach ((int partition, Move move) in _moves)
+            current[partition] = move.Target;
+        SiloId[] plan = TablePlanner.Plan(current, candidates);
+        bool changed = false;
+        for (int partition = 0; partition < plan.Length; partition++)
+        {
+            if (_moves.ContainsKey(partition) || plan[partition] == _owners[partition])
+                continue;
+            if (_owners[partition].IsNone)
+            {
+                _owners[partition] = plan[partition];
+                _epochs[partition] = NextEpoch(partition);
+                environment.OnEvent(CoordinatorEvent.Reassigned, partition, plan[partition]);
+                changed = true;
+            }
+            else if (now >= _failures[partition].NotBeforeMilliseconds && _confirmed[partition] == _epochs[partition] && MayMove(_owners[partition], plan[partition]))
+            {
+                _moves.Add(partition, new Move(_owners[partition], plan[partition], NextEpoch(partition)));
+                environment.OnEvent(CoordinatorEvent.MoveStarted, partition, plan[partition]);
+            }
+        }
+
+        return changed;
+    }
+
+    private bool MayMove(SiloId source, SiloId target)
+    {
+        int arriving = 0;
+        foreach (Move move in _moves.Values)
+        {
+            if (move.Source == source)
+                return false;
+            if (move.Target == target)
+                arriving++;
+        }
+
+        return arriving < MovesPerTargetMax;
+    }
+
+    /// <summary>Carries a move on by what its two silos report. Returns whether the table has changed.</summary>
+    private bool FollowMove(int partition, Move move, long now)
+    {
+        _members.TryGetValue(move.Source, out Member? source);
+        _members.TryGetValue(move.Target, out Member? target);
+        if (!move.Committing)
+        {
+            if (target is null || source is null || !IsCandidate(target))
+            {
+                Fail(partition, now);
+                return false;
+            }
+
+            PartitionReport sent = Find(source.Reply, partition);
+            if (sent.Phase == PartitionPhase.None)
+                Fail(partition, now);
+            else if (sent.Phase == PartitionPhase.Sealed && sent.MoveEpoch == move.Epoch && sent.Send == SendState.Failed)
+                Fail(partition, now);
+            else if (sent.Phase == PartitionPhase.Sealed && sent.MoveEpoch == move.Epoch && sent.Send == SendState.Done)
+                move.Committing = true;
+            return false;
+        }
+
+        if (target is null)
+        {
+            Fail(partition, now);
+            return false;
+        }
+
+        PartitionReport received = Find(target.Reply, partition);
+        if (received.Phase is PartitionPhase.Active or PartitionPhase.Sealed && received.Epoch == move.Epoch)
+        {
+            _owners[partition] = move.Target;
+            _epochs[partition] = _confirmed[partition] = move.Epoch;
+            _failures[partition] = default;
+            _moves.Remove(partition);
+            MovesCommitted++;
+            environment.OnEvent(CoordinatorEvent.MoveCommitted, partition, move.Target);
+            return true;
+        }
+
+        // The target knows nothing of it, in an answer that is newer than the first word to activate: then it will never serve it.
+        if (move.ActivateSequence != 0 && target.Reply is { } reply && reply.Sequence >= move.ActivateSequence
+            && (received.Phase is PartitionPhase.None or PartitionPhase.Importing || received.Epoch != move.Epoch))
+            Fail(partition, now);
+        return false;
+    }
+
+    /// <summary>The move is off. Source and target are put right by <see cref="CommandsFor"/>, because no move explains any more what they hold.</summary>
+    private void Fail(int partition, long now)
+    {
+        ref Failures failures = ref _failures[partition];
+        failures.Count = Math.Min(failures.Count + 1, 16);
+        failures.NotBeforeMilliseconds = now + Math.Min((long)RetryMilliseconds << (failures.Count - 1), RetryMillisecondsMax);
+        SiloId target = _moves[partition].Target;
+        _moves.Remove(partition);
+        MovesFailed++;
+        environment.OnEvent(CoordinatorEvent.MoveFailed, partition, target);
+    }
+
+    /// <summary>What this silo must be told, given what it held when it answered last.</summary>
+    private List<PartitionCommand> CommandsFor(SiloId silo, Member member)
+    {
+        List<PartitionCommand> commands = [];
+        int next = 0;
+        IReadOnlyList<PartitionReport> reports = member.Reply!.Partitions;
+        for (int partition = 0; partition < _owners.Length; partition++)
+        {
+            PartitionReport held = default;
+            if (next < reports.Count && reports[next].Partition == partition)
+                held = reports[next++];
+            bool owns = _owners[partition] == silo;
+            _moves.TryGetValue(partition, out Move? move);
+            if (move is not null && move.Source == silo)
+            {
+                if (!move.Committing && held.Epoch == _epochs[partition]
+                    && (held.Phase == PartitionPhase.Active || (held.Phase == PartitionPhase.Sealed && held.MoveEpoch < move.Epoch)))
+                    commands.Add(PartitionCommand.Send(partition, _epochs[partition], move.Epoch, move.Target));
+                continue;
+            }
+
+            if (move is not null && move.Target == silo)
+            {
+                // Its last answer may be older than the import: the command itself finds out.
+                if (move.Committing)
+                {
+                    commands.Add(PartitionCommand.Activate(partition, move.Epoch));
+                    if (move.ActivateSequence == 0)
+                        move.ActivateSequence = _sequence + 1;
+                    continue;
+                }
+
+                if (held.Epoch == move.Epoch)
+                    continue;
+            }
+
+            switch (held.Phase)
+            {
+                case PartitionPhase.Importing or PartitionPhase.Imported:
+                    commands.Add(PartitionCommand.Discard(partition, held.Epoch));
+                    break;
+                case PartitionPhase.Sealed when owns && held.Epoch == _epochs[partition]:
+                    commands.Add(PartitionCommand.Unseal(partition, held.Epoch));
+                    break;
+                case PartitionPhase.Active when owns && held.Epoch == _epochs[partition]:
+                    break;
+                case not PartitionPhase.None when !owns:
+                    // Its epoch is lower than the table's, or it would be the owner.
+                    commands.Add(PartitionCommand.Drop(partition, held.Epoch));
+                    break;
+            }
+
+            bool assigned = held.Phase is PartitionPhase.Active or PartitionPhase.Sealed && held.Epoch == _epochs[partition];
+            if (owns && !assigned)
+                commands.Add(PartitionCommand.Assign(partition, _epochs[partition]));
+        }
+
+        return commands;
+    }
+
+    private long NextEpoch(int partition) =>
+        _epochsUsed[partition] = Math.Max(Math.Max(_epochsUsed[partition], _epochs[partition]) + 1, _term << EpochBits);
+
+    private void Publish() => _table = PartitionTable.Create(new PartitionTableVersion(_term, _table.Version.Term == _term ? _table.Version.Number + 1 : 1), _owners, _epochs);
+
+    private bool IsUsable(Member member) => member.Reply?.PartitionCount == partitionCount;
+
+    private bool IsCandidate(Member member) => IsUsable(member) && !member.Reply!.Draining;
+
+    private static PartitionReport Find(SyncReply? reply, int partition)
+    {
+        if (reply is null)
+            return default;
+
+        // Reports come in ascending order of the partition.
+        IReadOnlyList<PartitionReport> reports = reply.Partitions;
+        int low = 0;
+        int high = reports.Count - 1;
+        while (low <= high)
+        {
+            int middle = (low + high) >>> 1;
+            int number = reports[middle].Partition;
+            if (number == partition)
+                return reports[middle];
+            if (number < partition)
+                low = middle + 1;
+            else
+                high = middle - 1;
+        }
+
+        return default;
+    }
+
+    private struct Failures
+    {
+        public int Count;
+        public long NotBeforeMilliseconds;
+    }
+
+    private sealed class Move(SiloId source, SiloId target, long epoch)
+    {
+        public SiloId Source { get; } = source;
+        public SiloId Target { get; } = target;
+        public long Epoch { get; } = epoch;
+
+        /// <summary>The target has everything; only its answer decides now.</summary>
+        public bool Committing { get; set; }
+
+        /// <summary>The sequence in which the target was first told to activate; 0 before.</summary>
+        public long ActivateSequence { get; set; }
+    }
+
+    private sealed class Member
+    {
+        public SyncReply? Reply;
+        public long OutstandingSequence;
+        public long SentMilliseconds = -SyncMilliseconds;
+        public bool Nudged;
+        public bool Adopted;
+        public bool ForeignTold;
+        public PartitionTableVersion TableSent;
+        public List<PartitionCommand> CommandsSent = [];
+    }
+}

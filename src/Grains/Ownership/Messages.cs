@@ -1,0 +1,285 @@
+using System.Diagnostics.CodeAnalysis;
+
+namespace OrleansCache.Grains.Ownership;
+
+/// <summary>What a silo holds of a partition. Travels between silos: never renumber, only append.</summary>
+public enum PartitionPhase : byte
+{
+    None = 0,
+    /// <summary>Granted, and on its way to being served.</summary>
+    Opening = 1,
+    /// <summary>Served here.</summary>
+    Active = 2,
+    /// <summary>Held, but not served: its items are being sent to another silo, or wait for the coordinator's word.</summary>
+    Sealed = 3,
+    /// <summary>Items arrive from the owner; not served.</summary>
+    Importing = 4,
+    /// <summary>All items are here; not served until the coordinator says so.</summary>
+    Imported = 5,
+}
+
+/// <summary>How far a sealed partition's sending has come. Travels between silos: never renumber, only append.</summary>
+public enum SendState : byte
+{
+    None = 0,
+    Streaming = 1,
+    /// <summary>The target has acknowledged everything.</summary>
+    Done = 2,
+    /// <summary>The target refused, or made no progress for too long.</summary>
+    Failed = 3,
+}
+
+/// <summary>What the coordinator wants done with one partition. Travels between silos: never renumber, only append.</summary>
+public enum CommandKind : byte
+{
+    None = 0,
+    /// <summary>Own it in <see cref="PartitionCommand.Epoch"/>; empty unless it is active here already.</summary>
+    Assign = 1,
+    /// <summary>You hold it in Epoch: seal it and stream it to Target, which is to own it in MoveEpoch.</summary>
+    Send = 2,
+    /// <summary>Everything that was imported for MoveEpoch is now yours: serve it in that epoch.</summary>
+    Activate = 3,
+    /// <summary>Forget what was imported for epochs up to MoveEpoch, and accept no more of it.</summary>
+    Discard = 4,
+    /// <summary>The move is off: serve it again in Epoch.</summary>
+    Unseal = 5,
+    /// <summary>Somebody else owns it in a higher epoch than yours, which is at most Epoch: delete it.</summary>
+    Drop = 6,
+}
+
+/// <summary>One command. Every command names the epoch that it is about, so that a late or repeated one finds nothing to do.</summary>
+public readonly record struct PartitionCommand(CommandKind Kind, int Partition, long Epoch, long MoveEpoch, SiloId Target)
+{
+    public static PartitionCommand Assign(int partition, long epoch) => new(CommandKind.Assign, partition, epoch, 0, default);
+
+    public static PartitionCommand Send(int partition, long epoch, long moveEpoch, SiloId target) => new(CommandKind.Send, partition, epoch, moveEpoch, target);
+
+    public static PartitionCommand Activate(int partition, long moveEpoch) => new(CommandKind.Activate, partition, 0, moveEpoch, default);
+
+    public static PartitionCommand Discard(int partition, long moveEpoch) => new(CommandKind.Discard, partition, 0, moveEpoch, default);
+
+    public static PartitionCommand Unseal(int partition, long epoch) => new(CommandKind.Unseal, partition, epoch, 0, default);
+
+    public static PartitionCommand Drop(int partition, long epoch) => new(CommandKind.Drop, partition, epoch, 0, default);
+}
+
+/// <summary>One partition as a silo holds it. MoveEpoch and Send are about a sealed partition on its way to somebody else.</summary>
+public readonly record struct PartitionReport(int Partition, PartitionPhase Phase, long Epoch, long MoveEpoch, SendState Send);
+
+/// <summary>
+/// The coordinator's only message to a silo: its newest table if the silo's is older, and what is to be done. The answer says what the silo then holds.
+/// At most one is outstanding per silo, and silos ignore all but the highest (Term, Sequence): so an answer reflects every earlier command.
+/// </summary>
+public sealed record SyncRequest
+{
+    public required long Term { get; init; }
+
+    public required long Sequence { get; init; }
+
+    public required SiloId Coordinator { get; init; }
+
+    /// <summary>The cluster's partition count, which no silo may differ from.</summary>
+    public required int PartitionCount { get; init; }
+
+    /// <summary>Tells a draining silo that no other can take its partitions, so that waiting is in vain.</summary>
+    public bool NobodyTakesOver { get; init; }
+
+    public PartitionTable? Table { get; init; }
+
+    public IReadOnlyList<PartitionCommand> Commands { get; init; } = [];
+
+    public byte[] Encode()
+    {
+        WireWriter writer = new();
+        writer.Int64(Term);
+        writer.Int64(Sequence);
+        writer.Text(Coordinator.Text);
+        writer.Int32(PartitionCount);
+        writer.Byte(NobodyTakesOver ? (byte)1 : (byte)0);
+        writer.Bytes(Table is null ? [] : Table.Encode());
+        writer.Int32(Commands.Count);
+        foreach (PartitionCommand command in Commands)
+        {
+            writer.Byte((byte)command.Kind);
+            writer.Int32(command.Partition);
+            writer.Int64(command.Epoch);
+            writer.Int64(command.MoveEpoch);
+            writer.Text(command.Target.Text);
+        }
+
+        return writer.ToArray();
+    }
+
+    public static bool TryDecode(ReadOnlySpan<byte> wire, [NotNullWhen(true)] out SyncRequest? request)
+    {
+        WireReader reader = new(wire);
+        request = null;
+        long term = reader.Int64();
+        long sequence = reader.Int64();
+        SiloId coordinator = reader.Silo();
+        int partitionCount = reader.Int32();
+        bool nobody = reader.Byte() != 0;
+        ReadOnlySpan<byte> tableWire = reader.Bytes();
+        PartitionTable? table = null;
+        if (tableWire.Length > 0 && !PartitionTable.TryDecode(tableWire, out table))
+            return false;
+        int count = reader.Int32();
+        if (count < 0 || count > reader.Remaining)
+            return false;
+        PartitionCommand[] commands = new PartitionCommand[count];
+        for (int i = 0; i < count; i++)
+            commands[i] = new PartitionCommand((CommandKind)reader.Byte(), reader.Int32(), reader.Int64(), reader.Int64(), reader.Silo());
+        if (reader.Failed || reader.Remaining != 0)
+            return false;
+        request = new SyncRequest
+        {
+            Term = term, Sequence = sequence, Coordinator = coordinator, PartitionCount = partitionCount, NobodyTakesOver = nobody, Table = table, Commands = commands,
+        };
+        return true;
+    }
+}
+
+/// <summary>A silo's answer: everything that it holds, after the commands.</summary>
+public sealed record SyncReply
+{
+    public required SiloId Silo { get; init; }
+
+    /// <summary>The highest term that the silo has seen; higher than the request's = the request was refused.</summary>
+    public required long Term { get; init; }
+
+    public required long Sequence { get; init; }
+
+    public required PartitionTableVersion TableVersion { get; init; }
+
+    /// <summary>The silo's -m: its share of the partitions follows it.</summary>
+    public required long MemoryBytes { get; init; }
+
+    public required int PartitionCount { get; init; }
+
+    /// <summary>The silo is about to stop and wants to be emptied.</summary>
+    public bool Draining { get; init; }
+
+    public IReadOnlyList<PartitionReport> Partitions { get; init; } = [];
+
+    public byte[] Encode()
+    {
+        WireWriter writer = new();
+        writer.Text(Silo.Text);
+        writer.Int64(Term);
+        writer.Int64(Sequence);
+        writer.Int64(TableVersion.Term);
+        writer.Int64(TableVersion.Number);
+        writer.Int64(MemoryBytes);
+        writer.Int32(PartitionCount);
+        writer.Byte(Draining ? (byte)1 : (byte)0);
+        writer.Int32(Partitions.Count);
+        foreach (PartitionReport report in Partitions)
+        {
+            writer.Int32(report.Partition);
+            writer.Byte((byte)report.Phase);
+            writer.Int64(report.Epoch);
+            writer.Int64(report.MoveEpoch);
+            writer.Byte((byte)report.Send);
+        }
+
+        return writer.ToArray();
+    }
+
+    public static bool TryDecode(ReadOnlySpan<byte> wire, [NotNullWhen(true)] out SyncReply? reply)
+    {
+        WireReader reader = new(wire);
+        reply = null;
+        SiloId silo = reader.Silo();
+        long term = reader.Int64();
+        long sequence = reader.Int64();
+        PartitionTableVersion version = new(reader.Int64(), reader.Int64());
+        long memory = reader.Int64();
+        int partitionCount = reader.Int32();
+        bool draining = reader.Byte() != 0;
+        int count = reader.Int32();
+        if (count < 0 || count > reader.Remaining)
+            return false;
+        PartitionReport[] partitions = new PartitionReport[count];
+        for (int i = 0; i < count; i++)
+            partitions[i] = new PartitionReport(reader.Int32(), (PartitionPhase)reader.Byte(), reader.Int64(), reader.Int64(), (SendState)reader.Byte());
+        if (reader.Failed || reader.Remaining != 0)
+            return false;
+        reply = new SyncReply
+        {
+            Silo = silo, Term = term, Sequence = sequence, TableVersion = version, MemoryBytes = memory, PartitionCount = partitionCount, Draining = draining,
+            Partitions = partitions,
+        };
+        return true;
+    }
+}
+
+/// <summary>Items of a moving partition. Chunks are numbered from 0; the receiver takes them in order, each once, and acknowledges repeats.</summary>
+public sealed record ImportChunk
+{
+    public required long Term { get; init; }
+
+    public required SiloId Source { get; init; }
+
+    public required int Partition { get; init; }
+
+    public required long MoveEpoch { get; init; }
+
+    public required int Number { get; init; }
+
+    /// <summary>Nothing follows. The last chunk may be empty.</summary>
+    public required bool Last { get; init; }
+
+    public required ReadOnlyMemory<byte> Items { get; init; }
+
+    public byte[] Encode()
+    {
+        WireWriter writer = new(Items.Length + 128);
+        writer.Int64(Term);
+        writer.Text(Source.Text);
+        writer.Int32(Partition);
+        writer.Int64(MoveEpoch);
+        writer.Int32(Number);
+        writer.Byte(Last ? (byte)1 : (byte)0);
+        writer.Bytes(Items.Span);
+        return writer.ToArray();
+    }
+
+    /// <summary>Decodes without copying the items: they stay inside <paramref name="wire"/>.</summary>
+    public static bool TryDecode(ReadOnlyMemory<byte> wire, [NotNullWhen(true)] out ImportChunk? chunk)
+    {
+        WireReader reader = new(wire.Span);
+        chunk = null;
+        long term = reader.Int64();
+        SiloId source = reader.Silo();
+        int partition = reader.Int32();
+        long moveEpoch = reader.Int64();
+        int number = reader.Int32();
+        bool last = reader.Byte() != 0;
+        int length = reader.Bytes().Length;
+        if (reader.Failed || reader.Remaining != 0)
+            return false;
+        chunk = new ImportChunk { Term = term, Source = source, Partition = partition, MoveEpoch = moveEpoch, Number = number, Last = last, Items = wire[^length..] };
+        return true;
+    }
+}
+
+/// <summary>The receiver's answer to one chunk: the number that it wants next, or that it wants none.</summary>
+public readonly record struct ImportReply(int Partition, long MoveEpoch, bool Accepted, int NextNumber)
+{
+    public byte[] Encode()
+    {
+        WireWriter writer = new(32);
+        writer.Int32(Partition);
+        writer.Int64(MoveEpoch);
+        writer.Byte(Accepted ? (byte)1 : (byte)0);
+        writer.Int32(NextNumber);
+        return writer.ToArray();
+    }
+
+    public static bool TryDecode(ReadOnlySpan<byte> wire, out ImportReply reply)
+    {
+        WireReader reader = new(wire);
+        reply = new ImportReply(reader.Int32(), reader.Int64(), reader.Byte() != 0, reader.Int32());
+        return !reader.Failed && reader.Remaining == 0;
+    }
+}
