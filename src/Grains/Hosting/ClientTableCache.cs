@@ -1,0 +1,103 @@
+using Microsoft.Extensions.Logging;
+using OrleansCache.Grains.Ownership;
+
+namespace OrleansCache.Grains.Hosting;
+
+/// <summary>The table as a gateway without a silo sees it: asked for each second, and soon after somebody has found it stale.</summary>
+internal sealed partial class ClientTableCache(IGrainFactory grains, TimeProvider time, ILogger<ClientTableCache> logger) : ITableCache, IAsyncDisposable
+{
+    private static readonly TimeSpan PollInterval = TimeSpan.FromSeconds(1);
+
+    /// <summary>However often it is asked for, the table is not fetched more often than this.</summary>
+    private static readonly TimeSpan RefreshIntervalMin = TimeSpan.FromMilliseconds(20);
+
+    private readonly SemaphoreSlim _wanted = new(0, 1);
+    private readonly CancellationTokenSource _stop = new();
+    private volatile PartitionTable _table = PartitionTable.Unassigned(0);
+    private Task _loop = Task.CompletedTask;
+    private bool _disposed;
+
+    public event Action<PartitionTable>? Changed;
+
+    public PartitionTable Current => _table;
+
+    public SiloId LocalSilo => default;
+
+    /// <summary>Fetches the first table and starts to follow it.</summary>
+    public async Task StartAsync(TimeSpan timeout, CancellationToken cancellationToken)
+    {
+        long started = time.GetTimestamp();
+        while (_table.PartitionCount == 0 || _table.AssignedCount == 0)
+        {
+            await FetchAsync();
+            if (time.GetElapsedTime(started) >= timeout)
+                throw new ClusterStartException($"The cluster gave no partition table within {timeout.TotalSeconds:0} s.");
+            if (_table.AssignedCount == 0)
+                await Task.Delay(TimeSpan.FromMilliseconds(100), time, cancellationToken);
+        }
+
+        _loop = Task.Run(LoopAsync, CancellationToken.None);
+    }
+
+    public void RequestRefresh()
+    {
+        try
+        {
+            if (_wanted.CurrentCount == 0)
+                _wanted.Release();
+        }
+        catch (SemaphoreFullException)
+        {
+            // Somebody else has just asked.
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        // The host disposes of it once more.
+        if (_disposed)
+            return;
+        _disposed = true;
+        await _stop.CancelAsync();
+        await _loop;
+        _stop.Dispose();
+        _wanted.Dispose();
+    }
+
+    private async Task LoopAsync()
+    {
+        try
+        {
+            while (true)
+            {
+                await _wanted.WaitAsync(PollInterval, _stop.Token);
+                await FetchAsync();
+                await Task.Delay(RefreshIntervalMin, time, _stop.Token);
+            }
+        }
+        catch (OperationCanceledException)
+        {
+        }
+    }
+
+    private async Task FetchAsync()
+    {
+        try
+        {
+            PartitionTable known = _table;
+            ControlMessage? answer = await grains.GetGrain<ITableGrain>(0).GetAsync(known.Version.Term, known.Version.Number);
+            if (answer is not null && PartitionTable.TryDecode(answer.Payload.Span, out PartitionTable? table) && table.Version > known.Version)
+            {
+                _table = table;
+                Changed?.Invoke(table);
+            }
+        }
+        catch (Exception exception)
+        {
+            LogFetchFailed(logger, exception);
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Debug, Message = "The partition table could not be fetched; it will be asked for again")]
+    private static partial void LogFetchFailed(ILogger logger, Exception exception);
+}

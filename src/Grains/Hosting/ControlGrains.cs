@@ -1,0 +1,144 @@
+using Orleans.Concurrency;
+using Orleans.GrainDirectory;
+using Orleans.Placement;
+using OrleansCache.Grains.Ownership;
+using OrleansCache.Grains.Routing;
+
+namespace OrleansCache.Grains.Hosting;
+
+/// <summary>Bytes in the wire form of one of the control messages (see Ownership/Messages.cs). Immutable: crosses by reference within a process.</summary>
+[GenerateSerializer, Immutable, Alias("oc.ControlMessage")]
+public sealed class ControlMessage(ReadOnlyMemory<byte> payload)
+{
+    [Id(0)]
+    public ReadOnlyMemory<byte> Payload { get; } = payload;
+}
+
+/// <summary>The way to one silo's ownership runtime. Key: the silo's text form.</summary>
+[Alias("oc.ISiloControlGrain")]
+public interface ISiloControlGrain : IGrainWithStringKey
+{
+    /// <summary>Carries a <see cref="SyncRequest"/>; the answer is a <see cref="SyncReply"/>, or null for a request that was overtaken.</summary>
+    [Alias("Sync")]
+    ValueTask<ControlMessage?> SyncAsync(ControlMessage request);
+
+    /// <summary>Carries an <see cref="ImportChunk"/>; the answer is an <see cref="ImportReply"/>.</summary>
+    [Alias("Import")]
+    ValueTask<ControlMessage> ImportAsync(ControlMessage chunk);
+
+    /// <summary>To the coordinator's silo: that silo has something to report.</summary>
+    [Alias("Nudge")]
+    ValueTask NudgeAsync(string silo);
+
+    /// <summary>Flushes those of the given partitions that are active there, and says which they were.</summary>
+    [Alias("Flush")]
+    ValueTask<int[]> FlushAsync(uint atUnixSeconds, int[] partitions);
+}
+
+/// <summary>Runs batches on one silo, one after the other. Key: the silo's text form, a slash, the lane.</summary>
+[Alias("oc.IBatchGrain")]
+public interface IBatchGrain : IGrainWithStringKey
+{
+    [Alias("Execute")]
+    ValueTask<BatchReply> ExecuteAsync(BatchRequest request);
+}
+
+/// <summary>A partition; its activation is what serves it. Key: the partition's number.</summary>
+[Alias("oc.IPartitionGrain")]
+public interface IPartitionGrain : IGrainWithIntegerKey
+{
+    /// <summary>Does nothing but make the activation, and with it the partition's gate, be there.</summary>
+    [Alias("Activate")]
+    ValueTask ActivateAsync();
+
+    /// <summary>The slow way: runs a batch where the partition is.</summary>
+    [Alias("Execute")]
+    ValueTask<BatchReply> ExecuteAsync(BatchRequest request);
+}
+
+/// <summary>The newest table that the answering silo knows, for gateways that run alone.</summary>
+[Alias("oc.ITableGrain")]
+public interface ITableGrain : IGrainWithIntegerKey
+{
+    /// <summary>The table in its wire form, or null if it is not newer than the asker's.</summary>
+    [Alias("Get")]
+    ValueTask<ControlMessage?> GetAsync(long term, long number);
+}
+
+/// <summary>Hands what comes in to the runtime, which has its own lock and never waits: so calls need not wait for each other either.</summary>
+[GrainType("oc.control"), SiloKeyPlacement, GrainDirectory(OwnershipDirectory.Name), KeepAlive, Immovable, Reentrant]
+internal sealed class SiloControlGrain(OwnershipRuntime runtime, IGrainContext context) : IGrainBase, ISiloControlGrain
+{
+    public IGrainContext GrainContext { get; } = context;
+
+    public ValueTask<ControlMessage?> SyncAsync(ControlMessage request)
+    {
+        byte[]? reply = runtime.HandleSync(request.Payload);
+        return new ValueTask<ControlMessage?>(reply is null ? null : new ControlMessage(reply));
+    }
+
+    public ValueTask<ControlMessage> ImportAsync(ControlMessage chunk) => new(new ControlMessage(runtime.HandleChunk(chunk.Payload)));
+
+    public ValueTask NudgeAsync(string silo)
+    {
+        if (SiloId.TryParse(silo, out SiloId id))
+            runtime.HandleNudge(id);
+        return ValueTask.CompletedTask;
+    }
+
+    public ValueTask<int[]> FlushAsync(uint atUnixSeconds, int[] partitions) => new(runtime.Flush(atUnixSeconds, partitions));
+}
+
+/// <summary>Executes synchronously; lanes are how batches for one silo run in parallel.</summary>
+[GrainType("oc.batch"), SiloKeyPlacement, GrainDirectory(OwnershipDirectory.Name), KeepAlive, Immovable]
+internal sealed class BatchGrain(OwnershipRuntime runtime, IGrainContext context) : IGrainBase, IBatchGrain
+{
+    public IGrainContext GrainContext { get; } = context;
+
+    public ValueTask<BatchReply> ExecuteAsync(BatchRequest request) => new(runtime.ExecuteBatch(request));
+}
+
+/// <summary>
+/// Opens the partition's gate when it is activated and closes it before it is deactivated. It may only be activated where the silo's agent has been told to serve the
+/// partition; see <see cref="OwnershipDirectory"/> for what happens elsewhere.
+/// </summary>
+[GrainType("oc.partition"), PartitionPlacement, GrainDirectory(OwnershipDirectory.Name), KeepAlive, Immovable]
+internal sealed class PartitionGrain(OwnershipRuntime runtime, IGrainContext context) : IGrainBase, IPartitionGrain
+{
+    public IGrainContext GrainContext { get; } = context;
+
+    private int Partition => (int)this.GetPrimaryKeyLong();
+
+    public Task OnActivateAsync(CancellationToken token)
+    {
+        runtime.OpenGate(Partition, GrainContext);
+        return Task.CompletedTask;
+    }
+
+    public Task OnDeactivateAsync(DeactivationReason reason, CancellationToken token)
+    {
+        runtime.CloseGate(Partition, GrainContext);
+        return Task.CompletedTask;
+    }
+
+    public ValueTask ActivateAsync()
+    {
+        runtime.OpenGate(Partition, GrainContext);
+        return ValueTask.CompletedTask;
+    }
+
+    public ValueTask<BatchReply> ExecuteAsync(BatchRequest request) => new(runtime.ExecuteBatch(request));
+}
+
+/// <summary>Answers on whatever silo the gateway's client is connected to.</summary>
+[GrainType("oc.table"), StatelessWorker(2)]
+internal sealed class TableGrain(OwnershipRuntime runtime, IGrainContext context) : IGrainBase, ITableGrain
+{
+    public IGrainContext GrainContext { get; } = context;
+
+    public ValueTask<ControlMessage?> GetAsync(long term, long number)
+    {
+        PartitionTable table = runtime.Current;
+        return new ValueTask<ControlMessage?>(table.Version > new PartitionTableVersion(term, number) ? new ControlMessage(table.Encode()) : null);
+    }
+}

@@ -1,0 +1,497 @@
+using System.Buffers;
+using Microsoft.Extensions.Logging;
+using OrleansCache.Grains.Ownership;
+using OrleansCache.Grains.Routing;
+using OrleansCache.Storage;
+
+namespace OrleansCache.Grains.Hosting;
+
+/// <summary>
+/// One silo's ownership at work: runs its <see cref="SiloAgent"/> and its <see cref="Coordinator"/>, with Orleans for a transport, the membership for a source of events,
+/// a timer for a clock and the <see cref="Storage.PartitionSet"/> for the partitions.
+/// <para>
+/// One lock serialises the two state machines. Under it only calls are begun (never awaited), gates changed, and chunks of at most about 1 MiB read or taken over. Requests
+/// do not pass through here: they take gates from the partition set and read <see cref="Current"/>.
+/// </para>
+/// </summary>
+internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironment, ICoordinatorEnvironment, IAsyncDisposable
+{
+    private static readonly TimeSpan TickInterval = TimeSpan.FromMilliseconds(250);
+
+    /// <summary>Nudges wait this long for others to come along.</summary>
+    private static readonly TimeSpan NudgeDelay = TimeSpan.FromMilliseconds(2);
+
+    private readonly Lock _lock = new();
+    private readonly SiloAgent _agent;
+    private readonly Coordinator _coordinator;
+    private readonly PartitionSet _partitions;
+    private readonly IBatchExecutor _executor;
+    private readonly IGrainFactory _grains;
+    private readonly IClusterMembershipService _membership;
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
+    private readonly CancellationTokenSource _stop = new();
+    private readonly IGrainContext?[] _contexts;
+    private readonly Export?[] _exports;
+    private readonly Lock _tableLock = new();
+    private volatile PartitionTable _table;
+    private long _refreshedAt;
+    private int _nudgesUnderWay;
+    private Task _loops = Task.CompletedTask;
+    private bool _disposed;
+
+    public OwnershipRuntime(
+        ILocalSiloDetails localSilo,
+        PartitionSet partitions,
+        IBatchExecutor executor,
+        IGrainFactory grains,
+        IClusterMembershipService membership,
+        TimeProvider time,
+        ILogger<OwnershipRuntime> logger)
+    {
+        LocalSilo = SiloId.Parse(localSilo.SiloAddress.ToParsableString());
+        _partitions = partitions;
+        _executor = executor;
+        _grains = grains;
+        _membership = membership;
+        _time = time;
+        _logger = logger;
+        _contexts = new IGrainContext?[partitions.PartitionCount];
+        _exports = new Export?[partitions.PartitionCount];
+        _table = PartitionTable.Unassigned(partitions.PartitionCount);
+        _agent = new SiloAgent(LocalSilo, partitions.PartitionCount, partitions.Options.MemoryBytes, this);
+        _coordinator = new Coordinator(LocalSilo, partitions.PartitionCount, this);
+    }
+
+    public event Action<PartitionTable>? Changed;
+
+    public PartitionTable Current => _table;
+
+    public SiloId LocalSilo { get; }
+
+    private long NowMilliseconds => (long)_time.GetElapsedTime(0).TotalMilliseconds;
+
+    private uint NowUnixSeconds => (uint)_time.GetUtcNow().ToUnixTimeSeconds();
+
+    /// <summary>Starts the timer and follows the membership. The silo must be active.</summary>
+    public void Start()
+    {
+        using AsyncFlowControl flow = ExecutionContext.SuppressFlow();
+        _loops = Task.WhenAll(Task.Run(TickLoopAsync), Task.Run(MembershipLoopAsync));
+    }
+
+    /// <summary>What this silo says of itself, for start, stop and tests.</summary>
+    public NodeState ReadState()
+    {
+        lock (_lock)
+        {
+            return new NodeState
+            {
+                Held = _agent.HeldCount,
+                NobodyTakesOver = _agent.NobodyTakesOver,
+                ForeignPartitionCount = _agent.ForeignPartitionCount,
+                Coordinates = _coordinator.Leads,
+                MovesCommitted = _coordinator.MovesCommitted,
+                MovesFailed = _coordinator.MovesFailed,
+                MovesUnderWay = _coordinator.MovesUnderWay,
+                Term = _agent.Term,
+            };
+        }
+    }
+
+    /// <summary>Asks the coordinator to empty this silo.</summary>
+    public void BeginDraining()
+    {
+        lock (_lock)
+        {
+            _agent.BeginDraining();
+        }
+    }
+
+    /// <summary>Serves nothing any more. What others have not taken over by now is gone.</summary>
+    public void CloseAllGates()
+    {
+        lock (_lock)
+        {
+            for (int partition = 0; partition < _contexts.Length; partition++)
+            {
+                _contexts[partition] = null;
+                _partitions.Close(new PartitionId(partition), NowUnixSeconds);
+            }
+        }
+    }
+
+    /// <summary>Ends the loops. What is still held is closed with the partition set.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        // The host disposes of it once more.
+        if (_disposed)
+            return;
+        _disposed = true;
+        await _stop.CancelAsync();
+        await _loops;
+        _stop.Dispose();
+    }
+
+    public bool IsGranted(int partition)
+    {
+        lock (_lock)
+        {
+            return _agent.IsGranted(partition, out _);
+        }
+    }
+
+    // The grains.
+
+    public byte[]? HandleSync(ReadOnlyMemory<byte> wire)
+    {
+        if (!SyncRequest.TryDecode(wire.Span, out SyncRequest? request))
+            throw new InvalidDataException("No SyncRequest.");
+        lock (_lock)
+        {
+            return _agent.HandleSync(request, NowMilliseconds)?.Encode();
+        }
+    }
+
+    public byte[] HandleChunk(ReadOnlyMemory<byte> wire)
+    {
+        if (!ImportChunk.TryDecode(wire, out ImportChunk? chunk))
+            throw new InvalidDataException("No ImportChunk.");
+        lock (_lock)
+        {
+            return _agent.HandleChunk(chunk).Encode();
+        }
+    }
+
+    public void HandleNudge(SiloId silo)
+    {
+        lock (_lock)
+        {
+            _coordinator.OnNudge(silo, NowMilliseconds);
+        }
+    }
+
+    public int[] Flush(uint atUnixSeconds, int[] partitions)
+    {
+        List<int> flushed = new(partitions.Length);
+        lock (_lock)
+        {
+            // Only what is active counts: of a partition that is on its way to another silo, some items are out of reach here.
+            foreach (int partition in partitions)
+            {
+                if ((uint)partition < (uint)_partitions.PartitionCount && _agent.PhaseOf(partition) == PartitionPhase.Active
+                    && _partitions.TryGet(new PartitionId(partition))?.FlushAll(atUnixSeconds, NowUnixSeconds) == true)
+                    flushed.Add(partition);
+            }
+        }
+
+        return [.. flushed];
+    }
+
+    public BatchReply ExecuteBatch(BatchRequest request)
+    {
+        ReadOnlyMemory<byte> reply = _executor.Execute(request.Payload);
+        PartitionTableVersion version = _table.Version;
+        return new BatchReply(reply, version.Term, version.Number);
+    }
+
+    /// <summary>The activation of the partition's grain is there: serve it, if the agent was told to.</summary>
+    public void OpenGate(int partition, IGrainContext context)
+    {
+        lock (_lock)
+        {
+            if ((uint)partition >= (uint)_contexts.Length || !_agent.IsGranted(partition, out long epoch))
+                throw new OrleansException($"Partition {partition} is not served by {LocalSilo}.");
+            _contexts[partition] = context;
+            if (_agent.PhaseOf(partition) != PartitionPhase.Opening)
+                return;
+            PartitionId id = new(partition);
+            if (_partitions.TryGet(id) is { } gate)
+                gate.Unseal();
+            else
+                _partitions.Open(id, epoch);
+            _agent.OnActivated(partition, epoch);
+        }
+    }
+
+    /// <summary>The activation is going: if that was nobody's order, what it served is gone.</summary>
+    public void CloseGate(int partition, IGrainContext context)
+    {
+        lock (_lock)
+        {
+            if ((uint)partition >= (uint)_contexts.Length || !ReferenceEquals(_contexts[partition], context))
+                return;
+            _contexts[partition] = null;
+            if (_agent.PhaseOf(partition) is PartitionPhase.Active or PartitionPhase.Sealed)
+            {
+                _partitions.Close(new PartitionId(partition), NowUnixSeconds);
+                LogPartitionLost(_logger, partition);
+                _agent.OnLost(partition);
+            }
+        }
+    }
+
+    // ITableCache.
+
+    public void RequestRefresh()
+    {
+        long now = NowMilliseconds;
+        long before = Volatile.Read(ref _refreshedAt);
+        if (now - before < 50 || Interlocked.CompareExchange(ref _refreshedAt, now, before) != before)
+            return;
+        SiloId coordinator = _agent.Coordinator;
+        if (!coordinator.IsNone)
+            Nudge(coordinator);
+    }
+
+    // ISiloAgentEnvironment. All under the lock.
+
+    void ISiloAgentEnvironment.Activate(int partition, long epoch, bool keepItems)
+    {
+        if (!keepItems && _partitions.TryGet(new PartitionId(partition)) is { } stale && stale.Epoch != epoch)
+            _partitions.Close(new PartitionId(partition), NowUnixSeconds);
+        // Off the lock and out of the calling grain: a local call may run inline.
+        _ = Task.Run(() => ActivateAsync(partition));
+    }
+
+    void ISiloAgentEnvironment.Seal(int partition) => _partitions.TryGet(new PartitionId(partition))?.Seal();
+
+    void ISiloAgentEnvironment.Unseal(int partition)
+    {
+        _exports[partition] = null;
+        _partitions.TryGet(new PartitionId(partition))?.Unseal();
+    }
+
+    void ISiloAgentEnvironment.Drop(int partition)
+    {
+        _exports[partition] = null;
+        _partitions.Close(new PartitionId(partition), NowUnixSeconds);
+        if (_contexts[partition] is { } context)
+        {
+            _contexts[partition] = null;
+            context.Deactivate(new DeactivationReason(DeactivationReasonCode.ApplicationRequested, "The partition has another owner."), CancellationToken.None);
+        }
+    }
+
+    void ISiloAgentEnvironment.BeginImport(int partition, long epoch) => _partitions.Open(new PartitionId(partition), epoch, PartitionState.Sealed);
+
+    bool ISiloAgentEnvironment.Import(int partition, ReadOnlySpan<byte> items)
+    {
+        if (items.IsEmpty)
+            return true;
+        ImportStatus status = _partitions.TryGet(new PartitionId(partition))?.Import(items, NowUnixSeconds, out _) ?? ImportStatus.Gone;
+        if (status == ImportStatus.OutOfMemory)
+            LogImportWithoutMemory(_logger, partition);
+        return status is ImportStatus.Ok or ImportStatus.OutOfMemory;
+    }
+
+    void ISiloAgentEnvironment.BeginExport(int partition) => _exports[partition] = new Export();
+
+    ReadOnlyMemory<byte> ISiloAgentEnvironment.Export(int partition, out bool last)
+    {
+        Export export = _exports[partition]!;
+        ArrayBufferWriter<byte> buffer = new(SiloAgent.ChunkBytes / 4);
+        last = _partitions.TryGet(new PartitionId(partition)) is not { } gate || !gate.Export(ref export.Cursor, buffer, SiloAgent.ChunkBytes, NowUnixSeconds);
+        if (last)
+            _exports[partition] = null;
+        return buffer.WrittenMemory;
+    }
+
+    void ISiloAgentEnvironment.SendChunk(SiloId target, ImportChunk chunk) => _ = SendChunkAsync(target, chunk);
+
+    void ISiloAgentEnvironment.Nudge(SiloId coordinator) => Nudge(coordinator);
+
+    void ISiloAgentEnvironment.OnTable(PartitionTable table)
+    {
+        _table = table;
+        using AsyncFlowControl flow = ExecutionContext.SuppressFlow();
+        ThreadPool.UnsafeQueueUserWorkItem(static state => state.TellChanged(), this, preferLocal: false);
+    }
+
+    // ICoordinatorEnvironment. All under the lock.
+
+    void ICoordinatorEnvironment.SendSync(SiloId target, SyncRequest request) =>
+        _ = target == LocalSilo ? Task.Run(() => SyncSelf(request)) : SendSyncAsync(target, request);
+
+    void ICoordinatorEnvironment.OnEvent(CoordinatorEvent what, int partition, SiloId silo) => LogCoordinator(_logger, what, partition, silo);
+
+    // The calls. Begun under the lock, so that they leave in the order of the decisions; they never end with an exception, because what was lost is sent again.
+
+    private async Task ActivateAsync(int partition)
+    {
+        try
+        {
+            await _grains.GetGrain<IPartitionGrain>(partition).ActivateAsync();
+        }
+        catch (Exception exception)
+        {
+            LogCallFailed(_logger, exception, "activate", LocalSilo);
+        }
+    }
+
+    private async Task SendChunkAsync(SiloId target, ImportChunk chunk)
+    {
+        try
+        {
+            ControlMessage answer = await _grains.GetGrain<ISiloControlGrain>(target.Text).ImportAsync(new ControlMessage(chunk.Encode())).ConfigureAwait(false);
+            if (!ImportReply.TryDecode(answer.Payload.Span, out ImportReply reply))
+                return;
+            lock (_lock)
+            {
+                _agent.OnImportReply(reply, NowMilliseconds);
+            }
+        }
+        catch (Exception exception)
+        {
+            LogCallFailed(_logger, exception, "import", target);
+        }
+    }
+
+    private async Task SendSyncAsync(SiloId target, SyncRequest request)
+    {
+        try
+        {
+            ControlMessage? answer = await _grains.GetGrain<ISiloControlGrain>(target.Text).SyncAsync(new ControlMessage(request.Encode())).ConfigureAwait(false);
+            if (answer is null || !SyncReply.TryDecode(answer.Payload.Span, out SyncReply? reply))
+                return;
+            lock (_lock)
+            {
+                _coordinator.OnReply(reply, NowMilliseconds);
+            }
+        }
+        catch (Exception exception)
+        {
+            LogCallFailed(_logger, exception, "sync", target);
+        }
+    }
+
+    private void SyncSelf(SyncRequest request)
+    {
+        lock (_lock)
+        {
+            if (_agent.HandleSync(request, NowMilliseconds) is { } reply)
+                _coordinator.OnReply(reply, NowMilliseconds);
+        }
+    }
+
+    private void Nudge(SiloId coordinator)
+    {
+        if (Interlocked.Exchange(ref _nudgesUnderWay, 1) == 0)
+            _ = NudgeAsync(coordinator);
+    }
+
+    private async Task NudgeAsync(SiloId coordinator)
+    {
+        try
+        {
+            await Task.Delay(NudgeDelay, _stop.Token).ConfigureAwait(false);
+            Volatile.Write(ref _nudgesUnderWay, 0);
+            if (coordinator == LocalSilo)
+                HandleNudge(LocalSilo);
+            else
+                await _grains.GetGrain<ISiloControlGrain>(coordinator.Text).NudgeAsync(LocalSilo.Text).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (_stop.IsCancellationRequested)
+        {
+        }
+        catch (Exception exception)
+        {
+            LogCallFailed(_logger, exception, "nudge", coordinator);
+        }
+        finally
+        {
+            Volatile.Write(ref _nudgesUnderWay, 0);
+        }
+    }
+
+    private void TellChanged()
+    {
+        lock (_tableLock)
+        {
+            Changed?.Invoke(_table);
+        }
+    }
+
+    private async Task TickLoopAsync()
+    {
+        using PeriodicTimer timer = new(TickInterval, _time);
+        try
+        {
+            while (await timer.WaitForNextTickAsync(_stop.Token).ConfigureAwait(false))
+            {
+                lock (_lock)
+                {
+                    long now = NowMilliseconds;
+                    _agent.Tick(now);
+                    _coordinator.Tick(now);
+                }
+            }
+        }
+        catch (OperationCanceledException)
+        {
+        }
+        catch (Exception exception)
+        {
+            LogLoopEnded(_logger, exception);
+            Environment.FailFast("The ownership runtime contradicts itself.", exception);
+        }
+    }
+
+    private async Task MembershipLoopAsync()
+    {
+        try
+        {
+            await foreach (ClusterMembershipSnapshot snapshot in _membership.MembershipUpdates.WithCancellation(_stop.Token).ConfigureAwait(false))
+            {
+                List<SiloId> active = [];
+                foreach ((SiloAddress address, ClusterMember member) in snapshot.Members)
+                {
+                    if (member.Status == SiloStatus.Active)
+                        active.Add(SiloId.Parse(address.ToParsableString()));
+                }
+
+                lock (_lock)
+                {
+                    _coordinator.OnMembership(snapshot.Version.Value, active, NowMilliseconds);
+                }
+            }
+        }
+        catch (OperationCanceledException)
+        {
+        }
+        catch (Exception exception)
+        {
+            LogLoopEnded(_logger, exception);
+            Environment.FailFast("The ownership runtime contradicts itself.", exception);
+        }
+    }
+
+    private sealed class Export
+    {
+        public ExportCursor Cursor;
+    }
+}
+
+/// <summary>A snapshot of what a node does for ownership.</summary>
+public sealed record NodeState
+{
+    /// <summary>Partitions held in any phase.</summary>
+    public int Held { get; init; }
+
+    /// <summary>No other silo can take this one's partitions over.</summary>
+    public bool NobodyTakesOver { get; init; }
+
+    /// <summary>The cluster's partition count if it is not ours, else 0.</summary>
+    public int ForeignPartitionCount { get; init; }
+
+    /// <summary>Whether this silo's coordinator is the one that acts; the moves are what it has done since it started.</summary>
+    public bool Coordinates { get; init; }
+
+    public long MovesCommitted { get; init; }
+
+    public long MovesFailed { get; init; }
+
+    public int MovesUnderWay { get; init; }
+
+    public long Term { get; init; }
+}
