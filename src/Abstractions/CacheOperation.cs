@@ -51,6 +51,8 @@ public enum RequestFlags : ushort
     Peek = 1 << 8,
     /// <summary>The counter's result is stored in the same expiry unless Touch is set (reserved so that meta T on ma stays explicit).</summary>
     KeepExpiry = 1 << 9,
+    /// <summary>The read may win the token of a stale item (every mg; a plain get sees stale items without taking part).</summary>
+    TakeToken = 1 << 10,
 }
 
 /// <summary>How a request ended. Values travel between silos: never renumber, only append.</summary>

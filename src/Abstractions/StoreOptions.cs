@@ -18,7 +18,7 @@ public sealed record StoreOptions
     /// <summary>-M: refuse to store instead of evicting.</summary>
     public bool NoEviction { get; init; }
 
-    /// <summary>-C: no CAS numbers; gets shows 0 and cas on a present key always matches as in memcached.</summary>
+    /// <summary>-C: no CAS numbers; gets shows 0 and cas on a present key answers EXISTS, as in memcached.</summary>
     public bool NoCas { get; init; }
 
     /// <summary>--partitions.</summary>

@@ -1,12 +1,212 @@
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+
 namespace OrleansCache.Storage;
 
-public sealed class PageArena : IDisposable
+/// <summary>
+/// The memory of all partitions of this process: one native reservation of about -m bytes, committed by the system as it is first touched, cut into pages.
+/// A page belongs to one partition at a time, for chunks of one slab class or for its hash index. Free pages are a stack under a small lock, which is the
+/// innermost lock of this room; which page to take away when none is free is decided by the stores.
+/// An address in it is a 32-bit handle: the offset in granules of 16 bytes (more above 64 GiB). Page 0 is never handed out, so that handle 0 can mean none.
+/// Goals: what it hands out stays within -m, bookkeeping included; nothing of it is seen by the garbage collector.
+/// Non-goal: giving memory back to the system before <see cref="Dispose"/>.
+/// </summary>
+public sealed unsafe partial class PageArena : IDisposable
 {
-    public PageArena(StoreOptions options) => Options = options;
+    /// <summary>Small enough that 256 partitions of many slab classes fit into 64 MiB.</summary>
+    public const int PageBytes = 1 << PageShift;
+
+    internal const int PageShift = 14;
+    internal const int GranuleBytesMin = 16;
+
+    /// <summary>With less memory than this a partition could not hold an index and a few classes at once, so that much is always granted.</summary>
+    private const int PagesPerPartitionMin = 4;
+
+    /// <summary>Alignment of the reservation, so that the system can back it with huge pages.</summary>
+    private const nuint HugePageBytes = 2 * 1024 * 1024;
+
+    private readonly Lock _freeLock = new();
+    private readonly Partition?[] _lenders;
+    private readonly PageInfo* _pages;
+    private readonly long _pinnedBytesMax;
+    private void* _reservation;
+    private nuint _reservationBytes;
+    private uint _freeHead;
+    private uint _freeCount;
+    private uint _freshNext = 1;
+    private long _pinnedBytes;
+
+    public PageArena(StoreOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        ArgumentOutOfRangeException.ThrowIfLessThan(options.PartitionCount, 1, nameof(options));
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(options.PartitionCount, Limits.PartitionsMax, nameof(options));
+        Options = options;
+        _lenders = new Partition?[options.PartitionCount];
+        long bytes = Math.Max(options.MemoryBytes, (long)options.PartitionCount * PagesPerPartitionMin * PageBytes);
+        PageCount = checked((int)(bytes / (PageBytes + sizeof(PageInfo))));
+        int shift = 4;
+        while (((long)(PageCount + 1) << PageShift) >> shift > uint.MaxValue)
+            shift++;
+        Classes = new SlabClasses(options.ChunkBytesMin, options.GrowthFactor, 1 << shift);
+        _pinnedBytesMax = (long)PageCount * PageBytes / 4;
+        _pages = (PageInfo*)NativeMemory.AllocZeroed((nuint)PageCount + 1, (nuint)sizeof(PageInfo));
+        Space = new HandleSpace(Reserve((nuint)(PageCount + 1) << PageShift), shift);
+    }
 
     public StoreOptions Options { get; }
 
+    /// <summary>Pages that can be handed out.</summary>
+    public int PageCount { get; }
+
+    /// <summary>Pages that no partition holds.</summary>
+    public int FreePageCount
+    {
+        get
+        {
+            lock (_freeLock)
+            {
+                return (int)_freeCount + PageCount + 1 - (int)_freshNext;
+            }
+        }
+    }
+
+    internal SlabClasses Classes { get; }
+
+    internal HandleSpace Space { get; }
+
+    internal ReadOnlySpan<Partition?> Lenders => _lenders;
+
+    /// <summary>Bytes of items that pins hold now.</summary>
+    internal long PinnedBytes => Volatile.Read(ref _pinnedBytes);
+
+    internal PageInfo* Info(uint page)
+    {
+        Debug.Assert(page != 0 && page <= (uint)PageCount);
+        return _pages + page;
+    }
+
+    internal bool TryTake(out uint page)
+    {
+        lock (_freeLock)
+        {
+            if (_freeHead != 0)
+            {
+                page = _freeHead;
+                _freeHead = _pages[page].Next;
+                _freeCount--;
+                return true;
+            }
+
+            if (_freshNext <= (uint)PageCount)
+            {
+                page = _freshNext++;
+                return true;
+            }
+        }
+
+        page = 0;
+        return false;
+    }
+
+    internal void Give(uint page)
+    {
+        PageInfo* info = Info(page);
+        lock (_freeLock)
+        {
+            *info = default;
+            info->Next = _freeHead;
+            _freeHead = page;
+            _freeCount++;
+        }
+    }
+
+    /// <summary>False if pins would hold more than a quarter of the arena.</summary>
+    internal bool TryAddPinned(long bytes)
+    {
+        if (Interlocked.Add(ref _pinnedBytes, bytes) <= _pinnedBytesMax)
+            return true;
+        Interlocked.Add(ref _pinnedBytes, -bytes);
+        return false;
+    }
+
+    internal void AddPinned(long bytes) => Interlocked.Add(ref _pinnedBytes, bytes);
+
+    internal void RemovePinned(long bytes) => Interlocked.Add(ref _pinnedBytes, -bytes);
+
+    internal void AddLender(Partition partition) => Volatile.Write(ref _lenders[partition.Id.Value], partition);
+
+    internal void RemoveLender(Partition partition) => Interlocked.CompareExchange(ref _lenders[partition.Id.Value], null, partition);
+
+    /// <summary>Frees the reservation. Nothing that points into it may be used any more.</summary>
     public void Dispose()
     {
+        if (_reservation is null)
+            return;
+        Release();
+        NativeMemory.Free(_pages);
+        _reservation = null;
     }
+
+    private byte* Reserve(nuint bytes)
+    {
+        _reservationBytes = bytes + HugePageBytes;
+        if (OperatingSystem.IsLinux())
+        {
+            _reservation = Map(null, _reservationBytes, ProtReadWrite, MapPrivateAnonymousNoReserve, -1, 0);
+            if ((nint)_reservation == -1)
+            {
+                _reservation = null;
+                throw new InsufficientMemoryException($"The system refuses to reserve {_reservationBytes} bytes.");
+            }
+        }
+        else
+        {
+            _reservation = NativeMemory.Alloc(_reservationBytes);
+        }
+
+        byte* start = (byte*)(((nuint)_reservation + HugePageBytes - 1) & ~(HugePageBytes - 1));
+        if (OperatingSystem.IsLinux())
+            _ = Advise(start, bytes, AdviceHugePages); // a wish: without it only the address translation is slower
+        return start;
+    }
+
+    private void Release()
+    {
+        if (OperatingSystem.IsLinux())
+            _ = Unmap(_reservation, _reservationBytes);
+        else
+            NativeMemory.Free(_reservation);
+    }
+
+    private const int ProtReadWrite = 0x1 | 0x2;
+    private const int MapPrivateAnonymousNoReserve = 0x02 | 0x20 | 0x4000;
+    private const int AdviceHugePages = 14;
+
+    [LibraryImport("libc", EntryPoint = "mmap")]
+    private static partial void* Map(void* address, nuint length, int protection, int flags, int fileDescriptor, nint offset);
+
+    [LibraryImport("libc", EntryPoint = "munmap")]
+    private static partial int Unmap(void* address, nuint length);
+
+    [LibraryImport("libc", EntryPoint = "madvise")]
+    private static partial int Advise(void* address, nuint length, int advice);
+}
+
+/// <summary>What is known about a page. Guarded by the lock of the partition that holds it, and by the arena's while it is free.</summary>
+internal struct PageInfo
+{
+    /// <summary>Links of the list that holds the page: its class's, or (only Next) the free pages'.</summary>
+    public uint Next;
+    public uint Prev;
+
+    /// <summary>1 + the partition that holds it; 0 if none.</summary>
+    public int OwnerPlusOne;
+
+    /// <summary>Chunks that are not free.</summary>
+    public ushort LiveChunks;
+    public byte ClassIndex;
+
+    /// <summary>The page holds hash buckets.</summary>
+    public bool IsIndex;
 }

@@ -9,6 +9,9 @@ namespace OrleansCache.Storage;
 /// </summary>
 public sealed class Partition
 {
+    /// <summary>Rounds of collecting pages before the request is answered with OutOfMemory.</summary>
+    private const int PageRoundsMax = 8;
+
     private readonly Lock _gate = new();
     private readonly PartitionStore _store;
     private volatile PartitionState _state;
@@ -31,13 +34,17 @@ public sealed class Partition
     /// <summary>Executes the request if the partition is active: then the sink has been called when this returns true. Otherwise nothing was done.</summary>
     public bool TryExecute(in CacheRequest request, uint nowUnixSeconds, ReplySink sink)
     {
+        int pagesWanted;
         lock (_gate)
         {
             if (_state != PartitionState.Active)
                 return false;
-            _store.Execute(in request, nowUnixSeconds, sink);
-            return true;
+            if (_store.TryExecute(in request, nowUnixSeconds, sink, waitForPages: true))
+                return true;
+            pagesWanted = _store.PagesWanted;
         }
+
+        return TryExecuteWithPages(in request, nowUnixSeconds, sink, pagesWanted);
     }
 
     /// <summary>Turns requests away from now on; false if the partition is gone.</summary>
@@ -83,10 +90,26 @@ public sealed class Partition
     /// <summary>Takes one or more whole blocks of <see cref="Export"/>. An item that is already here with the same or a higher CAS stays as it is.</summary>
     public ImportStatus Import(ReadOnlySpan<byte> input, uint nowUnixSeconds, out int itemCount)
     {
-        lock (_gate)
+        int granted = 0;
+        uint pages = 0;
+        for (int attempt = 1; ; attempt++)
         {
-            itemCount = 0;
-            return _state == PartitionState.Gone ? ImportStatus.Gone : _store.Import(input, nowUnixSeconds, out itemCount);
+            int pagesWanted;
+            lock (_gate)
+            {
+                GrantOrReturn(pages);
+                itemCount = 0;
+                if (_state == PartitionState.Gone)
+                    return ImportStatus.Gone;
+                bool last = attempt > PageRoundsMax || (attempt > 1 && granted == 0);
+                ImportStatus status = _store.Import(input, nowUnixSeconds, waitForPages: !last, out itemCount);
+                _store.ReturnGranted();
+                if (status != ImportStatus.OutOfMemory || _store.PagesWanted == 0)
+                    return status;
+                pagesWanted = _store.PagesWanted;
+            }
+
+            granted = CollectPages(pagesWanted, nowUnixSeconds, out pages);
         }
     }
 
@@ -110,15 +133,111 @@ public sealed class Partition
     }
 
     /// <summary>Closes for good: the items are dropped, their pages go back to the arena. The counters go to <paramref name="closed"/>. Only the first call has an effect.</summary>
-    internal void Close(StoreStatistics closed, uint nowUnixSeconds)
+    internal void Close(StoreStatistics closed)
     {
         lock (_gate)
         {
             if (_state == PartitionState.Gone)
                 return;
             _state = PartitionState.Gone;
-            _store.AddStatistics(closed, false, nowUnixSeconds);
+            _store.Arena.RemoveLender(this);
+            _store.AddCounters(closed);
             _store.Dispose();
+        }
+    }
+
+    /// <summary>The store, for hints that may be read without the lock.</summary>
+    internal PartitionStore Store => _store;
+
+    /// <summary>Gives a page to another partition if this one is active and not busy at the moment; never waits.</summary>
+    internal bool TryLendPage(uint accessMax, uint nowUnixSeconds, out uint page)
+    {
+        page = 0;
+        if (!_gate.TryEnter())
+            return false;
+        try
+        {
+            return _state == PartitionState.Active && _store.TryLendPage(accessMax, nowUnixSeconds, out page);
+        }
+        finally
+        {
+            _gate.Exit();
+        }
+    }
+
+    /// <summary>
+    /// All partitions that could have lent a page were busy. Collects pages while it holds no lock, so that waiting cannot end in a deadlock, and tries again.
+    /// </summary>
+    private bool TryExecuteWithPages(in CacheRequest request, uint nowUnixSeconds, ReplySink sink, int pagesWanted)
+    {
+        for (int attempt = 1; ; attempt++)
+        {
+            int granted = CollectPages(pagesWanted, nowUnixSeconds, out uint pages);
+            lock (_gate)
+            {
+                GrantOrReturn(pages);
+                if (_state != PartitionState.Active)
+                {
+                    _store.ReturnGranted();
+                    return false;
+                }
+
+                bool done = _store.TryExecute(in request, nowUnixSeconds, sink, waitForPages: attempt < PageRoundsMax && granted > 0);
+                _store.ReturnGranted();
+                if (done)
+                    return true;
+                pagesWanted = _store.PagesWanted;
+            }
+        }
+    }
+
+    /// <summary>Takes pages from the arena and from other partitions, one lock at a time; returns how many, linked by <see cref="PageInfo.Next"/>.</summary>
+    private unsafe int CollectPages(int pagesWanted, uint nowUnixSeconds, out uint first)
+    {
+        first = 0;
+        int count = 0;
+        PageArena arena = _store.Arena;
+        ReadOnlySpan<Partition?> lenders = arena.Lenders;
+        int start = Environment.CurrentManagedThreadId; // only spreads the load, no result depends on it
+        for (bool found = true; found && count < pagesWanted;)
+        {
+            found = false;
+            for (int i = 0; i < lenders.Length && count < pagesWanted; i++)
+            {
+                Partition? lender = lenders[(start + i) % lenders.Length];
+                if (!arena.TryTake(out uint page) && (lender is null || ReferenceEquals(lender, this) || !lender.LendPage(nowUnixSeconds, out page)))
+                    continue;
+                arena.Info(page)->Next = first;
+                first = page;
+                count++;
+                found = true;
+            }
+        }
+
+        return count;
+    }
+
+    private bool LendPage(uint nowUnixSeconds, out uint page)
+    {
+        page = 0;
+        lock (_gate)
+        {
+            return _state == PartitionState.Active && _store.TryLendPage(PartitionStore.AnyAccess, nowUnixSeconds, out page);
+        }
+    }
+
+    /// <summary>Under the lock: hands collected pages to the store, or back to the arena if there is no store any more.</summary>
+    private unsafe void GrantOrReturn(uint page)
+    {
+        PageArena arena = _store.Arena;
+        while (page != 0)
+        {
+            uint next = arena.Info(page)->Next;
+            if (_state == PartitionState.Gone)
+                arena.Give(page);
+            else
+                _store.AddGranted(page);
+            page = next;
         }
     }
 

@@ -1,3 +1,5 @@
+using System.Numerics;
+
 namespace OrleansCache.Storage;
 
 /// <summary>
@@ -8,7 +10,7 @@ public sealed class PartitionSet : IDisposable
 {
     private readonly Partition?[] _partitions;
     private readonly Lock _changes = new();
-    private readonly StoreStatistics _closed = new();
+    private StoreStatistics _closed = new();
     private long _flushes;
     private bool _disposed;
 
@@ -35,6 +37,7 @@ public sealed class PartitionSet : IDisposable
                 throw new InvalidOperationException($"Partition {id} is open already.");
             var partition = new Partition(new PartitionStore(Arena, id), epoch, state);
             Volatile.Write(ref _partitions[id.Value], partition);
+            Arena.AddLender(partition);
             return partition;
         }
     }
@@ -43,7 +46,7 @@ public sealed class PartitionSet : IDisposable
     public Partition? TryGet(PartitionId id) => Volatile.Read(ref _partitions[id.Value]);
 
     /// <summary>Drops the partition and gives its pages back; false if it was not here.</summary>
-    public bool Close(PartitionId id, uint nowUnixSeconds = 0)
+    public bool Close(PartitionId id)
     {
         lock (_changes)
         {
@@ -51,11 +54,7 @@ public sealed class PartitionSet : IDisposable
             if (partition is null)
                 return false;
             Volatile.Write(ref _partitions[id.Value], null);
-            lock (_closed)
-            {
-                partition.Close(_closed, nowUnixSeconds);
-            }
-
+            partition.Close(_closed);
             return true;
         }
     }
@@ -68,9 +67,35 @@ public sealed class PartitionSet : IDisposable
             slot?.FlushAll(atUnixSeconds, nowUnixSeconds);
     }
 
-    public StoreStatistics ReadStatistics(uint nowUnixSeconds, bool perClass) => throw new NotImplementedException();
+    /// <summary>The sums over the partitions that are here, and the counters of those that were. Each partition is read at a slightly different moment.</summary>
+    public StoreStatistics ReadStatistics(uint nowUnixSeconds, bool perClass)
+    {
+        var total = new StoreStatistics { LimitMaxBytes = Options.MemoryBytes };
+        lock (_changes)
+        {
+            AddCounters(_closed, total);
+            foreach (Partition? partition in _partitions)
+                partition?.AddStatistics(total, perClass, nowUnixSeconds);
+        }
 
-    public void ResetStatistics() => throw new NotImplementedException();
+        total.CmdFlush = Interlocked.Read(ref _flushes);
+        total.PageBytesFree = (long)Arena.FreePageCount * PageArena.PageBytes;
+        long slots = total.HashBytes / HashIndex.LineBytes * HashIndex.SlotsPerLine;
+        total.HashPowerLevel = slots == 0 ? 0 : BitOperations.Log2((ulong)slots);
+        return total;
+    }
+
+    /// <summary>Sets all counters to 0.</summary>
+    public void ResetStatistics()
+    {
+        lock (_changes)
+        {
+            _closed = new StoreStatistics();
+            Interlocked.Exchange(ref _flushes, 0);
+            foreach (Partition? partition in _partitions)
+                partition?.ResetStatistics();
+        }
+    }
 
     /// <summary>Runs <see cref="Partition.Reclaim"/> over every partition; returns the number of items freed.</summary>
     public long Reclaim(uint nowUnixSeconds, int bucketsMaxPerPartition)
@@ -88,6 +113,21 @@ public sealed class PartitionSet : IDisposable
             slot?.CheckIntegrity();
     }
 
+    /// <summary>
+    /// As <see cref="CheckIntegrity"/>, and that every page of the arena is free or held by a partition. Only where nothing is under way and no value is pinned.
+    /// </summary>
+    public void CheckIntegrityAtRest()
+    {
+        CheckIntegrity();
+        long held = 0;
+        foreach (Partition? slot in _partitions)
+            held += slot?.Store.PageCount ?? 0;
+        if (held + Arena.FreePageCount != Arena.PageCount)
+            Throw.ArenaCorrupt($"{held} pages are held and {Arena.FreePageCount} free, of {Arena.PageCount}");
+        if (Arena.PinnedBytes != 0)
+            Throw.ArenaCorrupt($"{Arena.PinnedBytes} bytes are still pinned");
+    }
+
     /// <summary>Closes all partitions and frees the arena. No request and no pinned value may be under way any more.</summary>
     public void Dispose()
     {
@@ -100,5 +140,37 @@ public sealed class PartitionSet : IDisposable
             _disposed = true;
             Arena.Dispose();
         }
+    }
+
+    private static void AddCounters(StoreStatistics from, StoreStatistics to)
+    {
+        to.CmdGet += from.CmdGet;
+        to.CmdSet += from.CmdSet;
+        to.CmdTouch += from.CmdTouch;
+        to.GetHits += from.GetHits;
+        to.GetMisses += from.GetMisses;
+        to.GetExpired += from.GetExpired;
+        to.GetFlushed += from.GetFlushed;
+        to.DeleteHits += from.DeleteHits;
+        to.DeleteMisses += from.DeleteMisses;
+        to.IncrHits += from.IncrHits;
+        to.IncrMisses += from.IncrMisses;
+        to.DecrHits += from.DecrHits;
+        to.DecrMisses += from.DecrMisses;
+        to.CasHits += from.CasHits;
+        to.CasMisses += from.CasMisses;
+        to.CasBadValue += from.CasBadValue;
+        to.TouchHits += from.TouchHits;
+        to.TouchMisses += from.TouchMisses;
+        to.TotalItems += from.TotalItems;
+        to.Evictions += from.Evictions;
+        to.Reclaimed += from.Reclaimed;
+        to.ExpiredUnfetched += from.ExpiredUnfetched;
+        to.EvictedUnfetched += from.EvictedUnfetched;
+        to.EvictedActive += from.EvictedActive;
+        to.StoreTooLarge += from.StoreTooLarge;
+        to.StoreNoMemory += from.StoreNoMemory;
+        to.SlabReassignEvictions += from.SlabReassignEvictions;
+        to.SlabsMoved += from.SlabsMoved;
     }
 }

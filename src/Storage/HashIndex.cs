@@ -1,0 +1,291 @@
+using System.Numerics;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+
+namespace OrleansCache.Storage;
+
+/// <summary>
+/// The hash index of one partition, in pages of the arena. A bucket is one cache line:
+/// <code>
+///  0            12         16                    64
+///  +------------+----------+---------------------+
+///  | 12 tags    | overflow | 12 handles          |
+///  +------------+----------+---------------------+
+/// </code>
+/// Tag: 8 other bits of the hash, 0 = slot free. What does not fit is a list through the items (HashNext) that begins at overflow.
+/// Growth is linear hashing: one bucket at a time is split, so no operation ever waits for a whole table to be rebuilt and the index is never twice too large.
+/// Goals: a hit costs one line of the index and the item, a miss usually the line alone; about 8 bytes per item.
+/// Non-goals: shrinking (only <see cref="Clear"/> gives pages back); thread safety.
+/// </summary>
+internal unsafe struct HashIndex(HandleSpace space)
+{
+    public const int LineBytes = 64;
+    public const int SlotsPerLine = 12;
+    public const int LinesPerPage = PageArena.PageBytes / LineBytes;
+
+    /// <summary>Items per bucket on average beyond which a bucket is split.</summary>
+    private const int LoadMax = 8;
+    private const int OverflowOffset = 12;
+    private const int HandlesOffset = 16;
+    private const uint SlotMask = (1 << SlotsPerLine) - 1;
+
+    private readonly HandleSpace _space = space;
+    private byte** _directory;
+    private int _directoryCapacity;
+    private uint _bucketCount;
+    private uint _mask;
+
+    public long ItemCount { get; private set; }
+
+    public readonly uint BucketCount => _bucketCount;
+
+    public readonly int PageCount => (int)((_bucketCount + LinesPerPage - 1) / LinesPerPage);
+
+    /// <summary>Whether it wants to split a bucket.</summary>
+    public readonly bool WantsToGrow => ItemCount >= _bucketCount * (long)LoadMax;
+
+    /// <summary>Whether the next <see cref="Split"/> needs a page.</summary>
+    public readonly bool NeedsPage => _bucketCount % LinesPerPage == 0;
+
+    public readonly byte* PageAt(int index) => _directory[index];
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly uint Find(ulong hash, ReadOnlySpan<byte> key)
+    {
+        if (_bucketCount == 0)
+            return 0;
+        byte* line = LineOf(hash);
+        uint matches = Vector128.Equals(Vector128.Load(line), Vector128.Create(TagOf(hash))).ExtractMostSignificantBits() & SlotMask;
+        while (matches != 0)
+        {
+            uint handle = Handles(line)[BitOperations.TrailingZeroCount(matches)];
+            ItemHeader* item = _space.At(handle);
+            Prefetch((byte*)item + 64);
+            Prefetch((byte*)item + 128);
+            if (ItemHeader.KeyEquals(item, key))
+                return handle;
+            matches &= matches - 1;
+        }
+
+        return Overflow(line) == 0 ? 0 : FindInOverflow(line, key);
+    }
+
+    /// <summary>Adds an item that is not in the index. There must be a bucket (<see cref="AddPage"/>).</summary>
+    public void Insert(ulong hash, uint handle)
+    {
+        InsertInto(LineOf(hash), TagOf(hash), handle);
+        ItemCount++;
+    }
+
+    /// <summary>Takes an item out; false if it was not in.</summary>
+    public bool Remove(ulong hash, uint handle)
+    {
+        byte* line = LineOf(hash);
+        uint matches = Vector128.Equals(Vector128.Load(line), Vector128.Create(TagOf(hash))).ExtractMostSignificantBits() & SlotMask;
+        for (; matches != 0; matches &= matches - 1)
+        {
+            int slot = BitOperations.TrailingZeroCount(matches);
+            if (Handles(line)[slot] != handle)
+                continue;
+            uint moved = Overflow(line);
+            if (moved != 0)
+            {
+                ItemHeader* item = _space.At(moved);
+                Overflow(line) = item->HashNext;
+                item->HashNext = 0;
+                line[slot] = TagOf(KeyHash.Compute(ItemHeader.KeySpan(item)));
+            }
+            else
+            {
+                line[slot] = 0;
+            }
+
+            Handles(line)[slot] = moved;
+            ItemCount--;
+            return true;
+        }
+
+        for (uint* link = (uint*)(line + OverflowOffset); *link != 0; link = &_space.At(*link)->HashNext)
+        {
+            if (*link != handle)
+                continue;
+            *link = _space.At(handle)->HashNext;
+            _space.At(handle)->HashNext = 0;
+            ItemCount--;
+            return true;
+        }
+
+        return false;
+    }
+
+    /// <summary>Puts another handle in an item's place (same key, same hash).</summary>
+    public void Replace(ulong hash, uint oldHandle, uint newHandle)
+    {
+        byte* line = LineOf(hash);
+        uint matches = Vector128.Equals(Vector128.Load(line), Vector128.Create(TagOf(hash))).ExtractMostSignificantBits() & SlotMask;
+        for (; matches != 0; matches &= matches - 1)
+        {
+            int slot = BitOperations.TrailingZeroCount(matches);
+            if (Handles(line)[slot] != oldHandle)
+                continue;
+            Handles(line)[slot] = newHandle;
+            return;
+        }
+
+        Remove(hash, oldHandle);
+        Insert(hash, newHandle);
+    }
+
+    /// <summary>Adds a zeroed page of buckets; the first one is used at once, later ones bucket by bucket.</summary>
+    public void AddPage(byte* page)
+    {
+        int count = PageCount;
+        if (count == _directoryCapacity)
+        {
+            _directoryCapacity = Math.Max(4, _directoryCapacity * 2);
+            _directory = (byte**)NativeMemory.Realloc(_directory, (nuint)_directoryCapacity * (nuint)sizeof(byte*));
+        }
+
+        _directory[count] = page;
+        if (_bucketCount == 0)
+        {
+            _bucketCount = LinesPerPage;
+            _mask = LinesPerPage - 1;
+        }
+        else
+        {
+            Split();
+        }
+    }
+
+    /// <summary>Splits one bucket. Not when <see cref="NeedsPage"/>: then <see cref="AddPage"/> does it.</summary>
+    public void Split()
+    {
+        if (_bucketCount == _mask + 1)
+            _mask = (_mask << 1) | 1;
+        uint target = _bucketCount++;
+        byte* from = LineAt(target - ((_mask + 1) >> 1));
+        byte* to = LineAt(target);
+        for (int slot = 0; slot < SlotsPerLine; slot++)
+        {
+            if (from[slot] != 0)
+                Prefetch((byte*)_space.At(Handles(from)[slot]) + ItemHeader.Bytes);
+        }
+
+        for (int slot = 0; slot < SlotsPerLine; slot++)
+        {
+            if (from[slot] == 0)
+                continue;
+            uint handle = Handles(from)[slot];
+            ulong hash = KeyHash.Compute(ItemHeader.KeySpan(_space.At(handle)));
+            if (BucketOf(hash) != target)
+                continue;
+            InsertInto(to, from[slot], handle);
+            from[slot] = 0;
+            Handles(from)[slot] = 0;
+        }
+
+        uint rest = Overflow(from);
+        Overflow(from) = 0;
+        while (rest != 0)
+        {
+            ItemHeader* item = _space.At(rest);
+            uint next = item->HashNext;
+            item->HashNext = 0;
+            ulong hash = KeyHash.Compute(ItemHeader.KeySpan(item));
+            InsertInto(BucketOf(hash) == target ? to : from, TagOf(hash), rest);
+            rest = next;
+        }
+    }
+
+    /// <summary>Forgets everything; the caller gives the pages back.</summary>
+    public void Clear()
+    {
+        NativeMemory.Free(_directory);
+        _directory = null;
+        _directoryCapacity = 0;
+        _bucketCount = 0;
+        _mask = 0;
+        ItemCount = 0;
+    }
+
+    /// <summary>Copies the handles of one bucket out, as many as fit; returns how many there are.</summary>
+    public readonly int ReadBucket(uint bucket, Span<uint> handles)
+    {
+        byte* line = LineAt(bucket);
+        int count = 0;
+        for (int slot = 0; slot < SlotsPerLine; slot++)
+        {
+            if (line[slot] != 0 && count < handles.Length)
+                handles[count++] = Handles(line)[slot];
+        }
+
+        for (uint handle = Overflow(line); handle != 0 && count < handles.Length; handle = _space.At(handle)->HashNext)
+            handles[count++] = handle;
+        return count;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private readonly uint FindInOverflow(byte* line, ReadOnlySpan<byte> key)
+    {
+        uint handle = Overflow(line);
+        while (handle != 0)
+        {
+            ItemHeader* item = _space.At(handle);
+            if (ItemHeader.KeyEquals(item, key))
+                return handle;
+            handle = item->HashNext;
+        }
+
+        return 0;
+    }
+
+    private readonly void InsertInto(byte* line, byte tag, uint handle)
+    {
+        uint free = Vector128.Equals(Vector128.Load(line), Vector128<byte>.Zero).ExtractMostSignificantBits() & SlotMask;
+        if (free != 0)
+        {
+            int slot = BitOperations.TrailingZeroCount(free);
+            line[slot] = tag;
+            Handles(line)[slot] = handle;
+            return;
+        }
+
+        _space.At(handle)->HashNext = Overflow(line);
+        Overflow(line) = handle;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private readonly byte* LineOf(ulong hash) => LineAt(BucketOf(hash));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private readonly byte* LineAt(uint bucket) => _directory[bucket / LinesPerPage] + (bucket % LinesPerPage * LineBytes);
+
+    /// <summary>Buckets take the hash's high half; its low bits have chosen the partition.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private readonly uint BucketOf(ulong hash)
+    {
+        uint bucket = (uint)(hash >> 32) & _mask;
+        return bucket < _bucketCount ? bucket : bucket & (_mask >> 1);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static byte TagOf(ulong hash)
+    {
+        byte tag = (byte)(hash >> 24);
+        return tag == 0 ? (byte)1 : tag;
+    }
+
+    private static ref uint Overflow(byte* line) => ref *(uint*)(line + OverflowOffset);
+
+    private static uint* Handles(byte* line) => (uint*)(line + HandlesOffset);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Prefetch(byte* address)
+    {
+        if (Sse.IsSupported)
+            Sse.Prefetch0(address);
+    }
+}
