@@ -6,8 +6,18 @@ namespace OrleansCache.Storage;
 /// </summary>
 public sealed class LocalRouter : IPartitionRouter, IDisposable
 {
+    /// <summary>How often a slice of every partition is searched for expired items.</summary>
+    private const int ReclaimPeriodMilliseconds = 1000;
+
+    /// <summary>A whole round over a partition takes about this many periods, so that no tick takes long...</summary>
+    private const int ReclaimPeriodsPerRound = 60;
+
+    /// <summary>...and at most this many buckets (of about 8 items) are looked at under one partition's lock.</summary>
+    private const int ReclaimBucketsMax = 256;
+
     private readonly PartitionSet _partitions;
     private readonly TimeProvider _time;
+    private readonly ITimer _reclaim;
 
     public LocalRouter(StoreOptions options, TimeProvider? time = null)
     {
@@ -15,6 +25,8 @@ public sealed class LocalRouter : IPartitionRouter, IDisposable
         _partitions = new PartitionSet(options);
         for (int i = 0; i < _partitions.PartitionCount; i++)
             _partitions.Open(new PartitionId(i), 1);
+        var period = TimeSpan.FromMilliseconds(ReclaimPeriodMilliseconds);
+        _reclaim = _time.CreateTimer(static state => ((LocalRouter)state!).Reclaim(), this, period, period);
     }
 
     public PartitionSet Partitions => _partitions;
@@ -41,5 +53,11 @@ public sealed class LocalRouter : IPartitionRouter, IDisposable
 
     public void ResetStatistics() => _partitions.ResetStatistics();
 
-    public void Dispose() => _partitions.Dispose();
+    public void Dispose()
+    {
+        _reclaim.Dispose();
+        _partitions.Dispose();
+    }
+
+    private void Reclaim() => _partitions.ReclaimSlice(NowUnixSeconds, ReclaimPeriodsPerRound, ReclaimBucketsMax);
 }

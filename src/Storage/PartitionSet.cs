@@ -45,9 +45,10 @@ public sealed class PartitionSet : IDisposable
     /// <summary>The partition if it is here, in whatever state.</summary>
     public Partition? TryGet(PartitionId id) => Volatile.Read(ref _partitions[id.Value]);
 
-    /// <summary>Drops the partition and gives its pages back; false if it was not here.</summary>
-    public bool Close(PartitionId id)
+    /// <summary>Drops the partition and gives its pages back; false if it was not here. The time is not needed by what is closed today.</summary>
+    public bool Close(PartitionId id, uint nowUnixSeconds = 0)
     {
+        _ = nowUnixSeconds;
         lock (_changes)
         {
             Partition? partition = _partitions[id.Value];
@@ -103,6 +104,15 @@ public sealed class PartitionSet : IDisposable
         long reclaimed = 0;
         foreach (Partition? slot in _partitions)
             reclaimed += slot?.Reclaim(nowUnixSeconds, bucketsMaxPerPartition) ?? 0;
+        return reclaimed;
+    }
+
+    /// <summary>Runs one of <paramref name="slices"/> steps of a round over each partition's buckets, at most <paramref name="bucketsMax"/> of them under one lock.</summary>
+    public long ReclaimSlice(uint nowUnixSeconds, int slices, int bucketsMax)
+    {
+        long reclaimed = 0;
+        foreach (Partition? slot in _partitions)
+            reclaimed += slot?.Reclaim(nowUnixSeconds, (int)Math.Clamp((slot.Store.BucketCount / slices) + 1, 1, bucketsMax)) ?? 0;
         return reclaimed;
     }
 

@@ -50,6 +50,9 @@ public sealed unsafe partial class PartitionStore : ValueOwner, IDisposable
 
     internal PageArena Arena => _arena;
 
+    /// <summary>May be read without the lock, as a hint.</summary>
+    internal long BucketCount => _index.BucketCount;
+
     /// <summary>Items held, those expired but not yet reclaimed included.</summary>
     public long ItemCount => _itemCount;
 
