@@ -122,6 +122,12 @@ public sealed class ServerProcess : IAsyncDisposable
         return _process.WaitForExitAsync(timeout);
     }
 
+    /// <summary>Freezes the process (SIGSTOP).</summary>
+    public void Freeze() => _process.Freeze();
+
+    /// <summary>Lets a frozen process go on (SIGCONT).</summary>
+    public void Thaw() => _process.Thaw();
+
     /// <summary>Sends SIGKILL and waits for the end.</summary>
     public Task KillAsync()
     {
@@ -129,6 +135,9 @@ public sealed class ServerProcess : IAsyncDisposable
         _process.Kill();
         return _process.WaitForExitAsync(s_stopTimeout);
     }
+
+    /// <summary>True when disposing may kill instead of asking to stop: for tests that are not about stopping.</summary>
+    public bool KillOnDispose { get; set; }
 
     public async ValueTask DisposeAsync()
     {
@@ -138,7 +147,10 @@ public sealed class ServerProcess : IAsyncDisposable
         {
             if (!_process.HasExited)
             {
-                _process.Terminate();
+                if (KillOnDispose)
+                    _process.Kill();
+                else
+                    _process.Terminate();
                 await _process.WaitForExitAsync(s_stopTimeout);
             }
         }

@@ -14,22 +14,31 @@ public static class TestPorts
 
     private static int s_next = Random.Shared.Next(Count);
 
-    public static int Next()
+    public static int Next() => Next(1);
+
+    /// <summary>The first of <paramref name="adjacent"/> free ports that follow each other.</summary>
+    public static int Next(int adjacent)
     {
         for (int attempt = 0; attempt < Count; attempt++)
         {
-            int port = First + (int)((uint)Interlocked.Increment(ref s_next) % Count);
-            using var probe = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-            try
-            {
-                probe.Bind(new IPEndPoint(IPAddress.Loopback, port));
+            int port = First + (int)((uint)Interlocked.Add(ref s_next, adjacent) % (uint)(Count - adjacent));
+            if (Enumerable.Range(port, adjacent).All(IsFree))
                 return port;
-            }
-            catch (SocketException)
-            {
-                // Taken: the next one.
-            }
         }
         throw new InvalidOperationException($"No free port between {First} and {First + Count - 1}");
+    }
+
+    private static bool IsFree(int port)
+    {
+        using var probe = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        try
+        {
+            probe.Bind(new IPEndPoint(IPAddress.Loopback, port));
+            return true;
+        }
+        catch (SocketException)
+        {
+            return false;
+        }
     }
 }

@@ -1,0 +1,158 @@
+using System.Diagnostics;
+using System.Globalization;
+using OrleansCache.Conformance;
+
+namespace OrleansCache.Cluster.Tests;
+
+/// <summary>Silos come, leave and die while a checker writes and reads; each test has silos of its own.</summary>
+public sealed class MembershipTests
+{
+    [ClusterFact]
+    public async Task ASiloJoinsAndOneLeavesWithoutLossOrError()
+    {
+        await using SiloCluster cluster = await SiloCluster.StartAsync(3);
+        await using Checker checker = await Checker.StartAsync(cluster);
+        await checker.RunAsync(2000);
+
+        ServerProcess fourth = await cluster.AddSiloAsync();
+        checker.Use(fourth);
+        await checker.RunAsync(5000);
+        await AssertHasItemsAsync(fourth, checker);
+
+        ServerProcess leaving = cluster.Silos[1];
+        checker.Leave(leaving);
+        await cluster.StopSiloAsync(leaving);
+        await checker.RunAsync(3000);
+
+        await AssertNothingLostAsync(cluster, checker);
+    }
+
+    [ClusterFact]
+    public async Task AKilledSiloLosesItsOwnItemsOnly()
+    {
+        await using SiloCluster cluster = await SiloCluster.StartAsync(3);
+        await using Checker checker = await Checker.StartAsync(cluster);
+        await checker.RunAsync(2000);
+        Assert.True(checker is { Lost: 0, Wrong: 0, Errors: 0 }, checker.Report);
+
+        ServerProcess killed = cluster.Silos[2];
+        checker.Leave(killed);
+        await cluster.KillSiloAsync(killed);
+        TimeSpan recovered = await AnswersEverythingAsync(cluster, checker);
+
+        int missing = await checker.MissingConstantItemsAsync(cluster.Silos[0]);
+        Assert.Equal(missing, await checker.MissingConstantItemsAsync(cluster.Silos[1]));
+        // A third of the partitions, hence about a third of the items, was the dead silo's.
+        Assert.InRange((double)missing / Checker.ConstantCount, 0.15, 0.50);
+        Assert.True(recovered < TimeSpan.FromSeconds(15), $"All keys answered again after {recovered.TotalSeconds:f1} s only. {checker.Report}");
+
+        // From here on everything is as it was: no further loss, no error.
+        (long lost, long errors) = (checker.Lost, checker.Errors);
+        await checker.RunAsync(3000);
+        await checker.StopAsync();
+        Assert.True(checker.Lost == lost && checker.Errors == errors && checker.Wrong == 0, $"After the recovery with lost {lost}, errors {errors}: {checker.Report}");
+        Assert.Equal(missing, await checker.MissingConstantItemsAsync(cluster.Silos[0]));
+        await checker.WriteConstantItemsAsync();
+        foreach (ServerProcess gateway in cluster.Silos)
+            Assert.Equal(0, await checker.MissingConstantItemsAsync(gateway));
+    }
+
+    [ClusterFact]
+    public async Task AnUnreachableFirstSiloIsAClearErrorWithinABoundedTime()
+    {
+        int nobody = TestPorts.Next();
+        await AssertRefusesToStartAsync(["--silo-port", Text(TestPorts.Next(2)), "--join", $"127.0.0.1:{Text(nobody)}"], Text(nobody));
+    }
+
+    [ClusterFact]
+    public async Task AGatewayWithoutClusterIsAClearErrorWithinABoundedTime()
+    {
+        int nobody = TestPorts.Next();
+        (int exitCode, string printed, _) = await ChildProcess.RunAsync(
+            ServerUnderTest.OrleansCacheCommand(["gateway", "-p", Text(TestPorts.Next()), "--join", $"127.0.0.1:{Text(nobody)}"]), TimeSpan.FromSeconds(60));
+        AssertClearError(exitCode, printed, Text(nobody));
+    }
+
+    [ClusterFact]
+    public async Task AMembershipStoreThatIsDownIsAClearErrorWithinABoundedTime()
+    {
+        int nobody = TestPorts.Next();
+        string connection = $"Host=127.0.0.1;Port={Text(nobody)};Database=cache;Username=cache;Password=secret-word;Timeout=3";
+        string printed = await AssertRefusesToStartAsync(["--silo-port", Text(TestPorts.Next(2)), "--clustering", "postgres", "--connection", connection], Text(nobody));
+        Assert.DoesNotContain("secret-word", printed, StringComparison.Ordinal);
+    }
+
+    [ClusterFact]
+    public async Task ASiloPortInUseIsAClearError()
+    {
+        int port = TestPorts.Next(2);
+        using var holder = new System.Net.Sockets.TcpListener(System.Net.IPAddress.Loopback, port);
+        holder.Start();
+        await AssertRefusesToStartAsync(["--silo-port", Text(port)], Text(port));
+    }
+
+    /// <summary>What every test that loses no silo must find at its end.</summary>
+    internal static async Task AssertNothingLostAsync(SiloCluster cluster, Checker checker)
+    {
+        await checker.StopAsync();
+        Assert.True(checker is { Lost: 0, Wrong: 0, Errors: 0 }, checker.Report);
+        foreach (ServerProcess gateway in cluster.Silos)
+        {
+            int missing = await checker.MissingConstantItemsAsync(gateway);
+            Assert.True(missing == 0 && checker.Wrong == 0, $"{missing} of {Checker.ConstantCount} constant items are gone. {checker.Report}");
+        }
+    }
+
+    /// <summary>Waits until a silo that has joined holds items, which it can only have got by a move.</summary>
+    internal static async Task AssertHasItemsAsync(ServerProcess silo, Checker checker)
+    {
+        var watch = Stopwatch.StartNew();
+        using RawClient client = silo.Connect();
+        while (long.Parse((await client.StatsAsync())["curr_items"], CultureInfo.InvariantCulture) == 0)
+        {
+            Assert.True(watch.Elapsed < TimeSpan.FromSeconds(30), $"The new silo has no items after 30 s. {checker.Report}");
+            await Task.Delay(50);
+        }
+    }
+
+    /// <summary>Asks both gateways for all keys, again and again, until every one is answered, with a hit or a miss. Returns how long that took.</summary>
+    private static async Task<TimeSpan> AnswersEverythingAsync(SiloCluster cluster, Checker checker)
+    {
+        var watch = Stopwatch.StartNew();
+        foreach (ServerProcess gateway in cluster.Silos)
+        {
+            while (true)
+            {
+                try
+                {
+                    await checker.MissingConstantItemsAsync(gateway);
+                    break;
+                }
+                catch (RawClientException exception)
+                {
+                    Assert.True(watch.Elapsed < TimeSpan.FromSeconds(45), $"Not all keys are answered after 45 s: {exception.Message.Split('\n')[0]}. {checker.Report}");
+                }
+            }
+        }
+        return watch.Elapsed;
+    }
+
+    private static async Task<string> AssertRefusesToStartAsync(string[] options, string mentioned)
+    {
+        (int exitCode, string printed, _) = await ChildProcess.RunAsync(
+            ServerUnderTest.OrleansCacheCommand(["serve", "-p", Text(TestPorts.Next()), .. options]), TimeSpan.FromSeconds(60));
+        AssertClearError(exitCode, printed, mentioned);
+        return printed;
+    }
+
+    private static void AssertClearError(int exitCode, string printed, string mentioned)
+    {
+        Assert.True(exitCode != 0, printed);
+        Assert.Contains(mentioned, printed, StringComparison.Ordinal);
+        Assert.DoesNotContain("   at ", printed, StringComparison.Ordinal);
+        Assert.DoesNotContain("Unhandled", printed, StringComparison.Ordinal);
+        Assert.True(printed.Split('\n').Length <= 10, $"More than a person reads:\n{printed}");
+    }
+
+    private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
+}

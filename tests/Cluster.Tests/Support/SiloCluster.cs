@@ -1,0 +1,126 @@
+using System.Globalization;
+using OrleansCache.Conformance;
+
+namespace OrleansCache.Cluster.Tests;
+
+/// <summary>
+/// Silos of one cluster, each a process of its own with a gateway, on this machine. The membership lives in the first silo's memory, or in PostgreSQL.
+/// Starting a silo returns when its gateway answers.
+/// </summary>
+public sealed class SiloCluster : IAsyncDisposable
+{
+    private static readonly TimeSpan s_startTimeout = TimeSpan.FromSeconds(60);
+
+    private readonly string _clusterId = "test-" + Guid.NewGuid().ToString("N")[..12];
+    private readonly PostgresServer? _postgres;
+    private readonly string[] _options;
+    private readonly List<ServerProcess> _processes = [];
+    private readonly List<ServerProcess> _silos = [];
+    private int _firstSiloPort;
+
+    private SiloCluster(PostgresServer? postgres, string[] options)
+    {
+        _postgres = postgres;
+        _options = options;
+    }
+
+    /// <summary>The silos that a test has not ended, in the order of their start.</summary>
+    public IReadOnlyList<ServerProcess> Silos => _silos;
+
+    /// <summary>What all processes printed.</summary>
+    public string Output => string.Join("\n\n", _processes.Select(process => process.Output)) + (_postgres is null ? "" : "\n\n" + _postgres.Output);
+
+    public static async Task<SiloCluster> StartAsync(int count, PostgresServer? postgres = null, params string[] options)
+    {
+        var cluster = new SiloCluster(postgres, options);
+        try
+        {
+            await cluster.AddSiloAsync();
+            await Task.WhenAll(Enumerable.Range(1, count - 1).Select(_ => cluster.AddSiloAsync()));
+            return cluster;
+        }
+        catch
+        {
+            await cluster.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>Starts one more silo and waits until its gateway answers.</summary>
+    public async Task<ServerProcess> AddSiloAsync()
+    {
+        int siloPort = TestPorts.Next(adjacent: 2);
+        List<string> arguments = ["--silo-port", Text(siloPort), .. Membership()];
+        if (_silos.Count == 0)
+            _firstSiloPort = siloPort;
+        ServerProcess silo = Start("serve", [.. arguments, .. _options]);
+        lock (_silos)
+            _silos.Add(silo);
+        await silo.WaitUntilServingAsync(s_startTimeout);
+        return silo;
+    }
+
+    /// <summary>Starts a gateway without partitions.</summary>
+    public async Task<ServerProcess> AddGatewayAsync()
+    {
+        ServerProcess gateway = Start("gateway", Membership());
+        await gateway.WaitUntilServingAsync(s_startTimeout);
+        return gateway;
+    }
+
+    /// <summary>Stops a silo with SIGTERM; expects that it ends by itself with exit code 0.</summary>
+    public async Task StopSiloAsync(ServerProcess silo)
+    {
+        ArgumentNullException.ThrowIfNull(silo);
+        _silos.Remove(silo);
+        int exitCode = await silo.TerminateAsync(TimeSpan.FromSeconds(60));
+        Assert.True(exitCode == 0, Output);
+    }
+
+    /// <summary>Kills a silo (SIGKILL).</summary>
+    public Task KillSiloAsync(ServerProcess silo)
+    {
+        ArgumentNullException.ThrowIfNull(silo);
+        _silos.Remove(silo);
+        return silo.KillAsync();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        List<Exception> died = [];
+        foreach (ServerProcess process in _processes)
+        {
+            try
+            {
+                await process.DisposeAsync();
+            }
+            catch (ServerFailedException exception)
+            {
+                died.Add(exception);
+            }
+        }
+        if (died.Count > 0)
+            throw new AggregateException(died);
+    }
+
+    private ServerProcess Start(string verb, List<string> arguments)
+    {
+        int port = TestPorts.Next();
+        ServerProcess process = ServerProcess.Launch(
+            ServerUnderTest.OrleansCacheCommand([verb, "-l", "127.0.0.1", "-p", Text(port), "--cluster-id", _clusterId, .. arguments]), port);
+        // How a silo leaves is the matter of the tests that stop one; the others need not wait for it.
+        process.KillOnDispose = true;
+        lock (_processes)
+            _processes.Add(process);
+        return process;
+    }
+
+    private List<string> Membership()
+    {
+        if (_postgres is not null)
+            return ["--clustering", "postgres", "--connection", _postgres.ConnectionString];
+        return _firstSiloPort == 0 ? [] : ["--join", $"127.0.0.1:{Text(_firstSiloPort)}"];
+    }
+
+    private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
+}
