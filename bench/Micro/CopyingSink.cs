@@ -15,7 +15,7 @@ internal sealed class CopyingSink : ReplySink
     {
         Replies++;
         LastStatus = reply.Status;
-        if (reply.Value.Length == 0)
+        if (!reply.Value.HasBytes)
             return;
         ValueBytes += reply.Value.Length;
         reply.Value.CopyTo(_buffer);
