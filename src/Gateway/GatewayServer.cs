@@ -1,6 +1,7 @@
 using System.Net;
 using Microsoft.Extensions.Logging;
 using OrleansCache.Gateway.Epoll;
+using OrleansCache.Gateway.Pipelines;
 
 namespace OrleansCache.Gateway;
 
@@ -19,12 +20,8 @@ public sealed class GatewayServer : IAsyncDisposable
         ArgumentNullException.ThrowIfNull(loggerFactory);
         ArgumentNullException.ThrowIfNull(timeProvider);
         _shared = new GatewayShared(options, router, loggerFactory, timeProvider);
-        _transport = options.Transport switch
-        {
-            TransportKind.Epoll => new EpollTransport(_shared),
-            TransportKind.Pipelines => throw new NotSupportedException(),
-            _ => new EpollTransport(_shared),
-        };
+        bool epoll = options.Transport == TransportKind.Epoll || (options.Transport == TransportKind.Auto && EpollTransport.IsSupported);
+        _transport = epoll ? new EpollTransport(_shared) : new PipelinesTransport(_shared);
     }
 
     /// <summary>Where it listens, with the real ports where 0 was asked for. Valid after <see cref="StartAsync"/>.</summary>
@@ -38,6 +35,8 @@ public sealed class GatewayServer : IAsyncDisposable
     {
         if (_shared.Options.TcpEndPoints.Count == 0 && _shared.Options.UnixSocketPath is null)
             throw new GatewayStartException("nothing to listen on: no TCP address and no UNIX socket given");
+        if (_transport is EpollTransport && !EpollTransport.IsSupported)
+            throw new GatewayStartException("the epoll transport needs 64-bit Linux");
         EndPoints = await _transport.StartAsync(cancellationToken).ConfigureAwait(false);
     }
 

@@ -332,9 +332,4 @@ internal sealed unsafe class EpollLoop : ICompletionQueue
         _drained.TrySetResult();
         _ended.TrySetResult();
     }
-
-    private sealed class ActionItem(Action action) : LoopWorkItem
-    {
-        public override void Execute() => action();
-    }
 }

@@ -20,6 +20,8 @@ internal sealed class EpollTransport : GatewayTransport
         Logger = shared.LoggerFactory.CreateLogger("OrleansCache.Gateway.Epoll");
     }
 
+    public static bool IsSupported => OperatingSystem.IsLinux() && Environment.Is64BitProcess;
+
     public GatewayShared Shared { get; }
     public ILogger Logger { get; }
 

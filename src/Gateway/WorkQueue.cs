@@ -1,4 +1,4 @@
-namespace OrleansCache.Gateway.Epoll;
+namespace OrleansCache.Gateway;
 
 /// <summary>
 /// Work posted to a loop by any thread. A stack that producers push to and the loop takes whole and reverses: lock-free, allocation-free,

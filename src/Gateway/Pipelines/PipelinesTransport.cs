@@ -1,0 +1,170 @@
+using System.Net;
+using System.Net.Sockets;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+
+namespace OrleansCache.Gateway.Pipelines;
+
+/// <summary>
+/// System.IO.Pipelines over Kestrel's socket transport: for every system that .NET runs on, and the place where TLS will join.
+/// Connections are dealt out in turn to as many loops as -t says.
+/// </summary>
+internal sealed class PipelinesTransport : GatewayTransport
+{
+    private readonly GatewayShared _shared;
+    private readonly ILogger _logger;
+    private readonly List<IConnectionListener> _listeners = [];
+    private readonly List<Task> _acceptTasks = [];
+    private PipelinesLoop[] _loops = [];
+    private ITimer? _idleTimer;
+    private uint _nextLoop;
+    private int _stopped;
+
+    public PipelinesTransport(GatewayShared shared)
+    {
+        _shared = shared;
+        _logger = shared.LoggerFactory.CreateLogger("OrleansCache.Gateway.Pipelines");
+    }
+
+    public override async Task<IReadOnlyList<EndPoint>> StartAsync(CancellationToken cancellationToken)
+    {
+        GatewayOptions options = _shared.Options;
+        var transportOptions = new SocketTransportOptions
+        {
+            Backlog = options.Backlog,
+            NoDelay = true,
+            UnsafePreferInlineScheduling = true,
+            WaitForDataBeforeAllocatingBuffer = true,
+            CreateBoundListenSocket = endPoint => CreateSocket(endPoint, options.UnixSocketMode),
+        };
+        var factory = new SocketTransportFactory(Options.Create(transportOptions), _shared.LoggerFactory);
+        var endPoints = new List<EndPoint>(options.TcpEndPoints);
+        if (options.UnixSocketPath is { } path)
+        {
+            ListenErrors.PrepareUnixPath(path);
+            endPoints.Add(new UnixDomainSocketEndPoint(path));
+        }
+
+        foreach (EndPoint endPoint in endPoints)
+        {
+            try
+            {
+                _listeners.Add(await factory.BindAsync(endPoint, cancellationToken).ConfigureAwait(false));
+            }
+            catch (Exception failure)
+            {
+                foreach (IConnectionListener listener in _listeners)
+                    await listener.DisposeAsync().ConfigureAwait(false);
+                _listeners.Clear();
+                throw ListenErrors.Describe(endPoint, failure);
+            }
+        }
+
+        _shared.Listeners = [.. _listeners.Select(static l => ConnectionName.Of(l.EndPoint))];
+        _loops = new PipelinesLoop[Math.Max(1, options.Threads)];
+        for (int i = 0; i < _loops.Length; i++)
+            _loops[i] = new PipelinesLoop(_shared, _logger);
+        _shared.Accepting = true;
+        foreach (IConnectionListener listener in _listeners)
+            _acceptTasks.Add(AcceptAsync(listener));
+        if (options.IdleTimeoutSeconds > 0)
+            _idleTimer = _shared.TimeProvider.CreateTimer(CheckIdle, null, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(1));
+        return [.. _listeners.Select(static l => l.EndPoint)];
+    }
+
+    public override async Task StopAcceptingAsync()
+    {
+        if (!_shared.Accepting)
+            return;
+        _shared.Accepting = false;
+        foreach (IConnectionListener listener in _listeners)
+            await listener.UnbindAsync().ConfigureAwait(false);
+        await Task.WhenAll(_acceptTasks).ConfigureAwait(false);
+    }
+
+    public override async Task StopAsync(TimeSpan graceTime, CancellationToken cancellationToken)
+    {
+        if (Interlocked.Exchange(ref _stopped, 1) != 0)
+            return;
+        await StopAcceptingAsync().ConfigureAwait(false);
+        if (_idleTimer is { } timer)
+            await timer.DisposeAsync().ConfigureAwait(false);
+        foreach (PipelinesLoop loop in _loops)
+            loop.Post(loop.Finish);
+        try
+        {
+            await Task.WhenAll(_loops.Select(static l => l.Drained)).WaitAsync(graceTime, cancellationToken).ConfigureAwait(false);
+        }
+        catch (Exception failure) when (failure is TimeoutException or OperationCanceledException)
+        {
+            foreach (PipelinesLoop loop in _loops)
+                loop.Post(loop.Stop);
+            await Task.WhenAll(_loops.Select(static l => l.Drained)).ConfigureAwait(false);
+        }
+
+        foreach (IConnectionListener listener in _listeners)
+            await listener.DisposeAsync().ConfigureAwait(false);
+    }
+
+    public override async ValueTask DisposeAsync() => await StopAsync(TimeSpan.Zero, CancellationToken.None).ConfigureAwait(false);
+
+    private static Socket CreateSocket(EndPoint endPoint, int unixSocketMode)
+    {
+        Socket socket = SocketTransportOptions.CreateDefaultBoundListenSocket(endPoint);
+        if (endPoint is UnixDomainSocketEndPoint && !OperatingSystem.IsWindows())
+            File.SetUnixFileMode(endPoint.ToString()!, (UnixFileMode)(unixSocketMode & 0x1FF));
+        return socket;
+    }
+
+    private async Task AcceptAsync(IConnectionListener listener)
+    {
+        string listenName = ConnectionName.Of(listener.EndPoint);
+        while (true)
+        {
+            try
+            {
+                ConnectionContext? connection = await listener.AcceptAsync().ConfigureAwait(false);
+                if (connection is null)
+                    return;
+                var info = new ConnectionInfo(
+                    () => connection.RemoteEndPoint is IPEndPoint remote ? ConnectionName.Of(remote) : listenName, () => listenName);
+                if (_shared.TryEnter(info))
+                    _ = new PipelinesConnection(_loops[_nextLoop++ % (uint)_loops.Length], connection, info).RunAsync();
+                else
+                    _ = RefuseAsync(connection);
+            }
+            catch (Exception failure)
+            {
+                if (!_shared.Accepting)
+                    return;
+
+                // Out of descriptors, most likely: look away for a while.
+                _shared.CountListenDisabled();
+                Log.AcceptFailed(_logger, failure);
+                await Task.Delay(TimeSpan.FromMilliseconds(100), _shared.TimeProvider).ConfigureAwait(false);
+            }
+        }
+    }
+
+    private async Task RefuseAsync(ConnectionContext connection)
+    {
+        try
+        {
+            await connection.Transport.Output.WriteAsync("ERROR Too many open connections\r\n"u8.ToArray()).ConfigureAwait(false);
+            await connection.Transport.Output.CompleteAsync().ConfigureAwait(false);
+            await connection.DisposeAsync().ConfigureAwait(false);
+        }
+        catch (Exception failure)
+        {
+            Log.AcceptFailed(_logger, failure);
+        }
+    }
+
+    private void CheckIdle(object? state)
+    {
+        foreach (PipelinesLoop loop in _loops)
+            loop.Post(() => loop.CheckIdle(_shared.Options.IdleTimeoutSeconds));
+    }
+}
