@@ -14,13 +14,14 @@ namespace OrleansCache.Storage;
 public sealed unsafe partial class PartitionStore
 {
     /// <summary>Items at the tail that one eviction may spare because they were read.</summary>
-    private const int SecondChancesMax = 8;
+    private const int SecondChancesMax = 32;
 
     /// <summary>Evictions that may be needed until a chunk of the wanted class is free.</summary>
     private const int RefillAttemptsMax = 128;
 
-    /// <summary>Tail items whose pages are tried before the class's list of pages is walked.</summary>
+    /// <summary>Cold pages compared before one is taken away, and cold items looked at to find them.</summary>
     private const int TailPagesTriedMax = 4;
+    private const int TailItemsTriedMax = 256;
 
     /// <summary>Other partitions looked at before one is chosen.</summary>
     private const int PartitionsSampled = 4;
@@ -308,9 +309,13 @@ public sealed unsafe partial class PartitionStore
 
             if (slab.EvictionsSinceMove >= _sizes.ChunksPerPage(classIndex))
             {
-                slab.EvictionsSinceMove = 0;
                 if (TryTakeOlderPage(classIndex, now))
+                {
+                    slab.EvictionsSinceMove -= _sizes.ChunksPerPage(classIndex);
                     return true;
+                }
+
+                slab.EvictionsSinceMove = 0;
             }
 
             if (!TryEvictTail(classIndex, now) && (_noEviction || !TryTakeAnyPage(classIndex, now)))
@@ -355,7 +360,7 @@ public sealed unsafe partial class PartitionStore
                 continue;
             }
 
-            slab.EvictionsSinceMove++;
+            slab.EvictionsSinceMove += 1 + (item->IsChained ? item->ValueLength / PageArena.PageBytes : 0);
             ref SlabClassCounters counters = ref slab.Counters;
             counters.Evicted++;
             counters.EvictedTimeSeconds = Age(item->LastAccess, now);
@@ -503,19 +508,34 @@ public sealed unsafe partial class PartitionStore
         return oldest;
     }
 
-    /// <summary>Empties a page of the class, those of the coldest items first, and detaches it; 0 if each has something that must stay.</summary>
+    /// <summary>
+    /// Empties a page of the class and detaches it; 0 if each has something that must stay. Of the pages of a few cold items the one with the fewest items
+    /// that were read lately; if none can be had, any page.
+    /// </summary>
     private uint EvictPageOf(int classIndex, uint now)
     {
         ref SlabClass slab = ref _classes[classIndex];
+        uint best = 0;
+        int bestMarked = int.MaxValue;
+        int pagesTried = 0;
         uint handle = slab.Lru.Tail;
-        for (int i = 0; i < TailPagesTriedMax && handle != 0; i++)
+        for (int i = 0; i < TailItemsTriedMax && handle != 0 && pagesTried < TailPagesTriedMax && bestMarked > 0; i++)
         {
-            uint page = _space.PageOf(handle);
-            if (TryEvictPage(classIndex, page, now))
-                return page;
-            handle = _space.At(handle)->LruPrev;
+            ItemHeader* item = _space.At(handle);
+            if ((item->Marks & ItemMarks.Referenced) == 0 || i == 0)
+            {
+                uint page = _space.PageOf(handle);
+                pagesTried++;
+                int marked = CountMarked(classIndex, page);
+                if (marked < bestMarked)
+                    (best, bestMarked) = (page, marked);
+            }
+
+            handle = item->LruPrev;
         }
 
+        if (best != 0 && TryEvictPage(classIndex, best, now))
+            return best;
         for (uint page = slab.PageHead; page != 0; page = _arena.Info(page)->Next)
         {
             if (TryEvictPage(classIndex, page, now))
@@ -523,6 +543,24 @@ public sealed unsafe partial class PartitionStore
         }
 
         return 0;
+    }
+
+    /// <summary>Items on a page that were read lately; int.MaxValue if the page must stay.</summary>
+    private int CountMarked(int classIndex, uint page)
+    {
+        int chunkBytes = _sizes.ChunkBytes(classIndex);
+        byte* start = _space.PageStart(page);
+        byte* end = start + (_sizes.ChunksPerPage(classIndex) * chunkBytes);
+        int marked = 0;
+        for (byte* chunk = start; chunk < end; chunk += chunkBytes)
+        {
+            if (!MayEvict((ItemHeader*)chunk))
+                return int.MaxValue;
+            if (((ItemHeader*)chunk)->Kind == ChunkKind.Item && (((ItemHeader*)chunk)->Marks & ItemMarks.Referenced) != 0)
+                marked++;
+        }
+
+        return marked;
     }
 
     private bool TryEvictPage(int classIndex, uint page, uint now)
