@@ -7,46 +7,14 @@ namespace OrleansCache.Conformance.Differential;
 /// The same commands to a real memcached and to the server under test. MEMCACHED names the memcached; ORLEANSCACHE_DIFFERENTIAL_COMMANDS and
 /// ORLEANSCACHE_TEST_SEED choose length and seed; ORLEANSCACHE_DIFFERENTIAL_SERVER names another memcached to test in place of the server under test.
 /// </summary>
-public sealed class DifferentialTests(ITestOutputHelper output) : IAsyncLifetime
+public abstract class DifferentialTests(DifferentialPair pair, ITestOutputHelper output)
 {
     private const int CommandsDefault = 20_000;
-
-    // While another thread of memcached holds an item, a counter is stored anew, without padding: it runs with one worker and without background threads.
-    private static readonly string[] s_memcachedOptions = ["-m", "256", "-t", "1", "-o", "no_modern"];
-
     private static readonly TimeSpan s_expiryTimeout = TimeSpan.FromSeconds(15);
 
-    private ServerProcess? _referenceProcess;
-    private ServerProcess? _testedProcess;
+    private ServerProcess Reference => pair.Reference;
 
-    private ServerProcess Reference => _referenceProcess ?? throw new InvalidOperationException("Not started");
-
-    private ServerProcess Tested => _testedProcess ?? throw new InvalidOperationException("Not started");
-
-    public async Task InitializeAsync()
-    {
-        if (Peer.WhyNot("memcached", []) is not null)
-            return;
-        _referenceProcess = await ServerProcess.StartAsync(ServerKind.Memcached, s_memcachedOptions);
-        if (Environment.GetEnvironmentVariable("ORLEANSCACHE_DIFFERENTIAL_SERVER") is { Length: > 0 } other)
-        {
-            int port = TestPorts.Next();
-            _testedProcess = ServerProcess.Launch([other, "-u", "nobody", "-U", "0", "-l", "127.0.0.1", "-p", ServerUnderTest.Invariant(port), .. s_memcachedOptions], port);
-            await _testedProcess.WaitUntilServingAsync(s_expiryTimeout);
-        }
-        else
-        {
-            _testedProcess = await ServerProcess.StartAsync(ServerUnderTest.IsMemcached ? s_memcachedOptions : ["-m", "256"]);
-        }
-    }
-
-    public async Task DisposeAsync()
-    {
-        if (_referenceProcess is not null)
-            await _referenceProcess.DisposeAsync();
-        if (_testedProcess is not null)
-            await _testedProcess.DisposeAsync();
-    }
+    private ServerProcess Tested => pair.Tested;
 
     [PeerFact("memcached")]
     public async Task RandomStreamsAreAnsweredAlike()
@@ -187,3 +155,9 @@ public sealed class DifferentialTests(ITestOutputHelper output) : IAsyncLifetime
         }
     }
 }
+
+/// <summary>Over the transport that the server chooses.</summary>
+public sealed class DifferentialDefaultTests(DefaultPair pair, ITestOutputHelper output) : DifferentialTests(pair, output), IClassFixture<DefaultPair>;
+
+/// <summary>Over System.IO.Pipelines.</summary>
+public sealed class DifferentialPipelinesTests(PipelinesPair pair, ITestOutputHelper output) : DifferentialTests(pair, output), IClassFixture<PipelinesPair>;
