@@ -60,5 +60,5 @@ public sealed record GatewayOptions
     public IReadOnlyList<KeyValuePair<string, string>> Settings { get; init; } = [];
 
     /// <summary>What `version` answers. Clients parse it, so it begins with memcached's number.</summary>
-    public string Version { get; init; } = "1.6.45-orleanscache";
+    public string Version { get; init; } = "1.6.45";
 }

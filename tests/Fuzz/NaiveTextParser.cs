@@ -70,7 +70,14 @@ internal static class NaiveTextParser
             case "delete":
                 if (tokens.Length < 2)
                     return BadFormat;
-                return tokens[1].Length > 250 ? OrSilent(BadFormat) : $"Delete[{tokens[1]}]{suffix}";
+                if (tokens[1].Length > 250)
+                    return OrSilent(BadFormat);
+                return tokens[2..] switch
+                {
+                    [] or ["0"] or ["noreply"] or ["0", "noreply"] => $"Delete[{tokens[1]}]{suffix}",
+                    { Length: > 2 } => OrSilent("ERROR"),
+                    _ => OrSilent("CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]"),
+                };
             case "quit":
                 return "Quit";
             case "version":

@@ -289,8 +289,19 @@ public static partial class TextParser
     }
 
     // Further arguments of a delete (the delay of old) are ignored.
-    private static TextParseStatus ParseDelete(ReadOnlySpan<byte> text, ref TextCommand command) =>
-        TryReadKeyed(TextVerb.Delete, text, tokensMin: 2, ref command, out _) ? TextParseStatus.Command : TextParseStatus.Error;
+    /// <summary>Behind the key only 0 and noreply may stand: 1.6.18's rule, which memccapable tests, where 1.6.45 ignores anything.</summary>
+    private static TextParseStatus ParseDelete(ReadOnlySpan<byte> text, ref TextCommand command)
+    {
+        if (!TryReadKeyed(TextVerb.Delete, text, tokensMin: 2, ref command, out TextTokens tokens))
+            return TextParseStatus.Error;
+        if (tokens.Count == 2)
+            return TextParseStatus.Command;
+        if (tokens.Count > 4)
+            return Fail(ref command, TextErrors.UnknownCommand);
+        bool holdIsZero = tokens[text, 2].SequenceEqual("0"u8);
+        bool isValid = tokens.Count == 3 ? holdIsZero || command.NoReply : holdIsZero && command.NoReply;
+        return isValid ? TextParseStatus.Command : Fail(ref command, TextErrors.DeleteUsage);
+    }
 
     private static bool TryReadKeyed(TextVerb verb, ReadOnlySpan<byte> text, int tokensMin, ref TextCommand command, out TextTokens tokens)
     {

@@ -49,7 +49,7 @@ public sealed class SocketTests
         await client.AssertAsync($"set a 3 0 {value.Length}\r\n{value}\r\n", "STORED\r\n");
         string once = $"VALUE a 3 {value.Length}\r\n{value}\r\nEND\r\n";
         await client.SendAsync("get a\r\nget a\r\nget a\r\nversion\r\n");
-        string all = once + once + once + "VERSION 1.6.45-orleanscache\r\n";
+        string all = once + once + once + "VERSION 1.6.45\r\n";
         Assert.True(all == await client.ReadAsync(all.Length), $"seed {seed}");
         await GatewayHarness.WaitUntilAsync(() => gateway.Router.Store.Pins == 0, "pins are released");
     }
@@ -133,7 +133,7 @@ public sealed class SocketTests
 
         // A neighbour does not notice.
         using TestClient neighbour = await gateway.ConnectAsync();
-        await neighbour.AssertAsync("version\r\n", "VERSION 1.6.45-orleanscache\r\n");
+        await neighbour.AssertAsync("version\r\n", "VERSION 1.6.45\r\n");
 
         // When the client reads at last, everything comes.
         client.Socket.Shutdown(SocketShutdown.Send);
@@ -183,7 +183,7 @@ public sealed class SocketTests
 
         await GatewayHarness.WaitUntilAsync(() => gateway.Server.Statistics.ConnectionsCurrent == 1, "the others are gone");
         await GatewayHarness.WaitUntilAsync(() => gateway.Router.Store.Pins == 0, "pins are released");
-        await witness.AssertAsync("version\r\n", "VERSION 1.6.45-orleanscache\r\n");
+        await witness.AssertAsync("version\r\n", "VERSION 1.6.45\r\n");
     }
 
     [Theory]
@@ -199,8 +199,8 @@ public sealed class SocketTests
             await GatewayHarness.WaitUntilAsync(() => gateway.Server.Statistics.ConnectionsCurrent == 2000, "all are accepted");
             using TestClient client = await gateway.ConnectAsync();
             for (int i = 0; i < 100; i++)
-                await client.AssertAsync("version\r\n", "VERSION 1.6.45-orleanscache\r\n");
-            await idle[1999].AssertAsync("version\r\n", "VERSION 1.6.45-orleanscache\r\n");
+                await client.AssertAsync("version\r\n", "VERSION 1.6.45\r\n");
+            await idle[1999].AssertAsync("version\r\n", "VERSION 1.6.45\r\n");
         }
         finally
         {
@@ -256,7 +256,7 @@ public sealed class SocketTests
         await using GatewayHarness gateway = await GatewayHarness.StartAsync(transport, static o => o with { Threads = 1 }, router);
         using TestClient client = await gateway.ConnectAsync();
         using TestClient idle = await gateway.ConnectAsync();
-        await idle.AssertAsync("version\r\n", "VERSION 1.6.45-orleanscache\r\n");
+        await idle.AssertAsync("version\r\n", "VERSION 1.6.45\r\n");
         router.FlushGate = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         await client.SendAsync("set a 0 0 1\r\nx\r\nflush_all\r\nversion\r\n");
         Assert.Equal("STORED\r\n", await client.ReadAsync(8));
@@ -265,7 +265,7 @@ public sealed class SocketTests
         Assert.Equal("", await idle.ReadToEndAsync());
         Assert.False(stop.IsCompleted);
         router.FlushGate.SetResult();
-        Assert.Equal("OK\r\nVERSION 1.6.45-orleanscache\r\n", await client.ReadToEndAsync());
+        Assert.Equal("OK\r\nVERSION 1.6.45\r\n", await client.ReadToEndAsync());
         await stop.WaitAsync(TimeSpan.FromSeconds(10));
     }
 
@@ -289,9 +289,9 @@ public sealed class SocketTests
     {
         await using GatewayHarness gateway = await GatewayHarness.StartAsync(transport);
         using TestClient client = await gateway.ConnectAsync();
-        await client.AssertAsync("version\r\n", "VERSION 1.6.45-orleanscache\r\n");
+        await client.AssertAsync("version\r\n", "VERSION 1.6.45\r\n");
         await gateway.Server.StopAcceptingAsync();
-        await client.AssertAsync("version\r\n", "VERSION 1.6.45-orleanscache\r\n");
+        await client.AssertAsync("version\r\n", "VERSION 1.6.45\r\n");
         await Assert.ThrowsAnyAsync<SocketException>(gateway.ConnectAsync);
         Assert.False(gateway.Server.Statistics.Accepting);
     }

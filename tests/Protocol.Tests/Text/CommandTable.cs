@@ -7,6 +7,7 @@ namespace OrleansCache.Protocol.Tests.Text;
 internal static class CommandTable
 {
     public const string BadFormat = "CLIENT_ERROR bad command line format";
+    public const string DeleteUsage = "CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]";
     public const string BadExptime = "CLIENT_ERROR invalid exptime argument";
     public const string BadDelta = "CLIENT_ERROR invalid numeric delta argument";
     public const string TooLarge = "SERVER_ERROR object too large for cache";
@@ -176,11 +177,15 @@ internal static class CommandTable
         ("delete k", "Delete[k]"),
         ("delete  k ", "Delete[k]"),
         ("delete k 0", "Delete[k]"),
-        ("delete k 5", "Delete[k]"),
+        ("delete k 5", DeleteUsage),
+        ("delete k 5 noreply", Silent),
+        ("delete k 0 0", DeleteUsage),
+        ("delete a b c d e", "ERROR"),
+        ("delete a b c d noreply", Silent),
         ("delete k noreply", "Delete[k] noreply"),
         ("delete k 0 noreply", "Delete[k] noreply"),
         ("delete noreply", "Delete[noreply] noreply"),
-        ("delete k noreply 0", "Delete[k]"),
+        ("delete k noreply 0", DeleteUsage),
         ("delete", BadFormat),
         ("delete ", BadFormat),
         ("delete {K}", BadFormat),
