@@ -3,7 +3,7 @@ namespace OrleansCache.Silo.Options;
 /// <summary>What options must fulfil together; in memcached's words where they are its rules.</summary>
 internal static class OptionChecks
 {
-    public static void Check(ServeOptions options)
+    public static void Check(ServeOptions options, bool hasCluster)
     {
         if (options.ItemBytesMax < Limits.ItemBytesMin)
             throw StartException.Usage("Item max size cannot be less than 1024 bytes.");
@@ -20,9 +20,9 @@ internal static class OptionChecks
             throw StartException.Usage("--clustering needs --connection");
         if (options.Join is not null && options.ClusteringName is not null)
             throw StartException.Usage("--join and --clustering exclude each other: with a membership store a silo finds the others there");
-        if (options.Verb == Verb.Gateway && options.Join is null && options.ClusteringName is null && OptionReader.HasCluster)
-            throw StartException.Usage("a gateway needs a cluster: --join HOST:PORT of its first silo, or --clustering and --connection");
-        if (options.Verb == Verb.Gateway && !OptionReader.HasCluster)
+        if (options.Verb == Verb.Gateway && !hasCluster)
             throw StartException.Usage("this build has no cluster support (Cluster=false): `gateway` needs the Orleans packages. " + OptionReader.WithoutCluster);
+        if (options.Verb == Verb.Gateway && options.Join is null && options.ClusteringName is null)
+            throw StartException.Usage("a gateway needs a cluster: --join HOST:PORT of its first silo, or --clustering and --connection");
     }
 }

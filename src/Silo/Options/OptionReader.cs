@@ -65,7 +65,7 @@ internal static class OptionReader
             }
         }
 
-        OptionChecks.Check(options);
+        OptionChecks.Check(options, hasCluster);
         return options;
     }
 

@@ -10,7 +10,7 @@ internal static class Spelling
         if (name.Length > NameCharactersMax)
             return null;
         string? best = null;
-        int bestDistance = Math.Max(1, name.Length / 3) + 1;
+        int bestDistance = 1 + (name.Length < 4 ? 1 : Math.Max(2, name.Length / 3));
         foreach (string candidate in known)
         {
             int distance = Distance(name, candidate);

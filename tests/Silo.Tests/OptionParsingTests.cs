@@ -1,0 +1,275 @@
+using OrleansCache.Silo.Options;
+
+namespace OrleansCache.Silo.Tests;
+
+/// <summary>The command line by getopt's rules, and memcached's options in memcached's meanings.</summary>
+public sealed class OptionParsingTests
+{
+    private static readonly Dictionary<string, Func<ServeOptions, object?>> Readers = new()
+    {
+        ["port"] = o => o.Port,
+        ["listen"] = o => o.Listen,
+        ["socket"] = o => o.SocketPath,
+        ["mode"] = o => Convert.ToString(o.SocketMode, 8),
+        ["memory"] = o => o.MemoryBytes,
+        ["item"] = o => o.ItemBytesMax,
+        ["noeviction"] = o => o.NoEviction,
+        ["nocas"] = o => o.NoCas,
+        ["flush"] = o => o.FlushEnabled,
+        ["factor"] = o => o.GrowthFactor,
+        ["chunk"] = o => o.ChunkBytesMin,
+        ["connections"] = o => o.ConnectionsMax,
+        ["threads"] = o => o.Threads,
+        ["backlog"] = o => o.Backlog,
+        ["requests"] = o => o.RequestsPerTurnMax,
+        ["idle"] = o => o.IdleTimeoutSeconds,
+        ["verbosity"] = o => o.Verbosity,
+        ["daemon"] = o => o.Daemon,
+        ["pidfile"] = o => o.PidFile,
+        ["user"] = o => o.User,
+        ["lock"] = o => o.LockMemory,
+        ["partitions"] = o => o.PartitionCount,
+        ["verb"] = o => o.Verb.ToString(),
+        ["transport"] = o => o.Transport.ToString(),
+        ["siloport"] = o => o.SiloPort,
+        ["join"] = o => o.Join,
+        ["clusterid"] = o => o.ClusterId,
+        ["connection"] = o => o.ConnectionString,
+        ["cluster"] = o => o.WantsCluster,
+        ["zone"] = o => o.Zone,
+    };
+
+    [Theory]
+    [InlineData("", "port", 11211)]
+    [InlineData("", "listen", null)]
+    [InlineData("", "memory", 64L << 20)]
+    [InlineData("", "item", 1L << 20)]
+    [InlineData("", "connections", 1024)]
+    [InlineData("", "mode", "700")]
+    [InlineData("", "factor", 1.25)]
+    [InlineData("", "chunk", 48)]
+    [InlineData("", "backlog", 1024)]
+    [InlineData("", "requests", 20)]
+    [InlineData("", "idle", 0)]
+    [InlineData("", "partitions", 256)]
+    [InlineData("", "verb", "Serve")]
+    [InlineData("", "cluster", false)]
+    [InlineData("-p 11212", "port", 11212)]
+    [InlineData("-p11212", "port", 11212)]
+    [InlineData("--port=11212", "port", 11212)]
+    [InlineData("--port 11212", "port", 11212)]
+    [InlineData("--por 11212", "port", 11212)]
+    [InlineData("-p -1", "port", -1)]
+    [InlineData("-p 1 -p 2", "port", 2)]
+    [InlineData("-m64", "memory", 64L << 20)]
+    [InlineData("-m 1024", "memory", 1024L << 20)]
+    [InlineData("-m 2g", "memory", 2048L << 20)]
+    [InlineData("--memory-limit=100", "memory", 100L << 20)]
+    [InlineData("-m 1000000", "memory", 1_000_000L << 20)]
+    [InlineData("-I 2m", "item", 2L << 20)]
+    [InlineData("-I 1k", "item", 1024L)]
+    [InlineData("-I 500K", "item", 500L << 10)]
+    [InlineData("-I 2000000", "item", 2_000_000L)]
+    [InlineData("-m 4096 -I 1024m", "item", 1L << 30)]
+    [InlineData("-M", "noeviction", true)]
+    [InlineData("-C", "nocas", true)]
+    [InlineData("-F", "flush", false)]
+    [InlineData("-MCF", "nocas", true)]
+    [InlineData("-MCFp11213", "port", 11213)]
+    [InlineData("-dv", "verbosity", 1)]
+    [InlineData("-dv", "daemon", true)]
+    [InlineData("-vvv", "verbosity", 3)]
+    [InlineData("-v -v", "verbosity", 2)]
+    [InlineData("--verbose", "verbosity", 1)]
+    [InlineData("--verb", "verbosity", 1)]
+    [InlineData("--verbose=9", "verbosity", 1)]
+    [InlineData("-l 127.0.0.1", "listen", "127.0.0.1")]
+    [InlineData("-l a,b:1234", "listen", "a,b:1234")]
+    [InlineData("-l a -l [::1]:5", "listen", "a,[::1]:5")]
+    [InlineData("-s /tmp/x", "socket", "/tmp/x")]
+    [InlineData("-a 0777", "mode", "777")]
+    [InlineData("-a 660", "mode", "660")]
+    [InlineData("-f 1.07", "factor", 1.07)]
+    [InlineData("-n 72", "chunk", 72)]
+    [InlineData("-c 9", "connections", 9)]
+    [InlineData("--conn 9", "connections", 9)]
+    [InlineData("-t 3", "threads", 3)]
+    [InlineData("-b 5", "backlog", 5)]
+    [InlineData("-R 7", "requests", 7)]
+    [InlineData("-o idle_timeout=30", "idle", 30)]
+    [InlineData("-o modern,idle_timeout=30,no_lru_crawler", "idle", 30)]
+    [InlineData("-o idle_timeout=30 -o modern", "idle", 30)]
+    [InlineData("-o hashpower=20,slab_reassign,slab_automove=1,lru_maintainer,hash_algorithm=murmur3", "idle", 0)]
+    [InlineData("-P /tmp/pid", "pidfile", "/tmp/pid")]
+    [InlineData("-u nobody", "user", "nobody")]
+    [InlineData("-k", "lock", true)]
+    [InlineData("-U 0 -B auto -L -X -W -r", "port", 11211)]
+    [InlineData("-B ascii", "port", 11211)]
+    [InlineData("--partitions 16", "partitions", 16)]
+    [InlineData("--transport pipelines", "transport", "Pipelines")]
+    [InlineData("serve -p 5", "port", 5)]
+    [InlineData("-p 5 serve", "verb", "Serve")]
+    [InlineData("-p 5 -- serve", "verb", "Serve")]
+    [InlineData("help", "verb", "Help")]
+    [InlineData("-h", "verb", "Help")]
+    [InlineData("-vh", "verb", "Help")]
+    [InlineData("--help --http=3", "verb", "Help")]
+    [InlineData("version", "verb", "Version")]
+    [InlineData("-V", "verb", "Version")]
+    [InlineData("-i", "verb", "License")]
+    [InlineData("gateway --join h:1", "verb", "Gateway")]
+    [InlineData("gateway --join h:1", "join", "h:1")]
+    [InlineData("--silo-port 11111", "cluster", true)]
+    [InlineData("--silo-port 11112", "siloport", 11112)]
+    [InlineData("--join h:1", "cluster", true)]
+    [InlineData("--cluster-id prod --zone a", "clusterid", "prod")]
+    [InlineData("--cluster-id prod --zone a", "zone", "a")]
+    [InlineData("--clustering postgres --connection Host=db", "connection", "Host=db")]
+    [InlineData("--replicas 0", "cluster", true)]
+    public void ALineSetsItsOption(string line, string reader, object? expected) => Assert.Equal(expected, Readers[reader](Lines.Read(line)));
+
+    [Theory]
+    [InlineData("-p", "option requires an argument -- 'p'")]
+    [InlineData("--port", "option '--port' requires an argument")]
+    [InlineData("-q", "invalid option -- 'q'")]
+    [InlineData("-vq", "invalid option -- 'q'")]
+    [InlineData("--foo", "unrecognized option '--foo'")]
+    [InlineData("--prto=1", "did you mean '--port'?")]
+    [InlineData("--memory-limt=1", "did you mean '--memory-limit'?")]
+    [InlineData("--mem=1", "option '--mem' is ambiguous; possibilities: '--memory-limit' '--memory-file'")]
+    [InlineData("--disable-cas=1", "option '--disable-cas' doesn't allow an argument")]
+    [InlineData("-p x", "\"x\" is not a number")]
+    [InlineData("-p 65536", "ERROR: Invalid port number 65536.")]
+    [InlineData("-p -2", "ERROR: Invalid port number -2.")]
+    [InlineData("-p 0", "nothing to listen on")]
+    [InlineData("-m x", "is not a number of megabytes")]
+    [InlineData("-m 64k", "is not a number of megabytes")]
+    [InlineData("-m 0", "Cannot set item size limit higher than 1/2 of memory max.")]
+    [InlineData("-m 1", "Cannot set item size limit higher than 1/2 of memory max.")]
+    [InlineData("-m -1", "is not a number of megabytes")]
+    [InlineData("-m 99999999999999999999", "is not a number of megabytes")]
+    [InlineData("-I 512", "Item max size cannot be less than 1024 bytes.")]
+    [InlineData("-I 33m", "Cannot set item size limit higher than 1/2 of memory max.")]
+    [InlineData("-m 8000 -I 1025m", "Cannot set item size limit higher than a gigabyte.")]
+    [InlineData("-I k", "is not a size")]
+    [InlineData("-c 0", "Maximum connections must be greater than 0")]
+    [InlineData("-c x", "\"x\" is not a number")]
+    [InlineData("-t 0", "Number of threads must be greater than 0")]
+    [InlineData("-t 5000", "is more than the largest value, 1024")]
+    [InlineData("-n 0", "Chunk size must be greater than 0")]
+    [InlineData("-f 1", "Factor must be greater than 1")]
+    [InlineData("-f 1,5", "\"1,5\" is not a number")]
+    [InlineData("-R 0", "Number of requests per event must be greater than 0")]
+    [InlineData("-a 999", "is not an octal access mask")]
+    [InlineData("-B foo", "Invalid value for binding protocol: foo")]
+    [InlineData("-B binary", "not supported yet")]
+    [InlineData("-U 11211", "UDP is not supported yet")]
+    [InlineData("-S", "-S, --enable-sasl is not supported yet")]
+    [InlineData("-Z", "-Z, --enable-ssl is not supported yet")]
+    [InlineData("-Y f", "-Y, --auth-file is not supported yet")]
+    [InlineData("-e f", "-e, --memory-file is not supported yet")]
+    [InlineData("-A", "is not supported yet")]
+    [InlineData("-D :", "is not supported yet")]
+    [InlineData("-N 2", "is not supported yet")]
+    [InlineData("--http 80", "--http is not supported yet")]
+    [InlineData("-o foo", "Illegal suboption \"foo\"")]
+    [InlineData("-o modern,foo=1", "Illegal suboption \"foo=1\"")]
+    [InlineData("-o idle_timeout", "Missing numeric argument for idle_timeout")]
+    [InlineData("-o hashpower=4", "Initial hashtable multiplier of 4 is too low")]
+    [InlineData("-o slab_automove=3", "slab_automove must be between 0 and 2")]
+    [InlineData("-o ext_path=/x:1G", "not supported yet")]
+    [InlineData("-o ssl_chain_cert=x", "not supported yet")]
+    [InlineData("-l [::1", "Invalid IPV6 address")]
+    [InlineData("-l 127.0.0.1:x", "Invalid port number: \"x\"")]
+    [InlineData("-l notls:127.0.0.1", "'notls' option is valid only when SSL is enabled")]
+    [InlineData("-l proto[binary]:127.0.0.1", "the binary protocol is not supported yet")]
+    [InlineData("-l tag[123456789]:127.0.0.1", "Listener tags must be between 1 and 8 characters")]
+    [InlineData("serf", "did you mean 'serve'?")]
+    [InlineData("serve now", "unexpected argument 'now'")]
+    [InlineData("test", "./orleanscache test")]
+    [InlineData("--partitions 0", "must be greater than 0")]
+    [InlineData("--partitions 16385", "is more than the largest value, 16384")]
+    [InlineData("--transport quic", "none of auto, epoll, pipelines")]
+    [InlineData("--replicas 1", "replicas are not supported yet")]
+    [InlineData("--join here", "is not HOST:PORT")]
+    [InlineData("--join h:0", "is not HOST:PORT")]
+    [InlineData("--silo-port 70000", "Invalid port number")]
+    [InlineData("--clustering redis --connection x", "this version knows postgres")]
+    [InlineData("--clustering postgres", "--clustering needs --connection")]
+    [InlineData("gateway", "a gateway needs a cluster: --join HOST:PORT")]
+    [InlineData("--connection x", "--connection belongs to --clustering")]
+    [InlineData("--clustering postgres --connection x --join h:1", "exclude each other")]
+    [InlineData("--settings /nowhere/at/all.json", "No such file or directory")]
+    public void AWrongLineIsAUsageErrorWithItsReason(string line, string reason)
+    {
+        StartException exception = Assert.Throws<StartException>(() => Lines.Read(line));
+
+        Assert.Contains(reason, exception.Message, StringComparison.Ordinal);
+        Assert.Equal(ExitCode.Usage, exception.Code);
+    }
+
+    [Theory]
+    [InlineData("--join h:1", "--join")]
+    [InlineData("--silo-port 1", "--silo-port")]
+    [InlineData("--clustering postgres --connection x", "--clustering")]
+    [InlineData("--cluster-id x", "--cluster-id")]
+    [InlineData("--replicas 0", "--replicas")]
+    [InlineData("gateway", "`gateway`")]
+    public void WithoutClusterSupportAClusterOptionSaysSo(string line, string named)
+    {
+        StartException exception = Assert.Throws<StartException>(() => OptionReader.Read(Lines.Split(line), _ => null, hasCluster: false));
+
+        Assert.StartsWith("this build has no cluster support (Cluster=false): ", exception.Message, StringComparison.Ordinal);
+        Assert.Contains(named, exception.Message, StringComparison.Ordinal);
+        Assert.Equal(ExitCode.Usage, exception.Code);
+    }
+
+    [Theory]
+    [InlineData("127.0.0.1", "127.0.0.1|11211")]
+    [InlineData("127.0.0.1:5", "127.0.0.1|5")]
+    [InlineData("a,b:5;c", "a|11211 b|5 c|11211")]
+    [InlineData("a,a,a:11211", "a|11211")]
+    [InlineData("*", "*|11211")]
+    [InlineData("*:7", "*|7")]
+    [InlineData("::1", "::1|11211")]
+    [InlineData("[::1]", "::1|11211")]
+    [InlineData("[::1]:9", "::1|9")]
+    [InlineData("proto[ascii]:127.0.0.1:6", "127.0.0.1|6")]
+    [InlineData("proto[negotiating]:tag[web]:127.0.0.1:6", "127.0.0.1|6")]
+    [InlineData("tag_tools_:127.0.0.1:6", "127.0.0.1|6")]
+    [InlineData("host:-1", "host|0")]
+    public void ListenersAreReadInMemcachedsGrammar(string text, string expected)
+    {
+        Assert.True(ListenSpec.TryParse(text, 11211, out List<ListenSpec> listeners, out string? error), error);
+        Assert.Equal(expected, string.Join(" ", listeners.Select(listener => $"{listener.Host ?? "*"}|{listener.Port}")));
+    }
+
+    /// <summary>The letters and names of memcached 1.6.45, so that no command line written for it fails here as unknown.</summary>
+    [Fact]
+    public void EveryOptionOfMemcachedIsKnown()
+    {
+        const string Letters = "aAZpsUmMckhiVrvdluPfntDLRCbBISFXWYeoN";
+        const string WithValue = "apsUmcluPfntDRbBIYeoN";
+        string[] names =
+        [
+            "unix-mask", "enable-shutdown", "enable-ssl", "port", "unix-socket", "udp-port", "memory-limit", "disable-evictions", "conn-limit",
+            "lock-memory", "help", "license", "version", "enable-coredumps", "verbose", "daemon", "listen", "user", "pidfile", "slab-growth-factor",
+            "slab-min-size", "threads", "enable-largepages", "max-reqs-per-event", "disable-cas", "listen-backlog", "protocol", "max-item-size",
+            "enable-sasl", "disable-flush-all", "disable-dumping", "disable-watch", "auth-file", "memory-file", "extended", "napi-ids",
+        ];
+
+        Assert.All(Letters, letter => Assert.NotNull(OptionTable.ByLetter(letter)));
+        Assert.All(Letters, letter => Assert.Equal(WithValue.Contains(letter, StringComparison.Ordinal), OptionTable.ByLetter(letter)!.TakesValue));
+        Assert.All(names, name => Assert.Contains(OptionTable.All, option => option.Long == name && option.IsMemcached));
+    }
+
+    [Fact]
+    public void NoLetterAndNoNameStandsForTwoOptions()
+    {
+        Assert.Equal(OptionTable.All.Count, OptionTable.All.Select(option => option.Long).Distinct().Count());
+        Assert.Equal(
+            OptionTable.All.Count(option => option.Short != '\0'),
+            OptionTable.All.Where(option => option.Short != '\0').Select(option => option.Short).Distinct().Count());
+        Assert.All(OptionTable.All, option => Assert.True(option.State != OptionState.Works || option.Apply is not null, option.Long));
+    }
+}
