@@ -4,8 +4,8 @@ namespace OrleansCache.Silo.Hosting;
 
 /// <summary>
 /// -d. A runtime with threads cannot fork, so the command starts itself once more and stays until the child serves or has failed: then it ends with the
-/// child's fate, so that, other than with memcached, a port in use is seen by whoever started the daemon. The child says that it serves by detaching from the
-/// standard streams: the pipe to its parent ends.
+/// child's fate, so that, other than with memcached, a port in use is seen by whoever started the daemon. Until then the child's standard error is a pipe to
+/// the parent, which passes the lines on; a line with nothing but the marker says that the child serves.
 /// </summary>
 internal static class Daemon
 {
@@ -18,12 +18,7 @@ internal static class Daemon
     {
         if (OperatingSystem.IsWindows())
             throw StartException.Usage("-d, --daemon is not supported on this system: run the program as a service");
-        var start = new ProcessStartInfo(Environment.ProcessPath!)
-        {
-            RedirectStandardInput = true,
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-        };
+        var start = new ProcessStartInfo(Environment.ProcessPath!) { RedirectStandardInput = true, RedirectStandardError = true };
 
         // `dotnet OrleansCache.dll` and the program's own executable are both possible.
         if (string.Equals(Path.GetFileNameWithoutExtension(Environment.ProcessPath), "dotnet", StringComparison.OrdinalIgnoreCase))
@@ -33,15 +28,13 @@ internal static class Daemon
         start.Environment[Marker] = "1";
         using Process child = Process.Start(start) ?? throw new StartException(ExitCode.OperatingSystem, "failed to daemon() in order to daemonize");
         child.StandardInput.Close();
-        child.ErrorDataReceived += (_, line) =>
+        while (child.StandardError.ReadLine() is { } line)
         {
-            if (line.Data is not null)
-                Console.Error.WriteLine(line.Data);
-        };
-        child.BeginErrorReadLine();
-        bool serves = child.StandardOutput.ReadToEnd().Contains(Marker, StringComparison.Ordinal);
-        if (serves)
-            return ExitCode.Ok;
+            if (line == Marker)
+                return ExitCode.Ok;
+            Console.Error.WriteLine(line);
+        }
+
         child.WaitForExit();
         return child.ExitCode == ExitCode.Ok ? ExitCode.Software : child.ExitCode;
     }
@@ -51,8 +44,9 @@ internal static class Daemon
     {
         if (!IsChild)
             return;
-        Console.Out.WriteLine(Marker);
-        Console.Out.Flush();
+        Console.Error.WriteLine(Marker);
+        Console.SetError(TextWriter.Null);
+        Console.SetOut(TextWriter.Null);
         _ = Posix.NewSession();
         using var nothing = new FileStream("/dev/null", FileMode.Open, FileAccess.ReadWrite);
         int descriptor = (int)nothing.SafeFileHandle.DangerousGetHandle();

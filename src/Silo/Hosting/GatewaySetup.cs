@@ -63,8 +63,9 @@ internal static class GatewaySetup
                 return socket.SocketErrorCode == SocketError.AddressAlreadyInUse ? "Address already in use" : socket.Message;
         }
 
-        // Said without a cause, as a transport of its own does: keep what follows the last colon if it is the well-known case.
-        return exception.Message.Contains("Address already in use", StringComparison.OrdinalIgnoreCase) ? "Address already in use" : null;
+        // The gateway's own sentence names the place first; ours has named it already.
+        int end = exception.Message.IndexOf(": ", StringComparison.Ordinal);
+        return exception.Message.StartsWith("cannot listen on ", StringComparison.Ordinal) && end > 0 ? exception.Message[(end + 2)..] : null;
     }
 
     private static List<IPEndPoint> Resolve(ServeOptions options)
