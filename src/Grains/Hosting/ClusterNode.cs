@@ -81,6 +81,13 @@ public sealed class ClusterNode : IAsyncDisposable
         }
     }
 
+    /// <summary>
+    /// The first half of <see cref="StopAsync"/>: hands the partitions over, and still reaches every key afterwards, so that a gateway can answer what is
+    /// under way before the node leaves.
+    /// </summary>
+    public Task DrainAsync(CancellationToken cancellationToken = default) =>
+        _runtime is null || _stopped ? Task.CompletedTask : DrainAsync(_runtime, cancellationToken);
+
     /// <summary>Hands all partitions over, as far as others take them within <see cref="ClusterNodeOptions.DrainTimeout"/>, and leaves the cluster.</summary>
     public async Task StopAsync(CancellationToken cancellationToken = default)
     {

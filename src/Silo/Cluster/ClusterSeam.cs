@@ -9,8 +9,10 @@ internal static class ClusterSeam
 {
     public static INode Create(ServeOptions options, ILoggerFactory loggers)
     {
-        _ = options;
-        _ = loggers;
-        throw StartException.Usage("serving in a cluster is not supported yet");
+#if CLUSTER
+        return new ClusterMember(options, loggers);
+#else
+        throw new InvalidOperationException($"Cluster=false, but the options ask for a cluster ({options.ClusterOption}, {loggers.GetType().Name}).");
+#endif
     }
 }

@@ -8,6 +8,7 @@ internal sealed class LocalNode : INode
 {
     private readonly ServeOptions _options;
     private LocalRouter? _router;
+    private Reclaimer? _reclaimer;
 
     public LocalNode(ServeOptions options) => _options = options;
 
@@ -20,6 +21,7 @@ internal sealed class LocalNode : INode
     public Task StartAsync(CancellationToken cancellationToken)
     {
         _router = new LocalRouter(StoreSetup.Options(_options));
+        _reclaimer = new Reclaimer(_router.Partitions);
         return Task.CompletedTask;
     }
 
@@ -27,9 +29,10 @@ internal sealed class LocalNode : INode
 
     public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
-    public ValueTask DisposeAsync()
+    public async ValueTask DisposeAsync()
     {
+        if (_reclaimer is not null)
+            await _reclaimer.DisposeAsync();
         _router?.Dispose();
-        return ValueTask.CompletedTask;
     }
 }

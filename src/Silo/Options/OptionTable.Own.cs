@@ -49,8 +49,8 @@ internal static partial class OptionTable
         new()
         {
             Long = "silo-port", Argument = "num", Default = "11111", Group = OptionGroup.Cluster,
-            Help = "be a silo of a cluster, which talks to the other silos on this TCP port. A gateway's port for the cluster's other processes is the next one",
-            Apply = (o, text) => Values.TryPort(text, 1, out int port) && port < 65535 ? Done(() => o.SiloPort = port) : $"ERROR: Invalid port number {text}.",
+            Help = "be a silo of a cluster, which talks to the other silos on this TCP port, and to gateways that run alone on the port 1000 above it",
+            Apply = (o, text) => Values.TryPort(text, 1, out int port) && port <= 64535 ? Done(() => o.SiloPort = port) : $"ERROR: Invalid port number {text}.",
         },
         new()
         {

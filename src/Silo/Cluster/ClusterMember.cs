@@ -1,0 +1,125 @@
+#if CLUSTER
+using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
+using Microsoft.Extensions.Logging;
+using OrleansCache.Grains.Hosting;
+using OrleansCache.Grains.Routing;
+using OrleansCache.Silo.Hosting;
+using OrleansCache.Silo.Options;
+
+namespace OrleansCache.Silo.Cluster;
+
+/// <summary>A silo, or a gateway alone, as the program sees it: from the options to a <see cref="ClusterNode"/> and the router over it.</summary>
+internal sealed class ClusterMember : INode
+{
+    private readonly ServeOptions _options;
+    private readonly ILoggerFactory _loggers;
+    private ClusterNode? _node;
+    private ClusterRouter? _router;
+    private Reclaimer? _reclaimer;
+
+    public ClusterMember(ServeOptions options, ILoggerFactory loggers)
+    {
+        _options = options;
+        _loggers = loggers;
+    }
+
+    public IPartitionRouter Router => _router ?? throw new InvalidOperationException("The node has not been started.");
+
+    public string Description
+    {
+        get
+        {
+            string cluster = string.Create(CultureInfo.InvariantCulture, $"cluster {_options.ClusterId}, {_router?.PartitionCount} partitions");
+            return _options.Verb == Verb.Gateway
+                ? $"gateway of {cluster}"
+                : string.Create(CultureInfo.InvariantCulture, $"silo on port {_options.SiloPort} of {cluster}, {_node?.State?.Held} here, {_options.MemoryBytes >> 20} MB");
+        }
+    }
+
+    public Task<string> Failure { get; } = new TaskCompletionSource<string>().Task;
+
+    public async Task StartAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            _node = new ClusterNode(NodeOptions());
+            await _node.StartAsync(cancellationToken);
+        }
+        catch (ClusterStartException exception)
+        {
+            throw new StartException(ExitCode.Unavailable, exception.Message, exception);
+        }
+
+        _router = new ClusterRouter(_node.PartitionCount, _node.PartitionSet, _node.TableCache, _node.BatchTransport, TimeProvider.System);
+        if (_node.PartitionSet is { } partitions)
+            _reclaimer = new Reclaimer(partitions);
+    }
+
+    public Task DrainAsync(CancellationToken cancellationToken) => _node?.DrainAsync(cancellationToken) ?? Task.CompletedTask;
+
+    public async Task StopAsync(CancellationToken cancellationToken)
+    {
+        if (_reclaimer is not null)
+            await _reclaimer.DisposeAsync();
+        if (_node is not null)
+            await _node.StopAsync(cancellationToken);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_reclaimer is not null)
+            await _reclaimer.DisposeAsync();
+        if (_node is not null)
+            await _node.DisposeAsync();
+    }
+
+    private ClusterNodeOptions NodeOptions() => new()
+    {
+        ClusterId = _options.ClusterId,
+        ServiceId = _options.ClusterId,
+        SiloEndPoint = new IPEndPoint(SiloAddress(), _options.SiloPort),
+        AdvertisedHost = _options.AdvertisedHost,
+        Join = _options.Join is null ? null : Resolve(_options.Join),
+        ClusteringName = _options.ClusteringName,
+        ConnectionString = _options.ConnectionString,
+        Zone = _options.Zone,
+        Store = StoreSetup.Options(_options),
+        GatewayOnly = _options.Verb == Verb.Gateway,
+        LoggerFactory = _loggers,
+    };
+
+    /// <summary>Silos listen where clients do, on the first address of -l. Who advertises another name than this machine's loopback is reached from outside: every interface.</summary>
+    private IPAddress SiloAddress()
+    {
+        if (_options.Listen is not null && ListenSpec.TryParse(_options.Listen, _options.Port, out List<ListenSpec> listeners, out _))
+            return listeners[0].Host is not { } host ? IPAddress.Any : ResolveHost(host, "-l");
+        if (_options.AdvertisedHost is { } advertised && !IPAddress.IsLoopback(ResolveHost(advertised, "--advertise")))
+            return IPAddress.Any;
+        return IPAddress.Loopback;
+    }
+
+    private static IPEndPoint Resolve(string hostAndPort)
+    {
+        int colon = hostAndPort.LastIndexOf(':');
+        int port = int.Parse(hostAndPort[(colon + 1)..], CultureInfo.InvariantCulture);
+        return new IPEndPoint(ResolveHost(hostAndPort[..colon].Trim('[', ']'), "--join"), port);
+    }
+
+    private static IPAddress ResolveHost(string host, string option)
+    {
+        if (IPAddress.TryParse(host, out IPAddress? literal))
+            return literal;
+        try
+        {
+            IPAddress[] addresses = Dns.GetHostAddresses(host);
+            return addresses.FirstOrDefault(address => address.AddressFamily == AddressFamily.InterNetwork) ?? addresses[0];
+        }
+        catch (Exception exception) when (exception is SocketException or ArgumentException or IndexOutOfRangeException)
+        {
+            throw new StartException(ExitCode.Unavailable, $"{option}: {host}: {exception.Message}", exception);
+        }
+    }
+}
+#endif
