@@ -8,7 +8,6 @@ internal sealed class LocalNode : INode
 {
     private readonly ServeOptions _options;
     private LocalRouter? _router;
-    private Reclaimer? _reclaimer;
 
     public LocalNode(ServeOptions options) => _options = options;
 
@@ -21,7 +20,6 @@ internal sealed class LocalNode : INode
     public Task StartAsync(CancellationToken cancellationToken)
     {
         _router = new LocalRouter(StoreSetup.Options(_options));
-        _reclaimer = new Reclaimer(_router.Partitions);
         return Task.CompletedTask;
     }
 
@@ -29,10 +27,9 @@ internal sealed class LocalNode : INode
 
     public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
-    public async ValueTask DisposeAsync()
+    public ValueTask DisposeAsync()
     {
-        if (_reclaimer is not null)
-            await _reclaimer.DisposeAsync();
         _router?.Dispose();
+        return ValueTask.CompletedTask;
     }
 }

@@ -1,14 +1,16 @@
+#if CLUSTER
 using OrleansCache.Storage;
 
-namespace OrleansCache.Silo.Hosting;
+namespace OrleansCache.Silo.Cluster;
 
 /// <summary>
-/// Gives the memory of expired items back without being asked for: once a second a few buckets of every partition, going on where the last turn ended, so
-/// that a store of a million items has been looked through within about a minute. Goal: too little work at a time to be seen in a latency.
+/// Gives the memory of a silo's expired items back without being asked for, as LocalRouter does on a single node: once a second a slice of every partition,
+/// small enough not to be seen in a latency.
 /// </summary>
 internal sealed class Reclaimer : IAsyncDisposable
 {
-    private const int BucketsPerPartitionAndTurn = 64;
+    private const int TurnsPerRound = 60;
+    private const int BucketsPerPartitionAndTurnMax = 256;
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
 
     private readonly PartitionSet _partitions;
@@ -36,7 +38,7 @@ internal sealed class Reclaimer : IAsyncDisposable
         try
         {
             while (await timer.WaitForNextTickAsync(_stop.Token))
-                _partitions.Reclaim((uint)TimeProvider.System.GetUtcNow().ToUnixTimeSeconds(), BucketsPerPartitionAndTurn);
+                _partitions.ReclaimSlice((uint)TimeProvider.System.GetUtcNow().ToUnixTimeSeconds(), TurnsPerRound, BucketsPerPartitionAndTurnMax);
         }
         catch (OperationCanceledException)
         {
@@ -44,3 +46,4 @@ internal sealed class Reclaimer : IAsyncDisposable
         }
     }
 }
+#endif
