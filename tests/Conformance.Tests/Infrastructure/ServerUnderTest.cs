@@ -9,6 +9,13 @@ public static class ServerUnderTest
     /// <summary>The name of the environment variable that chooses the server.</summary>
     public const string Variable = "ORLEANSCACHE_TEST_SERVER";
 
+    /// <summary>
+    /// More options for every OrleansCache that the tests start, from ORLEANSCACHE_TEST_OPTIONS, separated by spaces: `--transport pipelines` runs the suite
+    /// over the other transport.
+    /// </summary>
+    private static readonly string[] s_options =
+        (Environment.GetEnvironmentVariable("ORLEANSCACHE_TEST_OPTIONS") ?? "").Split(' ', StringSplitOptions.RemoveEmptyEntries);
+
     /// <summary>True when the suite runs against memcached instead of OrleansCache.</summary>
     public static bool IsMemcached { get; } = Environment.GetEnvironmentVariable(Variable) == "memcached";
 
@@ -35,14 +42,14 @@ public static class ServerUnderTest
         }
         else
         {
-            command.AddRange([DotnetPath(), OrleansCachePath, "serve", "-l", "127.0.0.1", "-p", Invariant(port)]);
+            command.AddRange([DotnetPath(), OrleansCachePath, "serve", "-l", "127.0.0.1", "-p", Invariant(port), .. s_options]);
         }
         command.AddRange(arguments);
         return command;
     }
 
     /// <summary>The command that runs OrleansCache with exactly these arguments.</summary>
-    internal static List<string> OrleansCacheCommand(IEnumerable<string> arguments) => [DotnetPath(), OrleansCachePath, .. arguments];
+    internal static List<string> OrleansCacheCommand(IEnumerable<string> arguments) => [DotnetPath(), OrleansCachePath, .. arguments, .. s_options];
 
     internal static string Invariant(int number) => number.ToString(System.Globalization.CultureInfo.InvariantCulture);
 
