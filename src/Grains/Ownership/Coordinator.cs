@@ -27,7 +27,8 @@ public enum CoordinatorEvent
 }
 
 /// <summary>
-/// Decides who owns which partition. Every silo has one; only that of the oldest active silo acts, in a term that is higher than all before.
+/// Decides who owns which partition. Every silo has one; only that of the oldest active silo acts, in a term that
+/// is made from the version of the membership by which it took over: so it is higher than all before, and whoever acts by an older membership is refused.
 /// <para>
 /// Algorithm: a loop that compares what should be with what the silos say they hold. Every silo is asked at least each <see cref="SyncMilliseconds"/>, and at once
 /// when there is something to tell; the commands are computed afresh each time from the silo's last answer. So nothing depends on a message that must not be lost,
@@ -41,7 +42,7 @@ public enum CoordinatorEvent
 /// At most one move leaves a silo at a time, and at most <see cref="MovesPerTargetMax"/> arrive.
 /// </para>
 /// <para>
-/// Safety: a partition gets a new epoch whenever its contents change hands, unique because epochs start at the term times 2^20; a silo serves only what it was told to;
+/// Safety: a partition gets a new epoch whenever its contents change hands, unique because the term is part of it; a silo serves only what it was told to;
 /// a lost owner's partitions are given away only after the membership has declared the silo dead.
 /// </para>
 /// Non-goals: thread safety (the caller serialises), reading clocks, knowing Orleans.
@@ -56,12 +57,14 @@ public sealed class Coordinator(SiloId self, int partitionCount, ICoordinatorEnv
 
     /// <summary>A failed move is tried again after this long, then twice as long, up to the maximum.</summary>
     public const int RetryMilliseconds = 1_000;
-    public const int RetryMillisecondsMax = 30_000;
+    public const int RetryMillisecondsMax = 10_000;
 
     /// <summary>Moves that arrive at one silo at the same time.</summary>
     public const int MovesPerTargetMax = 2;
 
+    /// <summary>Epochs of a term start at the term times 2^20, terms of a membership at its version times 2^8.</summary>
     private const int EpochBits = 20;
+    private const int TermBits = 8;
 
     private readonly SiloId[] _owners = new SiloId[partitionCount];
     private readonly long[] _epochs = new long[partitionCount];
@@ -77,8 +80,6 @@ public sealed class Coordinator(SiloId self, int partitionCount, ICoordinatorEnv
     private long _term;
     private long _membershipVersion = -1;
     private long _sequence;
-    private long _retakeAt = long.MaxValue;
-    private long _termSeen;
     private PartitionTable _table = PartitionTable.Unassigned(partitionCount);
 
     /// <summary>Whether this coordinator acts.</summary>
@@ -106,10 +107,7 @@ public sealed class Coordinator(SiloId self, int partitionCount, ICoordinatorEnv
         _membershipVersion = membershipVersion;
         bool oldest = active.Count > 0 && active.Min() == self;
         if (!oldest)
-        {
             StepDown();
-            _retakeAt = long.MaxValue;
-        }
 
         foreach (SiloId gone in _members.Keys.Except(active).ToArray())
             _members.Remove(gone);
@@ -119,8 +117,8 @@ public sealed class Coordinator(SiloId self, int partitionCount, ICoordinatorEnv
                 _members.Add(silo, new Member());
         }
 
-        if (oldest && !_leads && _retakeAt == long.MaxValue)
-            TakeOver(Math.Max(membershipVersion, _term + 1));
+        if (oldest && !_leads)
+            TakeOver(membershipVersion << TermBits);
         Pump(nowMilliseconds);
     }
 
@@ -137,14 +135,12 @@ public sealed class Coordinator(SiloId self, int partitionCount, ICoordinatorEnv
     /// <summary>A silo's answer.</summary>
     public void OnReply(SyncReply reply, long nowMilliseconds)
     {
-        _termSeen = Math.Max(_termSeen, reply.Term);
         if (!_leads)
             return;
         if (reply.Term > _term)
         {
-            // Somebody coordinates in a higher term. If the membership does not say so soon, ours is the word to go by and theirs was the error.
+            // Somebody coordinates by a newer membership than the one known here. Never to be outbid: only a newer membership makes this one the coordinator again.
             StepDown();
-            _retakeAt = nowMilliseconds + ReplyTimeoutMilliseconds;
             return;
         }
 
@@ -162,19 +158,13 @@ public sealed class Coordinator(SiloId self, int partitionCount, ICoordinatorEnv
     }
 
     /// <summary>Time passes.</summary>
-    public void Tick(long nowMilliseconds)
-    {
-        if (!_leads && nowMilliseconds >= _retakeAt && _members.Count > 0 && _members.First().Key == self)
-            TakeOver(Math.Max(_membershipVersion, Math.Max(_term, _termSeen) + 1));
-        Pump(nowMilliseconds);
-    }
+    public void Tick(long nowMilliseconds) => Pump(nowMilliseconds);
 
     private void TakeOver(long term)
     {
-        _retakeAt = long.MaxValue;
         _leads = true;
         _recovered = false;
-        _term = term;
+        _term = Math.Max(term, _term + 1);
         _sequence = 0;
         _moves.Clear();
         Array.Clear(_owners);
@@ -264,6 +254,8 @@ public sealed class Coordinator(SiloId self, int partitionCount, ICoordinatorEnv
         foreach (PartitionReport report in member.Reply!.Partitions)
         {
             _epochsUsed[report.Partition] = Math.Max(_epochsUsed[report.Partition], Math.Max(report.Epoch, report.MoveEpoch));
+            if (report.Send == SendState.Done && !IsStillImported(report))
+                continue;
             if (report.Phase is PartitionPhase.Opening or PartitionPhase.Active or PartitionPhase.Sealed && report.Epoch > _epochs[report.Partition])
             {
                 _owners[report.Partition] = silo;
@@ -273,6 +265,34 @@ public sealed class Coordinator(SiloId self, int partitionCount, ICoordinatorEnv
         }
 
         return changed;
+    }
+
+    /// <summary>
+    /// Whether a silo holds what this sealed partition's owner sent, and was not activated. If none does, the target may have served the partition and been lost since; then
+    /// what the source holds is out of date.
+    /// </summary>
+    private bool IsStillImported(PartitionReport sealedPartition)
+    {
+        foreach (Member member in _members.Values)
+        {
+            PartitionReport other = Find(member.Reply, sealedPartition.Partition);
+            if (other.Phase is PartitionPhase.Importing or PartitionPhase.Imported && other.Epoch == sealedPartition.MoveEpoch)
+                return true;
+        }
+
+        return false;
+    }
+
+    private bool IsStillSealed(int partition, long moveEpoch)
+    {
+        foreach (Member member in _members.Values)
+        {
+            PartitionReport source = Find(member.Reply, partition);
+            if (source.Phase == PartitionPhase.Sealed && source.MoveEpoch == moveEpoch)
+                return true;
+        }
+
+        return false;
     }
 
     private void Decide(long now)
@@ -397,13 +417,7 @@ public sealed class Coordinator(SiloId self, int partitionCount, ICoordinatorEnv
             return false;
         }
 
-        if (target is null)
-        {
-            Fail(partition, now);
-            return false;
-        }
-
-        PartitionReport received = Find(target.Reply, partition);
+        PartitionReport received = Find(target?.Reply, partition);
         if (received.Phase is PartitionPhase.Active or PartitionPhase.Sealed && received.Epoch == move.Epoch)
         {
             _owners[partition] = move.Target;
@@ -415,10 +429,21 @@ public sealed class Coordinator(SiloId self, int partitionCount, ICoordinatorEnv
             return true;
         }
 
-        // The target knows nothing of it, in an answer that is newer than the first word to activate: then it will never serve it.
-        if (move.ActivateSequence != 0 && target.Reply is { } reply && reply.Sequence >= move.ActivateSequence
-            && (received.Phase is PartitionPhase.None or PartitionPhase.Importing || received.Epoch != move.Epoch))
+        if (target is null && move.ActivateSequence == 0)
+        {
             Fail(partition, now);
+            return false;
+        }
+
+        bool hasNothing = received.Phase is PartitionPhase.None or PartitionPhase.Importing || received.Epoch != move.Epoch;
+        if (target is null || (move.ActivateSequence != 0 && target.Reply is { } reply && reply.Sequence >= move.ActivateSequence && hasNothing))
+        {
+            // It may have served the partition for a moment before it was lost. What the source still holds would bring back what clients have deleted since.
+            Fail(partition, now);
+            _owners[partition] = default;
+            return true;
+        }
+
         return false;
     }
 
@@ -473,7 +498,9 @@ public sealed class Coordinator(SiloId self, int partitionCount, ICoordinatorEnv
             switch (held.Phase)
             {
                 case PartitionPhase.Importing or PartitionPhase.Imported:
-                    commands.Add(PartitionCommand.Discard(partition, held.Epoch));
+                    // As long as the source is sealed, the import is the proof that nobody else has served the partition since.
+                    if (!IsStillSealed(partition, held.Epoch))
+                        commands.Add(PartitionCommand.Discard(partition, held.Epoch));
                     break;
                 case PartitionPhase.Sealed when owns && held.Epoch == _epochs[partition]:
                     commands.Add(PartitionCommand.Unseal(partition, held.Epoch));

@@ -264,13 +264,14 @@ public sealed record ImportChunk
 }
 
 /// <summary>The receiver's answer to one chunk: the number that it wants next, or that it wants none.</summary>
-public readonly record struct ImportReply(int Partition, long MoveEpoch, bool Accepted, int NextNumber)
+public readonly record struct ImportReply(int Partition, long MoveEpoch, int Number, bool Accepted, int NextNumber)
 {
     public byte[] Encode()
     {
         WireWriter writer = new(32);
         writer.Int32(Partition);
         writer.Int64(MoveEpoch);
+        writer.Int32(Number);
         writer.Byte(Accepted ? (byte)1 : (byte)0);
         writer.Int32(NextNumber);
         return writer.ToArray();
@@ -279,7 +280,7 @@ public readonly record struct ImportReply(int Partition, long MoveEpoch, bool Ac
     public static bool TryDecode(ReadOnlySpan<byte> wire, out ImportReply reply)
     {
         WireReader reader = new(wire);
-        reply = new ImportReply(reader.Int32(), reader.Int64(), reader.Byte() != 0, reader.Int32());
+        reply = new ImportReply(reader.Int32(), reader.Int64(), reader.Int32(), reader.Byte() != 0, reader.Int32());
         return !reader.Failed && reader.Remaining == 0;
     }
 }

@@ -176,15 +176,19 @@ public sealed class SiloAgent(SiloId self, int partitionCount, long memoryBytes,
     {
         int partition = chunk.Partition;
         if ((uint)partition >= (uint)_held.Length || chunk.Term < _term || chunk.MoveEpoch <= _discardedEpochs[partition])
-            return new ImportReply(partition, chunk.MoveEpoch, false, 0);
+            return new ImportReply(partition, chunk.MoveEpoch, chunk.Number, false, 0);
 
         Held? held = _held[partition];
         bool isThisImport = held?.Phase is PartitionPhase.Importing or PartitionPhase.Imported && held.Epoch == chunk.MoveEpoch;
         if (!isThisImport)
         {
             bool inTheWay = held?.Phase is PartitionPhase.Opening or PartitionPhase.Active || held?.Epoch >= chunk.MoveEpoch;
-            if (chunk.Number != 0 || inTheWay)
-                return new ImportReply(partition, chunk.MoveEpoch, false, 0);
+            if (inTheWay)
+                return new ImportReply(partition, chunk.MoveEpoch, chunk.Number, false, 0);
+
+            // It has overtaken the first one, which will come, or its import is gone; then the sender sees no progress and gives up.
+            if (chunk.Number != 0)
+                return new ImportReply(partition, chunk.MoveEpoch, chunk.Number, true, 0);
             if (held is not null)
                 environment.Drop(partition);
             held = _held[partition] = new Held { Phase = PartitionPhase.Importing, Epoch = chunk.MoveEpoch };
@@ -197,7 +201,7 @@ public sealed class SiloAgent(SiloId self, int partitionCount, long memoryBytes,
             if (!environment.Import(partition, chunk.Items.Span))
             {
                 DiscardImport(partition, chunk.MoveEpoch);
-                return new ImportReply(partition, chunk.MoveEpoch, false, 0);
+                return new ImportReply(partition, chunk.MoveEpoch, chunk.Number, false, 0);
             }
 
             held.NextChunk++;
@@ -205,7 +209,7 @@ public sealed class SiloAgent(SiloId self, int partitionCount, long memoryBytes,
                 held.Phase = PartitionPhase.Imported;
         }
 
-        return new ImportReply(partition, chunk.MoveEpoch, true, held.NextChunk);
+        return new ImportReply(partition, chunk.MoveEpoch, chunk.Number, true, held.NextChunk);
     }
 
     /// <summary>The target's answer to a chunk.</summary>
@@ -217,6 +221,13 @@ public sealed class SiloAgent(SiloId self, int partitionCount, long memoryBytes,
         if (!reply.Accepted)
         {
             EndSending(sending, SendState.Failed);
+            return;
+        }
+
+        if (reply.Number >= reply.NextNumber && sending.InFlight.TryPeek(out ImportChunk? missing) && missing.Number == reply.NextNumber)
+        {
+            // It arrived before its turn and was ignored.
+            SendAgain(sending, nowMilliseconds);
             return;
         }
 
@@ -244,10 +255,15 @@ public sealed class SiloAgent(SiloId self, int partitionCount, long memoryBytes,
 
             if (nowMilliseconds - sending.LastSentMilliseconds < ChunkResendMilliseconds)
                 continue;
-            sending.LastSentMilliseconds = nowMilliseconds;
-            foreach (ImportChunk chunk in sending.InFlight)
-                environment.SendChunk(sending.Target, chunk with { Term = _term });
+            SendAgain(sending, nowMilliseconds);
         }
+    }
+
+    private void SendAgain(Sending sending, long nowMilliseconds)
+    {
+        sending.LastSentMilliseconds = nowMilliseconds;
+        foreach (ImportChunk chunk in sending.InFlight)
+            environment.SendChunk(sending.Target, chunk with { Term = _term });
     }
 
     private void Execute(PartitionCommand command, long nowMilliseconds)

@@ -1,6 +1,6 @@
 using OrleansCache.Grains.Hosting;
 
-namespace OrleansCache.Grains.Tests;
+namespace OrleansCache.Grains.Tests.Hosting;
 
 /// <summary>Whole nodes, over Orleans and loopback TCP.</summary>
 public sealed class ClusterNodeTests

@@ -4,7 +4,7 @@ using Microsoft.Extensions.Logging;
 using OrleansCache.Grains.Hosting;
 using OrleansCache.Storage;
 
-namespace OrleansCache.Grains.Tests;
+namespace OrleansCache.Grains.Tests.Hosting;
 
 /// <summary>A cluster of nodes in this process, for tests. Ports are given, so that runs do not meet.</summary>
 internal sealed class ClusterNodes : IAsyncDisposable

@@ -1,0 +1,132 @@
+
+namespace OrleansCache.Grains.Tests.Ownership;
+
+public sealed class OwnershipSimulationTests
+{
+    [Fact]
+    public void JoiningSilosGetTheirShareWithItems()
+    {
+        SimulatedCluster cluster = new(TestSeed.Next(), 48);
+        cluster.Join();
+        Settle(cluster);
+        Use(cluster, 2_000);
+        cluster.Join();
+        cluster.Join(memoryBytes: 128);
+        Settle(cluster);
+        Assert.True(cluster.MovesCommitted >= 34, $"seed {cluster.Seed}: {cluster.MovesCommitted} moves");
+        Assert.Equal(0, cluster.MovesFailed);
+    }
+
+    [Fact]
+    public void LeavingSilosHandEverythingOver()
+    {
+        SimulatedCluster cluster = new(TestSeed.Next(), 48);
+        for (int i = 0; i < 4; i++)
+            cluster.Join();
+        Settle(cluster);
+        Use(cluster, 2_000);
+        cluster.Drain();
+        Use(cluster, 500);
+        Settle(cluster);
+        Assert.Equal((3, 1), (cluster.Alive, cluster.Left));
+    }
+
+    [Fact]
+    public void TheLastSiloToDrainIsToldThatNobodyTakesOver()
+    {
+        SimulatedCluster cluster = new(TestSeed.Next(), 8);
+        SimulatedCluster.Node only = cluster.Join();
+        Settle(cluster);
+        only.Agent.BeginDraining();
+        cluster.Run(2_000);
+        Assert.True(only.Agent.NobodyTakesOver);
+    }
+
+    [Fact]
+    public void LostSilosPartitionsComeBackEmptyElsewhere()
+    {
+        SimulatedCluster cluster = new(TestSeed.Next(), 48);
+        for (int i = 0; i < 3; i++)
+            cluster.Join();
+        Settle(cluster);
+        Use(cluster, 1_000);
+        cluster.Crash();
+        cluster.Run(5_000);
+        Settle(cluster);
+        Assert.Equal(2, cluster.Alive);
+    }
+
+    /// <summary>Crashes, false suspicions, joins and drains at random, over a network that loses, delays and repeats; then peace, in which everything must settle.</summary>
+    [Fact]
+    public void ChaosNeverLosesOrDoublesAnythingAndSettles()
+    {
+        int first = TestSeed.Next();
+        bool once = Environment.GetEnvironmentVariable("ORLEANSCACHE_TEST_SEED") is not null;
+        long moves = 0;
+        long failed = 0;
+        for (int run = 0; run < (once ? 1 : 60); run++)
+        {
+            int seed = unchecked(first + run);
+            Random random = new(seed);
+            SimulatedCluster cluster = new(seed, 24);
+            for (int i = random.Next(1, 5); i > 0; i--)
+                cluster.Join();
+            cluster.Run(2_000);
+            for (int step = 0; step < 150; step++)
+            {
+                cluster.Loss = random.Next(3) == 0 ? random.NextDouble() * 0.3 : 0.02;
+                for (int use = random.Next(30); use > 0; use--)
+                    cluster.Use();
+                switch (random.Next(60))
+                {
+                    case 0:
+                        cluster.Crash();
+                        break;
+                    case 1:
+                        cluster.Suspect();
+                        break;
+                    case 2 or 3:
+                        cluster.Drain();
+                        break;
+                    case >= 4 and < 8 when cluster.Alive < 7:
+                        cluster.Join(random.Next(4) == 0 ? 128 : 64);
+                        break;
+                }
+
+                if (cluster.Alive == 0)
+                    cluster.Join();
+                cluster.Run(random.Next(20, 1_500));
+            }
+
+            cluster.Loss = 0;
+            if (cluster.Alive == 0)
+                cluster.Join();
+            cluster.Run(90_000);
+            if (cluster.Alive == 0)
+                continue;
+            Use(cluster, 200);
+            Settle(cluster);
+            moves += cluster.MovesCommitted;
+            failed += cluster.MovesFailed;
+        }
+
+        Assert.True(once || (moves > 1_000 && failed > 50), $"seed {first}: the chaos was tame: {moves} moves, {failed} failed");
+    }
+
+    private static void Use(SimulatedCluster cluster, int times)
+    {
+        for (int i = 0; i < times; i++)
+        {
+            cluster.Use();
+            if (i % 10 == 0)
+                cluster.Run(1);
+        }
+    }
+
+    private static void Settle(SimulatedCluster cluster)
+    {
+        for (int i = 0; i < 300 && cluster.WhatIsNotSettled() is not null; i++)
+            cluster.Run(200);
+        Assert.True(cluster.WhatIsNotSettled() is null, $"seed {cluster.Seed}, {cluster.Now} ms: {cluster.WhatIsNotSettled()}");
+    }
+}

@@ -1,0 +1,429 @@
+using OrleansCache.Grains.Ownership;
+
+namespace OrleansCache.Grains.Tests.Ownership;
+
+/// <summary>
+/// A cluster of agents and coordinators in virtual time over a network that loses, delays, repeats and reorders, all from one seed.
+/// <para>
+/// Checked after every event: no partition is served by two silos that the membership has not declared dead; what a served partition holds is exactly what clients stored in
+/// it and did not delete, unless its silo was lost, and never what they deleted.
+/// </para>
+/// </summary>
+internal sealed class SimulatedCluster
+{
+    private readonly Random _random;
+    private readonly int _partitions;
+    private readonly PriorityQueue<Action, (long At, long Order)> _events = new();
+    private readonly Dictionary<SiloId, Node> _nodes = [];
+    private readonly HashSet<SiloId> _declaredDead = [];
+    private readonly HashSet<int>[] _stored;
+    private readonly HashSet<int>[] _deleted;
+    private readonly HashSet<int>[] _maybe;
+    private List<SiloId> _active = [];
+    private long _membershipVersion;
+    private long _order;
+    private int _generation;
+    private int _nextItem;
+
+    public SimulatedCluster(int seed, int partitions)
+    {
+        Seed = seed;
+        _random = new Random(seed);
+        _partitions = partitions;
+        _stored = NewSets();
+        _deleted = NewSets();
+        _maybe = NewSets();
+    }
+
+    public int Seed { get; }
+
+    public long Now { get; private set; }
+
+    /// <summary>How bad the network is: 0 not at all.</summary>
+    public double Loss { get; set; }
+
+    public int ItemsStored => _nextItem;
+
+    public long MovesCommitted { get; private set; }
+
+    public long MovesFailed { get; private set; }
+
+    public int Alive => _active.Count;
+
+    /// <summary>Silos that asked to be emptied and are gone.</summary>
+    public int Left { get; private set; }
+
+    public IEnumerable<Node> Nodes => _nodes.Values;
+
+    public Node Join(long memoryBytes = 64)
+    {
+        SiloId id = SiloId.Create($"10.0.0.{_random.Next(1, 250)}:11111", ++_generation);
+        Node node = new(this, id, _partitions, memoryBytes);
+        _nodes.Add(id, node);
+        _active = [.. _active, id];
+        TellMembership();
+        Every(250, node, () => node.Tick());
+        return node;
+    }
+
+    /// <summary>The silo stops at once, and is declared dead after a while.</summary>
+    public void Crash()
+    {
+        if (_active.Count == 0)
+            return;
+        Node node = _nodes[_active[_random.Next(_active.Count)]];
+        node.IsRunning = false;
+        LoseItemsOf(node);
+        At(_random.Next(1_500, 4_000), () => Remove(node.Id));
+    }
+
+    /// <summary>The silo is taken for dead while it still runs and talks; it ends only when it hears of it.</summary>
+    public void Suspect()
+    {
+        if (_active.Count < 2)
+            return;
+        Node node = _nodes[_active[_random.Next(_active.Count)]];
+        LoseItemsOf(node);
+        Remove(node.Id);
+        At(_random.Next(100, 6_000), () => node.IsRunning = false);
+    }
+
+    /// <summary>The silo asks to be emptied, and leaves when it is.</summary>
+    public void Drain()
+    {
+        if (_active.Count == 0)
+            return;
+        Node node = _nodes[_active[_random.Next(_active.Count)]];
+        node.Agent.BeginDraining();
+        Every(50, node, () =>
+        {
+            if (node.Agent.HeldCount == 0 || (node.Agent.NobodyTakesOver && _active.Count == 1))
+            {
+                node.IsRunning = false;
+                Left++;
+                LoseItemsOf(node);
+                Remove(node.Id);
+            }
+        });
+    }
+
+    /// <summary>A client stores, deletes, or reads where the partition is served.</summary>
+    public void Use()
+    {
+        int partition = _random.Next(_partitions);
+        Node? node = _nodes.Values.FirstOrDefault(candidate => IsCounted(candidate) && candidate.Serves(partition));
+        if (node is null)
+            return;
+        HashSet<int> items = node.Items(partition);
+        if (_random.Next(4) == 0 && items.Count > 0)
+        {
+            int item = items.ElementAt(_random.Next(items.Count));
+            items.Remove(item);
+            _stored[partition].Remove(item);
+            _maybe[partition].Remove(item);
+            _deleted[partition].Add(item);
+        }
+        else
+        {
+            items.Add(++_nextItem);
+            _stored[partition].Add(_nextItem);
+        }
+    }
+
+    public void Run(long milliseconds)
+    {
+        long end = Now + milliseconds;
+        while (_events.TryPeek(out _, out (long At, long Order) next) && next.At <= end)
+        {
+            Action action = _events.Dequeue();
+            Now = next.At;
+            action();
+            Check();
+        }
+
+        Now = end;
+    }
+
+    /// <summary>Every partition is served by its table's owner, everyone knows that table, shares are even, nothing is left over.</summary>
+    public string? WhatIsNotSettled()
+    {
+        Node[] nodes = [.. _active.Select(id => _nodes[id])];
+        PartitionTable table = nodes[0].Agent.Table;
+        long weights = nodes.Sum(node => node.MemoryBytes);
+        foreach (Node node in nodes)
+        {
+            if (node.Agent.Table.Version != table.Version)
+                return $"{node.Id} has table {node.Agent.Table.Version}, {nodes[0].Id} has {table.Version}";
+            int owned = table.CountOf(node.Id);
+            double share = (double)_partitions * node.MemoryBytes / weights;
+            if (Math.Abs(owned - share) >= 1.0001)
+                return $"{node.Id} owns {owned} of a share of {share}; {string.Join(", ", nodes.Select(Describe))}";
+            if (node.Agent.HeldCount != owned)
+                return $"{node.Id} holds {node.Agent.HeldCount} and owns {owned}";
+            for (int partition = 0; partition < _partitions; partition++)
+            {
+                if (table.OwnerOf(new PartitionId(partition)) == node.Id && !node.Serves(partition))
+                    return $"{node.Id} owns {partition} and does not serve it: {node.Agent.PhaseOf(partition)}";
+            }
+        }
+
+        return table.AssignedCount == _partitions ? null : "not every partition has an owner";
+    }
+
+    private string Describe(Node node)
+    {
+        IEnumerable<string> held = Enumerable.Range(0, _partitions).Where(partition => node.Agent.PhaseOf(partition) != PartitionPhase.None)
+            .GroupBy(partition => node.Agent.PhaseOf(partition)).Select(phase => $"{phase.Key} {phase.Count()}");
+        return $"{node.Id}: {string.Join(" ", held)}{(node.Agent.Draining ? " draining" : "")}{(node.Coordinator.Leads ? $" leads, {node.Coordinator.MovesUnderWay} moves" : "")}"
+            + (node.IsRunning ? "" : " dead");
+    }
+
+    internal void Count(CoordinatorEvent what)
+    {
+        MovesCommitted += what == CoordinatorEvent.MoveCommitted ? 1 : 0;
+        MovesFailed += what == CoordinatorEvent.MoveFailed ? 1 : 0;
+    }
+
+    /// <summary>Carries a message to a silo over the bad network.</summary>
+    internal void Send(SiloId target, Action<Node> deliver)
+    {
+        if (_random.NextDouble() < Loss)
+            return;
+        int copies = _random.NextDouble() < Loss ? 2 : 1;
+        for (int copy = 0; copy < copies; copy++)
+        {
+            int delay = _random.NextDouble() < Loss ? _random.Next(1, 8_000) : _random.Next(1, 15);
+            At(delay, () =>
+            {
+                if (_nodes.TryGetValue(target, out Node? node) && node.IsRunning)
+                    deliver(node);
+            });
+        }
+    }
+
+    internal void At(long delay, Action action) => _events.Enqueue(action, (Now + delay, ++_order));
+
+    internal bool IsLossy() => _random.NextDouble() < Loss;
+
+    internal int Delay(int from, int to) => _random.Next(from, to);
+
+    private void Every(int milliseconds, Node node, Action action)
+    {
+        void Again()
+        {
+            if (!node.IsRunning)
+                return;
+            action();
+            At(milliseconds, Again);
+        }
+
+        At(milliseconds, Again);
+    }
+
+    private void Remove(SiloId id)
+    {
+        if (!_active.Contains(id))
+            return;
+        _declaredDead.Add(id);
+        _active = [.. _active.Where(silo => silo != id)];
+        TellMembership();
+    }
+
+    private void TellMembership()
+    {
+        long version = ++_membershipVersion;
+        List<SiloId> active = _active;
+        foreach (Node node in _nodes.Values)
+            At(_random.Next(1, 400), () => node.OnMembership(version, active));
+    }
+
+    /// <summary>What a lost silo held may be gone; if it was sealed and everything is elsewhere already, it may also live on.</summary>
+    private void LoseItemsOf(Node node)
+    {
+        for (int partition = 0; partition < _partitions; partition++)
+        {
+            if (node.Agent.PhaseOf(partition) == PartitionPhase.None)
+                continue;
+            if (_nodes.Values.Any(other => other != node && IsCounted(other) && other.Serves(partition)))
+                continue;
+            _maybe[partition].UnionWith(_stored[partition]);
+            _stored[partition].Clear();
+        }
+    }
+
+    private bool IsCounted(Node node) => node.IsRunning && !_declaredDead.Contains(node.Id);
+
+    private void Check()
+    {
+        for (int partition = 0; partition < _partitions; partition++)
+        {
+            Node? server = null;
+            foreach (Node node in _nodes.Values)
+            {
+                if (!IsCounted(node) || !node.Serves(partition))
+                    continue;
+                Assert.True(server is null, $"seed {Seed}, {Now} ms: {server?.Id} and {node.Id} both serve partition {partition}");
+                server = node;
+            }
+
+            if (server is null)
+                continue;
+            HashSet<int> items = server.Items(partition);
+            Assert.True(_stored[partition].IsSubsetOf(items), $"seed {Seed}, {Now} ms: partition {partition} at {server.Id} has lost items");
+            Assert.False(items.Overlaps(_deleted[partition]), $"seed {Seed}, {Now} ms: partition {partition} at {server.Id} has items that were deleted");
+            if (items.Count != _stored[partition].Count)
+                Assert.True(items.All(item => _stored[partition].Contains(item) || _maybe[partition].Contains(item)), $"seed {Seed}, {Now} ms: foreign items in {partition}");
+
+            // What a lost silo's partition came back with is decided as soon as somebody serves it.
+            if (_maybe[partition].Count > 0)
+            {
+                foreach (int item in _maybe[partition])
+                    (items.Contains(item) ? _stored : _deleted)[partition].Add(item);
+                _maybe[partition].Clear();
+            }
+        }
+    }
+
+    private HashSet<int>[] NewSets() => [.. Enumerable.Range(0, _partitions).Select(_ => new HashSet<int>())];
+
+    /// <summary>One silo: its agent, its coordinator, and partitions that are sets of numbers.</summary>
+    internal sealed class Node : ISiloAgentEnvironment, ICoordinatorEnvironment
+    {
+        private const int ItemsPerChunk = 5;
+        private readonly SimulatedCluster _cluster;
+        private readonly HashSet<int>?[] _items;
+        private readonly bool[] _open;
+        private readonly Queue<int>?[] _exports;
+
+        public Node(SimulatedCluster cluster, SiloId id, int partitions, long memoryBytes)
+        {
+            _cluster = cluster;
+            Id = id;
+            MemoryBytes = memoryBytes;
+            _items = new HashSet<int>?[partitions];
+            _open = new bool[partitions];
+            _exports = new Queue<int>?[partitions];
+            Agent = new SiloAgent(id, partitions, memoryBytes, this);
+            Coordinator = new Coordinator(id, partitions, this);
+        }
+
+        public SiloId Id { get; }
+
+        public long MemoryBytes { get; }
+
+        public bool IsRunning { get; set; } = true;
+
+        public SiloAgent Agent { get; }
+
+        public Coordinator Coordinator { get; }
+
+        public bool Serves(int partition) => _open[partition];
+
+        public HashSet<int> Items(int partition) => _items[partition]!;
+
+        public void Tick()
+        {
+            Agent.Tick(_cluster.Now);
+            Coordinator.Tick(_cluster.Now);
+        }
+
+        public void OnMembership(long version, List<SiloId> active)
+        {
+            if (IsRunning && active.Contains(Id))
+                Coordinator.OnMembership(version, active, _cluster.Now);
+        }
+
+        void ISiloAgentEnvironment.Activate(int partition, long epoch, bool keepItems)
+        {
+            if (_cluster.IsLossy())
+                return;
+            _cluster.At(_cluster.Delay(1, 30), () =>
+            {
+                if (!IsRunning || Agent.PhaseOf(partition) != PartitionPhase.Opening)
+                    return;
+                _items[partition] ??= [];
+                _open[partition] = true;
+                Agent.IsGranted(partition, out long granted);
+                Agent.OnActivated(partition, granted);
+            });
+        }
+
+        void ISiloAgentEnvironment.Seal(int partition) => _open[partition] = false;
+
+        void ISiloAgentEnvironment.Unseal(int partition) => _open[partition] = true;
+
+        void ISiloAgentEnvironment.Drop(int partition)
+        {
+            _open[partition] = false;
+            _items[partition] = null;
+        }
+
+        void ISiloAgentEnvironment.BeginImport(int partition, long epoch)
+        {
+            Assert.Null(_items[partition]);
+            _items[partition] = [];
+        }
+
+        bool ISiloAgentEnvironment.Import(int partition, ReadOnlySpan<byte> items)
+        {
+            Assert.False(_open[partition]);
+            for (int i = 0; i < items.Length; i += 4)
+                _items[partition]!.Add(BitConverter.ToInt32(items[i..]));
+            return true;
+        }
+
+        void ISiloAgentEnvironment.BeginExport(int partition)
+        {
+            Assert.False(_open[partition]);
+            _exports[partition] = new Queue<int>(_items[partition]!);
+        }
+
+        ReadOnlyMemory<byte> ISiloAgentEnvironment.Export(int partition, out bool last)
+        {
+            List<byte> chunk = [];
+            while (chunk.Count < ItemsPerChunk * 4 && _exports[partition]!.TryDequeue(out int item))
+                chunk.AddRange(BitConverter.GetBytes(item));
+            last = _exports[partition]!.Count == 0;
+            return chunk.ToArray();
+        }
+
+        void ISiloAgentEnvironment.SendChunk(SiloId target, ImportChunk chunk)
+        {
+            byte[] wire = chunk.Encode();
+            _cluster.Send(target, node =>
+            {
+                Assert.True(ImportChunk.TryDecode(wire, out ImportChunk? received));
+                byte[] reply = node.Agent.HandleChunk(received).Encode();
+                _cluster.Send(Id, self =>
+                {
+                    Assert.True(ImportReply.TryDecode(reply, out ImportReply answer));
+                    self.Agent.OnImportReply(answer, _cluster.Now);
+                });
+            });
+        }
+
+        void ISiloAgentEnvironment.Nudge(SiloId coordinator) => _cluster.Send(coordinator, node => node.Coordinator.OnNudge(Id, _cluster.Now));
+
+        void ISiloAgentEnvironment.OnTable(PartitionTable table)
+        {
+        }
+
+        void ICoordinatorEnvironment.SendSync(SiloId target, SyncRequest request)
+        {
+            byte[] wire = request.Encode();
+            _cluster.Send(target, node =>
+            {
+                Assert.True(SyncRequest.TryDecode(wire, out SyncRequest? received));
+                if (node.Agent.HandleSync(received, _cluster.Now)?.Encode() is not { } reply)
+                    return;
+                _cluster.Send(Id, self =>
+                {
+                    Assert.True(SyncReply.TryDecode(reply, out SyncReply? answer));
+                    self.Coordinator.OnReply(answer, _cluster.Now);
+                });
+            });
+        }
+
+        void ICoordinatorEnvironment.OnEvent(CoordinatorEvent what, int partition, SiloId silo) => _cluster.Count(what);
+    }
+}
