@@ -1,3 +1,5 @@
+using System.Globalization;
+using System.Net;
 using OrleansCache.Grains.Hosting;
 
 namespace OrleansCache.Grains.Tests.Hosting;
@@ -13,4 +15,107 @@ public sealed class ClusterNodeTests
         await cluster.BalancedAsync(node);
         Assert.Equal(64, node.PartitionCount);
     }
+
+    [Fact]
+    public async Task PartitionsFollowTheSilosWithTheirItems()
+    {
+        await using ClusterNodes cluster = new();
+        ClusterNode first = await cluster.StartNodeAsync();
+        ClusterNode second = await cluster.StartNodeAsync();
+        ClusterNode third = await cluster.StartNodeAsync();
+        await cluster.BalancedAsync(first, second, third);
+        for (int i = 0; i < 20_000; i++)
+            Assert.True(cluster.TrySet(Key(i), Value(i), first, second, third));
+
+        ClusterNode fourth = await cluster.StartNodeAsync();
+        await cluster.BalancedAsync(first, second, third, fourth);
+        Assert.Equal(0, Missing(first, second, third, fourth));
+        Assert.True(fourth.PartitionSet!.TryGet(fourth.TableCache.Current.Silos.Length > 0 ? FirstOf(fourth) : default)!.ItemCount > 0);
+
+        await second.StopAsync();
+        await cluster.BalancedAsync(first, third, fourth);
+        Assert.Equal(0, Missing(first, third, fourth));
+
+        // The oldest silo coordinates: its own leaving is coordinated too, and the next one takes over.
+        Assert.True(third.State is { Coordinates: false });
+        await third.KillAsync();
+        await cluster.BalancedAsync(first, fourth);
+        int missing = Missing(first, fourth);
+        Assert.InRange(missing, 20_000 / 5, 20_000 / 2);
+
+        int Missing(params ClusterNode[] nodes) => Enumerable.Range(0, 20_000).Count(i =>
+        {
+            string? value = cluster.Get(Key(i), nodes);
+            Assert.True(value is null || value == Value(i));
+            return value is null;
+        });
+
+        static string Key(int i) => string.Create(CultureInfo.InvariantCulture, $"key-{i}");
+        static string Value(int i) => string.Create(CultureInfo.InvariantCulture, $"value-of-{i}-{new string('x', i % 500)}");
+    }
+
+    [Fact]
+    public async Task AnotherPartitionCountIsRefusedInWords()
+    {
+        await using ClusterNodes cluster = new();
+        await cluster.StartNodeAsync();
+        ClusterNodeOptions options = cluster.OptionsForNext();
+        await using ClusterNode other = new(options with { Store = options.Store with { PartitionCount = 32 } });
+        ClusterStartException refused = await Assert.ThrowsAsync<ClusterStartException>(() => other.StartAsync(CancellationToken.None));
+        Assert.Contains("64 partitions", refused.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task NothingToJoinIsSaidInWords()
+    {
+        await using ClusterNodes cluster = new();
+        ClusterNodeOptions options = cluster.OptionsForNext(new IPEndPoint(IPAddress.Loopback, 24_999)) with { StartTimeout = TimeSpan.FromMilliseconds(300) };
+        await using ClusterNode node = new(options);
+        ClusterStartException refused = await Assert.ThrowsAsync<ClusterStartException>(() => node.StartAsync(CancellationToken.None));
+        Assert.Contains("127.0.0.1:24999", refused.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task ASiloPortInUseIsSaidInWords()
+    {
+        await using ClusterNodes cluster = new();
+        ClusterNodeOptions options = cluster.OptionsForNext();
+        using System.Net.Sockets.TcpListener inUse = new(options.SiloEndPoint);
+        inUse.Start();
+        await using ClusterNode node = new(options);
+        ClusterStartException refused = await Assert.ThrowsAsync<ClusterStartException>(() => node.StartAsync(CancellationToken.None));
+        Assert.Contains(options.SiloEndPoint.ToString(), refused.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task AMembershipStoreThatIsDownIsSaidInWords()
+    {
+        await using ClusterNodes cluster = new();
+        ClusterNodeOptions options = cluster.OptionsForNext() with
+        {
+            ClusteringName = "postgres", ConnectionString = "Host=127.0.0.1;Port=24998;Username=nobody;Timeout=1", StartTimeout = TimeSpan.FromMilliseconds(300),
+        };
+        await using ClusterNode node = new(options);
+        ClusterStartException refused = await Assert.ThrowsAsync<ClusterStartException>(() => node.StartAsync(CancellationToken.None));
+        Assert.Contains("membership store", refused.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task AGatewayAloneSeesTheTable()
+    {
+        await using ClusterNodes cluster = new();
+        ClusterNode first = await cluster.StartNodeAsync();
+        ClusterNodeOptions options = cluster.OptionsForNext();
+        await using ClusterNode gateway = new(options with { GatewayOnly = true, Join = options.Join, GatewayOrleansPort = options.Join!.Port + 1 });
+        await gateway.StartAsync(CancellationToken.None);
+        Assert.Null(gateway.PartitionSet);
+        Assert.Equal(64, gateway.PartitionCount);
+        ClusterNode second = await cluster.StartNodeAsync();
+        await cluster.BalancedAsync(first, second);
+        await ClusterNodes.EventuallyAsync(() => gateway.TableCache.Current.Version == first.TableCache.Current.Version, () => gateway.TableCache.Current.Version.ToString());
+        await gateway.BatchTransport.FlushAllAsync(0, CancellationToken.None);
+    }
+
+    private static PartitionId FirstOf(ClusterNode node) =>
+        Enumerable.Range(0, node.PartitionCount).Select(number => new PartitionId(number)).First(partition => node.TableCache.Current.OwnerOf(partition) == node.TableCache.LocalSilo);
 }

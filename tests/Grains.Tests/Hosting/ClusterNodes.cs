@@ -86,7 +86,7 @@ internal sealed class ClusterNodes : IAsyncDisposable
             Key = Encoding.ASCII.GetBytes(key),
             KeyHash = KeyHash.Compute(Encoding.ASCII.GetBytes(key)),
         };
-        Reply reply = new();
+        Reply reply = new() { ReadsValue = true };
         return Execute(in request, reply, nodes) && reply.Status == CacheStatus.Ok ? reply.Value : null;
     }
 
@@ -111,12 +111,15 @@ internal sealed class ClusterNodes : IAsyncDisposable
 
     private sealed class Reply : ReplySink
     {
+        public bool ReadsValue;
         public CacheStatus Status;
         public string? Value;
 
         public override void OnReply(in CacheReply reply)
         {
             Status = reply.Status;
+            if (!ReadsValue || reply.Status != CacheStatus.Ok)
+                return;
             byte[] bytes = new byte[reply.Value.Length];
             reply.Value.CopyTo(bytes);
             Value = Encoding.ASCII.GetString(bytes);

@@ -6,7 +6,7 @@ namespace OrleansCache.Grains.Tests.Ownership;
 /// A cluster of agents and coordinators in virtual time over a network that loses, delays, repeats and reorders, all from one seed.
 /// <para>
 /// Checked after every event: no partition is served by two silos that the membership has not declared dead; what a served partition holds is exactly what clients stored in
-/// it and did not delete, unless its silo was lost, and never what they deleted.
+/// it and did not delete, unless its silo, or the one that it was moving to, was lost, and never what they deleted.
 /// </para>
 /// </summary>
 internal sealed class SimulatedCluster
@@ -19,6 +19,7 @@ internal sealed class SimulatedCluster
     private readonly HashSet<int>[] _stored;
     private readonly HashSet<int>[] _deleted;
     private readonly HashSet<int>[] _maybe;
+    private readonly SiloId[] _targets;
     private List<SiloId> _active = [];
     private long _membershipVersion;
     private long _order;
@@ -33,6 +34,7 @@ internal sealed class SimulatedCluster
         _stored = NewSets();
         _deleted = NewSets();
         _maybe = NewSets();
+        _targets = new SiloId[partitions];
     }
 
     public int Seed { get; }
@@ -97,7 +99,7 @@ internal sealed class SimulatedCluster
         node.Agent.BeginDraining();
         Every(50, node, () =>
         {
-            if (node.Agent.HeldCount == 0 || (node.Agent.NobodyTakesOver && _active.Count == 1))
+            if (node.Agent.HeldCount == 0 || node.Agent.NobodyTakesOver)
             {
                 node.IsRunning = false;
                 Left++;
@@ -269,6 +271,13 @@ internal sealed class SimulatedCluster
             if (server is null)
                 continue;
             HashSet<int> items = server.Items(partition);
+            if (!_targets[partition].IsNone && !IsCounted(_nodes[_targets[partition]]))
+            {
+                // Its last target was lost, perhaps after it had served the partition: then the source's items were rightly given up.
+                _deleted[partition].UnionWith(_stored[partition].Except(items));
+                _stored[partition].IntersectWith(items);
+            }
+
             Assert.True(_stored[partition].IsSubsetOf(items), $"seed {Seed}, {Now} ms: partition {partition} at {server.Id} has lost items");
             Assert.False(items.Overlaps(_deleted[partition]), $"seed {Seed}, {Now} ms: partition {partition} at {server.Id} has items that were deleted");
             if (items.Count != _stored[partition].Count)
@@ -350,7 +359,11 @@ internal sealed class SimulatedCluster
 
         void ISiloAgentEnvironment.Seal(int partition) => _open[partition] = false;
 
-        void ISiloAgentEnvironment.Unseal(int partition) => _open[partition] = true;
+        void ISiloAgentEnvironment.Unseal(int partition)
+        {
+            _open[partition] = true;
+            _cluster._targets[partition] = default;
+        }
 
         void ISiloAgentEnvironment.Drop(int partition)
         {
@@ -390,6 +403,8 @@ internal sealed class SimulatedCluster
         void ISiloAgentEnvironment.SendChunk(SiloId target, ImportChunk chunk)
         {
             byte[] wire = chunk.Encode();
+            if (!_cluster._declaredDead.Contains(Id))
+                _cluster._targets[chunk.Partition] = target;
             _cluster.Send(target, node =>
             {
                 Assert.True(ImportChunk.TryDecode(wire, out ImportChunk? received));
