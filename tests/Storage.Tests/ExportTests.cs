@@ -1,0 +1,202 @@
+using System.Buffers;
+
+namespace OrleansCache.Storage.Tests;
+
+public class ExportTests
+{
+    [Theory]
+    [InlineData(1)]
+    [InlineData(10_000)]
+    [InlineData(int.MaxValue)]
+    public void WhatIsExportedIsImportedWithEverythingAboutIt(int bytesMax)
+    {
+        using var from = new StoreHarness();
+        for (int i = 0; i < 3000; i++)
+            from.Set($"key{i}", new string((char)('a' + (i % 26)), i % 700), (uint)i, i % 5 == 0 ? StoreHarness.Start + 100 + (uint)i : 0);
+        from.Set("large", StoreHarness.Bytes(300_000));
+        from.Set("gone", "x", expiresAt: StoreHarness.Start + 1);
+        from.Now += 10;
+        for (int i = 0; i < 1000; i++)
+            from.Get($"key{i * 3}");
+        from.Store.FlushAll(StoreHarness.Start + 5000, from.Now);
+
+        using var to = new StoreHarness();
+        List<byte[]> blocks = ExportAll(from, bytesMax, out long count);
+        Assert.Equal(3001, count);
+        foreach (byte[] block in blocks)
+            Assert.Equal(ImportStatus.Ok, to.Store.Import(block, from.Now, out _));
+
+        Assert.Equal(from.Store.LastCas, to.Store.LastCas);
+        Assert.Equal(StoreHarness.Start + 5000, to.Store.ScheduledFlushUnixSeconds);
+        Assert.Equal(3001, to.Store.ItemCount);
+        to.Store.CheckIntegrity();
+        from.Now = to.Now = StoreHarness.Start + 20;
+        for (int i = 0; i < 3000; i++)
+        {
+            string? expected = from.Get($"key{i}", RequestFlags.Peek);
+            RecordingSink a = from.Reply;
+            Assert.Equal(expected, to.Get($"key{i}", RequestFlags.Peek));
+            RecordingSink b = to.Reply;
+            Assert.Equal((a.ClientFlags, a.ExpiresAt, a.LastAccess, a.Cas, a.ItemFlags), (b.ClientFlags, b.ExpiresAt, b.LastAccess, b.Cas, b.ItemFlags));
+        }
+
+        Assert.Equal(from.Get("large"), to.Get("large"));
+        Assert.Null(to.Get("gone"));
+    }
+
+    [Fact]
+    public void ImportKeepsTheOrderOfRecency()
+    {
+        using var from = new StoreHarness();
+        for (int i = 0; i < 500; i++)
+            from.Set($"key{i:D3}", "value");
+        List<byte[]> first = ExportAll(from, 1000, out _);
+        using var to = new StoreHarness();
+        first.ForEach(block => to.Store.Import(block, from.Now, out _));
+        Assert.Equal(Keys(first), Keys(ExportAll(to, 1000, out _)));
+        Assert.Equal(Enumerable.Range(0, 500).Select(i => $"key{i:D3}"), Keys(first));
+    }
+
+    [Fact]
+    public void AnExportGoesOnWhileItsPlaceIsDeletedOrMoved()
+    {
+        using var from = new StoreHarness();
+        for (int i = 0; i < 1000; i++)
+            from.Set($"key{i:D3}", "value");
+        var cursor = default(ExportCursor);
+        var blocks = new List<byte[]>();
+        bool more = true;
+        for (int step = 0; more; step++)
+        {
+            var output = new ArrayBufferWriter<byte>();
+            more = from.Store.Export(ref cursor, output, 500, from.Now);
+            blocks.Add(output.WrittenSpan.ToArray());
+            string[] seen = [.. Keys([blocks[^1]])];
+            if (seen.Length > 0 && int.Parse(seen[^1].AsSpan(3)) is < 998 and int last)
+            {
+                // The very next one goes, and the one after it becomes the hottest.
+                from.Delete($"key{last + 1:D3}");
+                from.Set($"key{last + 2:D3}", "moved");
+            }
+        }
+
+        var keys = Keys(blocks).ToHashSet();
+        for (int i = 0; i < 1000; i++)
+        {
+            if (from.Get($"key{i:D3}") is not null)
+                Assert.Contains($"key{i:D3}", keys);
+        }
+    }
+
+    [Fact]
+    public void ImportingAgainChangesNothingAndNewerItemsStay()
+    {
+        using var from = new StoreHarness();
+        from.Set("a", "old");
+        from.Set("b", "old");
+        List<byte[]> blocks = ExportAll(from, 1000, out _);
+        using var to = new StoreHarness();
+        for (int i = 0; i < 5; i++)
+            to.Set("a", "new");
+        Assert.Equal(ImportStatus.Ok, to.Store.Import(blocks[0], to.Now, out _));
+        Assert.Equal(ImportStatus.Ok, to.Store.Import(blocks[0], to.Now, out _));
+        Assert.Equal("new", to.Get("a"));
+        Assert.Equal("old", to.Get("b"));
+        Assert.Equal(2, to.Store.ItemCount);
+        Assert.Equal(5ul, to.Store.LastCas);
+    }
+
+    [Fact]
+    public void EveryCutOfABlockIsRefusedAndChangesNothing()
+    {
+        using var from = new StoreHarness();
+        from.Set("a", "value");
+        from.Set("bb", new string('x', 300));
+        byte[] block = ExportAll(from, 10_000, out _).Single();
+        using var to = new StoreHarness();
+        for (int length = 1; length < block.Length; length++)
+            Assert.Equal(ImportStatus.Malformed, to.Store.Import(block.AsSpan(0, length), to.Now, out _));
+        Assert.Equal(0, to.Store.ItemCount);
+        Assert.Equal(0ul, to.Store.LastCas);
+    }
+
+    [Fact]
+    public void ChangedBytesNeverCorruptTheStore()
+    {
+        int seed = TestSeed.Next();
+        var random = new Random(seed);
+        using var from = new StoreHarness();
+        for (int i = 0; i < 20; i++)
+            from.Set($"key{i}", new string('x', i * 10));
+        byte[] block = ExportAll(from, 100_000, out _).Single();
+        using var to = new StoreHarness();
+        for (int i = 0; i < 3000; i++)
+        {
+            byte[] changed = [.. block];
+            for (int change = random.Next(1, 4); change > 0; change--)
+                changed[random.Next(changed.Length)] = (byte)random.Next(256);
+            ImportStatus status = to.Store.Import(changed, to.Now, out _);
+            Assert.True(status is ImportStatus.Ok or ImportStatus.Malformed, $"seed {seed}, round {i}: {status}");
+        }
+
+        to.Store.CheckIntegrity();
+    }
+
+    [Fact]
+    public void ItemsOfAnotherPartitionAreRefused()
+    {
+        var options = new StoreOptions { PartitionCount = 4, MemoryBytes = 4 * 1024 * 1024 };
+        using var set = new PartitionSet(options);
+        var sink = new RecordingSink();
+        CacheRequest request = StoreHarness.Request(CacheOperation.Set, "key"u8, "value"u8);
+        var id = PartitionId.OfHash(request.KeyHash, 4);
+        Partition right = set.Open(id, 1);
+        Partition wrong = set.Open(new PartitionId((id.Value + 1) % 4), 1, PartitionState.Sealed);
+        right.TryExecute(in request, StoreHarness.Start, sink);
+        var output = new ArrayBufferWriter<byte>();
+        var cursor = default(ExportCursor);
+        Assert.False(right.Export(ref cursor, output, 1000, StoreHarness.Start));
+        Assert.Equal(ImportStatus.Malformed, wrong.Import(output.WrittenSpan, StoreHarness.Start, out _));
+        set.Close(id);
+        right = set.Open(id, 2, PartitionState.Sealed);
+        Assert.False(right.TryExecute(in request, StoreHarness.Start, sink));
+        Assert.Equal(ImportStatus.Ok, right.Import(output.WrittenSpan, StoreHarness.Start, out int count));
+        Assert.Equal(1, count);
+        Assert.True(right.Unseal());
+        request = StoreHarness.Request(CacheOperation.Get, "key"u8);
+        request.Flags = RequestFlags.ReturnValue;
+        Assert.True(right.TryExecute(in request, StoreHarness.Start, sink));
+        Assert.Equal("value", sink.Text);
+    }
+
+    private static List<byte[]> ExportAll(StoreHarness store, int bytesMax, out long count)
+    {
+        var blocks = new List<byte[]>();
+        var cursor = default(ExportCursor);
+        bool more;
+        do
+        {
+            var output = new ArrayBufferWriter<byte>();
+            more = store.Store.Export(ref cursor, output, bytesMax, store.Now);
+            blocks.Add(output.WrittenSpan.ToArray());
+            Assert.True(blocks.Count < 100_000, "the export does not end");
+        }
+        while (more);
+        count = cursor.ItemCount;
+        return blocks;
+    }
+
+    private static List<string> Keys(List<byte[]> blocks)
+    {
+        var keys = new List<string>();
+        foreach (byte[] block in blocks)
+        {
+            var reader = new ExportFormat.Reader(block);
+            while (reader.Read())
+                keys.Add(System.Text.Encoding.ASCII.GetString(reader.Key));
+            Assert.False(reader.IsMalformed);
+        }
+
+        return keys;
+    }
+}

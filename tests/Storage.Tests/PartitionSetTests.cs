@@ -1,0 +1,77 @@
+namespace OrleansCache.Storage.Tests;
+
+public class PartitionSetTests
+{
+    private static readonly StoreOptions Options = new() { PartitionCount = 4, MemoryBytes = 8 * 1024 * 1024 };
+
+    [Fact]
+    public void CountersOfClosedPartitionsStayInTheSums()
+    {
+        using var set = new PartitionSet(Options);
+        for (int i = 0; i < 4; i++)
+            set.Open(new PartitionId(i), 1);
+        var sink = new RecordingSink();
+        for (int i = 0; i < 1000; i++)
+        {
+            CacheRequest request = StoreHarness.Request(CacheOperation.Set, $"key{i}", "v");
+            set.TryGet(PartitionId.OfHash(request.KeyHash, 4))!.TryExecute(in request, StoreHarness.Start, sink);
+        }
+
+        set.FlushAll(StoreHarness.Start + 1000, StoreHarness.Start);
+        for (int i = 0; i < 4; i++)
+            Assert.True(set.Close(new PartitionId(i)));
+        Assert.False(set.Close(new PartitionId(0)));
+        StoreStatistics statistics = set.ReadStatistics(StoreHarness.Start, true);
+        Assert.Equal((1000, 1000, 0, 0, 1), (statistics.CmdSet, statistics.TotalItems, statistics.CurrItems, statistics.PageBytesUsed, statistics.CmdFlush));
+        set.ResetStatistics();
+        Assert.Equal(0, set.ReadStatistics(StoreHarness.Start, false).CmdSet);
+    }
+
+    [Fact]
+    public void AClosedPartitionAnswersNobody()
+    {
+        using var set = new PartitionSet(Options);
+        Partition partition = set.Open(new PartitionId(1), 7);
+        Assert.Equal(7, partition.Epoch);
+        Assert.Throws<InvalidOperationException>(() => set.Open(new PartitionId(1), 8));
+        set.Close(new PartitionId(1));
+        CacheRequest request = StoreHarness.Request(CacheOperation.Get, "k");
+        Assert.False(partition.TryExecute(in request, StoreHarness.Start, new RecordingSink()));
+        Assert.False(partition.Unseal());
+        Assert.Equal(PartitionState.Gone, partition.State);
+        Assert.Equal(ImportStatus.Gone, partition.Import(default, StoreHarness.Start, out _));
+        Assert.Null(set.TryGet(new PartitionId(1)));
+    }
+
+    [Fact]
+    public void TheLocalRoutersChannelKeepsOrderAroundWhatWasSent()
+    {
+        using var router = new LocalRouter(Options);
+        var loop = new ManualLoop();
+        RouterChannel channel = router.OpenChannel(loop);
+        var sink = new RecordingSink();
+        CacheRequest set = StoreHarness.Request(CacheOperation.Set, "k", "v");
+        channel.Send(in set, sink);
+        Assert.Equal(0, sink.Calls);
+        CacheRequest get = StoreHarness.Request(CacheOperation.Get, "k");
+        get.Flags = RequestFlags.ReturnValue;
+        Assert.False(channel.TryExecute(in get, StoreHarness.Start, sink));
+        loop.RunAll();
+        Assert.Equal(1, sink.Calls);
+        Assert.True(channel.TryExecute(in get, StoreHarness.Start, sink));
+        Assert.Equal("v", sink.Text);
+    }
+
+    private sealed class ManualLoop : ICompletionQueue
+    {
+        private readonly Queue<LoopWorkItem> _work = new();
+
+        public void Post(LoopWorkItem work) => _work.Enqueue(work);
+
+        public void RunAll()
+        {
+            while (_work.TryDequeue(out LoopWorkItem? work))
+                work.Execute();
+        }
+    }
+}
