@@ -58,12 +58,12 @@ public class MemoryTests
     [InlineData(1000, 10_000)]
     public void WhenTheSizesShiftMemoryFollows(int first, int second)
     {
-        using var set = OpenAll(new StoreOptions { MemoryBytes = 16 * MiB, PartitionCount = 8 });
+        using var set = OpenAll(new StoreOptions { MemoryBytes = 8 * MiB, PartitionCount = 4 });
         var sink = new RecordingSink();
         uint now = StoreHarness.Start;
-        for (int i = 0; i < 40 * MiB / first; i++)
+        for (int i = 0; i < 20 * MiB / first; i++)
             Assert.Equal(CacheStatus.Ok, Set(set, sink, $"first{i}", new byte[first], now));
-        for (int i = 0; i < 80 * MiB / second; i++)
+        for (int i = 0; i < 40 * MiB / second; i++)
         {
             if (i % (MiB / second + 1) == 0)
                 now += 5;
@@ -72,8 +72,8 @@ public class MemoryTests
 
         set.CheckIntegrityAtRest();
         int kept = 0;
-        int wanted = (int)(8 * MiB / second);
-        int last = (int)(80 * MiB / second);
+        int wanted = (int)(4 * MiB / second);
+        int last = (int)(40 * MiB / second);
         for (int i = last - wanted; i < last; i++)
             kept += Get(set, sink, $"second{i}", now) == CacheStatus.Ok ? 1 : 0;
         Assert.True(kept > wanted * 0.8, $"{kept} of the last {wanted} items of {second} bytes are there");
