@@ -42,6 +42,14 @@ public abstract class RouterChannel
     /// </summary>
     public abstract void Send(in CacheRequest request, ReplySink sink);
 
+    /// <summary>
+    /// Hint: requests with these hashes follow soon. Lets the store bring what it will look at nearer to the processor, for all of them at once.
+    /// Never needed, never waits, changes nothing; may be wrong. Up to <see cref="Limits.PrefetchKeysMax"/> at a time are of use.
+    /// </summary>
+    public virtual void Prefetch(ReadOnlySpan<ulong> keyHashes)
+    {
+    }
+
     /// <summary>The loop's turn ends: what has collected may leave. Cheap when nothing has.</summary>
     public abstract void Flush();
 }

@@ -33,6 +33,9 @@ public static class Limits
     /// <summary>Values of at least this many bytes are pinned and sent from the store's memory instead of being copied under the lock.</summary>
     public const int PinValueBytesMin = 16 * 1024;
 
+    /// <summary>Keys that a connection announces to the store before it asks for them. About as many as a core can wait for at once; more would push each other out of the cache.</summary>
+    public const int PrefetchKeysMax = 16;
+
     /// <summary>Replies of other silos that one connection may wait for before it stops being parsed.</summary>
     public const int RemoteRepliesPendingMax = 4096;
 

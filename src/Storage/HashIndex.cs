@@ -1,6 +1,5 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
 
@@ -16,7 +15,8 @@ namespace OrleansCache.Storage;
 /// </code>
 /// Tag: 8 other bits of the hash, 0 = slot free. What does not fit is a list through the items (HashNext) that begins at overflow.
 /// Growth is linear hashing: one bucket at a time is split, so no operation ever waits for a whole table to be rebuilt and the index is never twice too large.
-/// Goals: a hit costs one line of the index and the item, a miss usually the line alone; about 8 bytes per item.
+/// Goals: a hit costs one line of the index and the item, a miss usually the line alone; about 8 bytes per item. Both lie in memory that no cache holds once
+/// there are many items, so whoever knows several keys in advance lets <see cref="PrefetchLine"/> and <see cref="PrefetchItems"/> overlap the waiting.
 /// Non-goals: shrinking (only <see cref="Clear"/> gives pages back); thread safety.
 /// </summary>
 internal unsafe struct HashIndex(HandleSpace space)
@@ -32,8 +32,9 @@ internal unsafe struct HashIndex(HandleSpace space)
     private const uint SlotMask = (1 << SlotsPerLine) - 1;
 
     private readonly HandleSpace _space = space;
-    private byte** _directory;
-    private int _directoryCapacity;
+
+    // Managed, so that Prefetch may read it without the lock: an array that has been replaced stays readable.
+    private byte*[] _directory = [];
     private uint _bucketCount;
     private uint _mask;
 
@@ -70,6 +71,33 @@ internal unsafe struct HashIndex(HandleSpace space)
         }
 
         return Overflow(line) == 0 ? 0 : FindInOverflow(line, key);
+    }
+
+    /// <summary>Asks for the line that <see cref="Find"/> will look at. Without the lock: what it reads may be out of date, which makes the wish useless and nothing else.</summary>
+    public readonly void PrefetchLine(ulong hash)
+    {
+        byte* line = LineOfUnlocked(hash);
+        if (line is not null)
+            Prefetch(line);
+    }
+
+    /// <summary>
+    /// Asks for the items that <see cref="Find"/> will compare. Call when <see cref="PrefetchLine"/> has had time. Without the lock: lines stay mapped for as long as
+    /// the arena lives, and a handle that is out of date leads to a prefetch, which never faults.
+    /// </summary>
+    public readonly void PrefetchItems(ulong hash)
+    {
+        byte* line = LineOfUnlocked(hash);
+        if (line is null)
+            return;
+        uint matches = Vector128.Equals(Vector128.Load(line), Vector128.Create(TagOf(hash))).ExtractMostSignificantBits() & SlotMask;
+        for (; matches != 0; matches &= matches - 1)
+        {
+            byte* item = (byte*)_space.At(Handles(line)[BitOperations.TrailingZeroCount(matches)]);
+            Prefetch(item);
+            Prefetch(item + 64);
+            Prefetch(item + 128);
+        }
     }
 
     /// <summary>Adds an item that is not in the index. There must be a bucket (<see cref="AddPage"/>).</summary>
@@ -142,10 +170,11 @@ internal unsafe struct HashIndex(HandleSpace space)
     public void AddPage(byte* page)
     {
         int count = PageCount;
-        if (count == _directoryCapacity)
+        if (count == _directory.Length)
         {
-            _directoryCapacity = Math.Max(4, _directoryCapacity * 2);
-            _directory = (byte**)NativeMemory.Realloc(_directory, (nuint)_directoryCapacity * (nuint)sizeof(byte*));
+            byte*[] larger = new byte*[Math.Max(4, count * 2)];
+            Array.Copy(_directory, larger, count);
+            _directory = larger;
         }
 
         _directory[count] = page;
@@ -203,9 +232,7 @@ internal unsafe struct HashIndex(HandleSpace space)
     /// <summary>Forgets everything; the caller gives the pages back.</summary>
     public void Clear()
     {
-        NativeMemory.Free(_directory);
-        _directory = null;
-        _directoryCapacity = 0;
+        _directory = [];
         _bucketCount = 0;
         _mask = 0;
         ItemCount = 0;
@@ -262,6 +289,17 @@ internal unsafe struct HashIndex(HandleSpace space)
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private readonly byte* LineAt(uint bucket) => _directory[bucket / LinesPerPage] + (bucket % LinesPerPage * LineBytes);
+
+    /// <summary>As <see cref="LineOf"/>, but bucket count and directory may belong to different moments; null if there is no such line.</summary>
+    private readonly byte* LineOfUnlocked(ulong hash)
+    {
+        byte*[] directory = _directory;
+        uint bucket = BucketOf(hash);
+        uint page = bucket / LinesPerPage;
+        if (page >= (uint)directory.Length || directory[page] is null)
+            return null;
+        return directory[page] + (bucket % LinesPerPage * LineBytes);
+    }
 
     /// <summary>Buckets take the hash's high half; its low bits have chosen the partition.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -22,6 +22,8 @@ internal sealed class LocalChannel(LocalRouter router, ICompletionQueue loop) : 
         loop.Post(new SentRequest(this, in request, sink));
     }
 
+    public override void Prefetch(ReadOnlySpan<ulong> keyHashes) => router.Partitions.Prefetch(keyHashes);
+
     public override void Flush()
     {
     }

@@ -68,6 +68,12 @@ public sealed unsafe partial class PartitionStore : ValueOwner, IDisposable
     /// <summary>Executes one request and calls the sink exactly once. Where no memory can be had without waiting for another partition, answers OutOfMemory.</summary>
     public void Execute(in CacheRequest request, uint nowUnixSeconds, ReplySink sink) => TryExecute(in request, nowUnixSeconds, sink, waitForPages: false);
 
+    /// <summary>See <see cref="HashIndex.PrefetchLine"/>. Without the lock.</summary>
+    internal void PrefetchLine(ulong keyHash) => _index.PrefetchLine(keyHash);
+
+    /// <summary>See <see cref="HashIndex.PrefetchItems"/>. Without the lock.</summary>
+    internal void PrefetchItems(ulong keyHash) => _index.PrefetchItems(keyHash);
+
     /// <summary>
     /// As <see cref="Execute"/>; but with <paramref name="waitForPages"/>, where memory could be had by waiting for other partitions, returns false:
     /// then nothing was done, the sink was not called, and <see cref="PagesWanted"/> says how many pages to bring along (<see cref="AddGranted"/>).

@@ -85,14 +85,22 @@ internal sealed unsafe partial class Session
         request.Operation = CacheOperation.Get;
         request.Flags = verb is TextVerb.Get or TextVerb.Gets ? RequestFlags.ReturnValue : RequestFlags.ReturnValue | RequestFlags.Touch;
         request.ExpiresAt = expiresAt;
+        ulong* hashes = stackalloc ulong[Limits.PrefetchKeysMax];
+        int hashed = 0, hashesUsed = 0;
         while (TextParser.TryReadKey(ref keys, out ReadOnlySpan<byte> found))
         {
+            if (hashesUsed == hashed)
+            {
+                hashed = HashAhead(found, keys, hashes);
+                hashesUsed = 0;
+            }
+
             _loop.Counters.Operations++;
             sink.Key = (byte*)Unsafe.AsPointer(ref MemoryMarshal.GetReference(found));
             sink.KeyLength = found.Length;
             var key = new ReadOnlySpan<byte>(sink.Key, sink.KeyLength);
             request.Key = key;
-            request.KeyHash = KeyHash.Compute(key);
+            request.KeyHash = hashes[hashesUsed++];
             if (!channel.TryExecute(request, _loop.NowUnixSeconds, sink))
             {
                 if (isFirst && keys.IsEmpty && _group is null)
@@ -133,6 +141,18 @@ internal sealed unsafe partial class Session
         else
             EndGroup(verb);
         return true;
+    }
+
+    /// <summary>Hashes this key and the next ones of its get, announces them to the store if there are several, and returns how many.</summary>
+    private int HashAhead(ReadOnlySpan<byte> key, ReadOnlySpan<byte> rest, ulong* hashes)
+    {
+        hashes[0] = KeyHash.Compute(key);
+        int count = 1;
+        while (count < Limits.PrefetchKeysMax && TextParser.TryReadKey(ref rest, out ReadOnlySpan<byte> next))
+            hashes[count++] = KeyHash.Compute(next);
+        if (count > 1)
+            _loop.Channel.Prefetch(new ReadOnlySpan<ulong>(hashes, count));
+        return count;
     }
 
     /// <summary>Everything this get has answered so far moves behind a GroupBegin, where it can still be dropped.</summary>

@@ -112,6 +112,8 @@ internal sealed class ClusterChannel : RouterChannel
         MarkDirty(lane);
     }
 
+    public override void Prefetch(ReadOnlySpan<ulong> keyHashes) => _local?.Prefetch(keyHashes);
+
     public override void Flush()
     {
         foreach (SiloLane lane in _dirtyLanes)
