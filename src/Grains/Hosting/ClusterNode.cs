@@ -65,7 +65,7 @@ public sealed class ClusterNode : IAsyncDisposable
             if (_options.GatewayOnly)
             {
                 _clientTable = host.Services.GetRequiredService<ClientTableCache>();
-                await _clientTable.StartAsync(_options.StartTimeout, cancellationToken);
+                await _clientTable.StartAsync(_options.TableTimeout, cancellationToken);
             }
             else
             {
@@ -249,8 +249,8 @@ public sealed class ClusterNode : IAsyncDisposable
 
             if (runtime.Current.AssignedCount == runtime.Current.PartitionCount)
                 return;
-            if (_time.GetElapsedTime(started) >= _options.StartTimeout)
-                throw new ClusterStartException($"Not all partitions found an owner within {_options.StartTimeout.TotalSeconds:0} s; the cluster's coordinator does not answer.");
+            if (_time.GetElapsedTime(started) >= _options.TableTimeout)
+                throw new ClusterStartException($"Not all partitions found an owner within {_options.TableTimeout.TotalSeconds:0} s; the cluster's coordinator does not answer.");
             await Task.Delay(PollInterval, _time, cancellationToken);
         }
     }

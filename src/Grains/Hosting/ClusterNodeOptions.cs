@@ -50,8 +50,13 @@ public sealed record ClusterNodeOptions
     /// <summary>A remote call that is not answered by then has failed.</summary>
     public TimeSpan ResponseTimeout { get; init; } = TimeSpan.FromSeconds(5);
 
-    /// <summary>How long a start waits for the address to join, for the membership store, and for the partitions.</summary>
+    /// <summary>How long a start waits for the address to join, or for the membership store, to answer.</summary>
     public TimeSpan StartTimeout { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>
+    /// How long a start then waits for the coordinator's table. Longer, because silos that have just been without their membership store look at it again only after a while.
+    /// </summary>
+    public TimeSpan TableTimeout { get; init; } = TimeSpan.FromSeconds(30);
 
     /// <summary>How long a stop waits for others to take this silo's partitions over.</summary>
     public TimeSpan DrainTimeout { get; init; } = TimeSpan.FromSeconds(60);
