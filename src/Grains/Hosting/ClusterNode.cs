@@ -330,7 +330,7 @@ public sealed class ClusterNode : IAsyncDisposable
             silo.UseDevelopmentClustering(_options.Join ?? new IPEndPoint(advertised, siloPort));
         }
 
-        // The figures are measured (docs/decisions/0006-ownership.md): a lost silo is declared dead after some 2 s, a busy one is not.
+        // The figures are measured (docs/decisions/0007-ownership.md): a lost silo is declared dead after some 2 s, a busy one is not.
         silo.Configure<ClusterMembershipOptions>(membership =>
         {
             membership.ProbeTimeout = TimeSpan.FromSeconds(1);

@@ -65,7 +65,7 @@ internal sealed class OwnershipLocator(ILocalSiloDetails localSilo, IServiceProv
 }
 
 /// <summary>
-/// The grain directory of our grains: it holds nothing, because their places follow from keys and the table (docs/decisions/0005-grain-directory.md). An activation
+/// The grain directory of our grains: it holds nothing, because their places follow from keys and the table (docs/decisions/0006-grain-directory.md). An activation
 /// registers on the silo where it came to be: there it is confirmed if this is its place, sent on (Orleans then forwards its messages) if another silo is, and refused if
 /// there is none.
 /// </summary>
