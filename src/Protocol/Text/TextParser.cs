@@ -288,7 +288,6 @@ public static partial class TextParser
         return valid ? TextParseStatus.Command : Fail(ref command, TextErrors.InvalidExptime);
     }
 
-    // Further arguments of a delete (the delay of old) are ignored.
     /// <summary>Behind the key only 0 and noreply may stand: 1.6.18's rule, which memccapable tests, where 1.6.45 ignores anything.</summary>
     private static TextParseStatus ParseDelete(ReadOnlySpan<byte> text, ref TextCommand command)
     {

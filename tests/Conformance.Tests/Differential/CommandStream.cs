@@ -50,7 +50,7 @@ internal sealed class CommandStream
     [
         "", "a", " ", " get k0", " version", "foo noreply", "HTTP/1.1", "foo HTTP/1.1 noreply", "get", "get ", "gets", "gat", "gat 0", "gat - k0", "gat 99999999999 k0", "set k0 0 0",
         "set k0 0 0 noreply", "set k0 0 0 000000000001", "add k0", "cas k0 0 0", "append", "set", "incr", "incr c0", "incr noreply", "incr c0 1 2 3", "incr c0 00000000000000000000001",
-        "decr c0 1 x noreply", "touch", "touch k0", "touch k0 2147483648", "touch k0 100 100 noreply", "delete", "delete k0 5", "delete k0 0 1 2", "delete noreply",
+        "decr c0 1 x noreply", "touch", "touch k0", "touch k0 2147483648", "touch k0 100 100 noreply", "delete", "delete noreply",
         "flush_all 2147483648", "verbosity", "verbosity 4294967296", "shutdown", "shutdown noreply", "set k0 0 0 -1", "set k0 0 0 1x", "set k0 0 0 2147483646",
         "incr c0 1 x x x x x x x x x x x x x x x x x x x noreply y",
     ];
@@ -73,18 +73,31 @@ internal sealed class CommandStream
     private readonly Random _random;
     private readonly bool _is1645;
     private readonly bool _hasLargeValues;
+    private readonly bool _hasNoReply;
 
     /// <param name="seed">The same seed gives the same stream.</param>
     /// <param name="is1645">The reference answers like 1.6.45; otherwise forms that changed since are left out.</param>
     /// <param name="hasLargeValues">Now and then a value of up to 1 MiB.</param>
-    public CommandStream(int seed, bool is1645, bool hasLargeValues = true)
+    /// <param name="hasNoReply">Commands may ask for no reply.</param>
+    public CommandStream(int seed, bool is1645, bool hasLargeValues = true, bool hasNoReply = true)
     {
+        _hasNoReply = hasNoReply;
         _random = new Random(seed);
         _is1645 = is1645;
         _hasLargeValues = hasLargeValues;
     }
 
     public DifferentialCommand Next()
+    {
+        while (true)
+        {
+            DifferentialCommand command = Draw();
+            if (_hasNoReply || !(command.Head + command.Tail).Contains("noreply", StringComparison.Ordinal))
+                return command;
+        }
+    }
+
+    private DifferentialCommand Draw()
     {
         switch (_random.Next(1000))
         {

@@ -8,9 +8,8 @@ namespace OrleansCache.Conformance.Differential;
 /// Sends one stream to two servers and compares the replies byte by byte. A difference is made small before it is told: the shortest tail of the stream that
 /// still shows it, sent command by command to emptied servers, less every command that is not needed.
 /// </summary>
-internal sealed class DifferentialRun(DifferentialServer reference, DifferentialServer tested)
+internal sealed class DifferentialRun(DifferentialServer reference, DifferentialServer tested, int connections = 3)
 {
-    private const int Connections = 3;
     private const int PipelineDepthMax = 40;
     private static readonly TimeSpan s_shorteningTime = TimeSpan.FromSeconds(20);
     private static readonly TimeSpan s_shorteningTimeout = TimeSpan.FromSeconds(2);
@@ -78,13 +77,13 @@ internal sealed class DifferentialRun(DifferentialServer reference, Differential
 
     private async Task ResetAsync()
     {
-        await reference.ResetAsync(Connections);
-        await tested.ResetAsync(Connections);
+        await reference.ResetAsync(connections);
+        await tested.ResetAsync(connections);
     }
 
     private async Task<string?> DifferenceAsync(List<DifferentialCommand> batch, Random random)
     {
-        int connection = random.Next(Connections);
+        int connection = random.Next(connections);
         int segments = random.Next();
         Task<List<string>> expecting = reference.ExecuteAsync(batch, connection, new Random(segments));
         Task<List<string>> getting = tested.ExecuteAsync(batch, connection, new Random(segments));

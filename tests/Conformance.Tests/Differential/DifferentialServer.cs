@@ -3,8 +3,8 @@ using System.Text;
 
 namespace OrleansCache.Conformance.Differential;
 
-/// <summary>One of the two servers that are compared: its connections and what its replies said so far.</summary>
-internal sealed class DifferentialServer(ServerProcess process) : IDisposable
+/// <summary>One of the two sides that are compared: its connections, spread over its processes (the gateways of a cluster), and what its replies said so far.</summary>
+internal sealed class DifferentialServer(params ServerProcess[] processes) : IDisposable
 {
     private RawClient[] _connections = [];
     private CasMemory _memory = new();
@@ -20,7 +20,7 @@ internal sealed class DifferentialServer(ServerProcess process) : IDisposable
         _connections = new RawClient[connections];
         for (int i = 0; i < connections; i++)
         {
-            _connections[i] = process.Connect();
+            _connections[i] = processes[i % processes.Length].Connect();
             _connections[i].Timeout = Timeout;
         }
 

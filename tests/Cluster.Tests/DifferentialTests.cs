@@ -1,0 +1,32 @@
+using System.Globalization;
+using OrleansCache.Conformance;
+using OrleansCache.Conformance.Differential;
+
+namespace OrleansCache.Cluster.Tests;
+
+/// <summary>
+/// The random streams of tests/Conformance.Tests/Differential to a memcached and to three silos, each connection at another silo's gateway: together they answer as one server.
+/// </summary>
+public sealed class DifferentialTests(ThreeSilos silos) : IClassFixture<ThreeSilos>
+{
+    private const int CommandsDefault = 10_000;
+
+    [ClusterFact("memcached")]
+    public Task ThreeGatewaysAnswerAsOneMemcached() => CompareAsync(connections: 3, hasNoReply: false);
+
+    // Through another gateway a command without reply may be seen later than what follows it; on one connection it keeps its place.
+    [ClusterFact("memcached")]
+    public Task OneConnectionIsAnsweredAsByMemcached() => CompareAsync(connections: 1, hasNoReply: true);
+
+    private async Task CompareAsync(int connections, bool hasNoReply)
+    {
+        int seed = Environment.GetEnvironmentVariable("ORLEANSCACHE_TEST_SEED") is { Length: > 0 } text ? int.Parse(text, CultureInfo.InvariantCulture) : Random.Shared.Next();
+        int count = Environment.GetEnvironmentVariable("ORLEANSCACHE_DIFFERENTIAL_COMMANDS") is { Length: > 0 } wanted ? int.Parse(wanted, CultureInfo.InvariantCulture) : CommandsDefault;
+        await using ServerProcess memcached = await ServerProcess.StartAsync(ServerKind.Memcached, "-m", "256", "-t", "1", "-o", "no_modern");
+        using var reference = new DifferentialServer(memcached);
+        using var tested = new DifferentialServer([.. silos.Cluster.Silos]);
+        var stream = new CommandStream(seed, await DifferentialRun.Is1645Async(memcached), hasNoReply: hasNoReply);
+        string? difference = await new DifferentialRun(reference, tested, connections).CompareAsync(stream, count, seed);
+        Assert.True(difference is null, $"seed {seed}: {difference}");
+    }
+}
