@@ -18,6 +18,26 @@ internal static partial class Posix
 
     public static string LastError => Marshal.GetPInvokeErrorMessage(Marshal.GetLastPInvokeError());
 
+    /// <summary>
+    /// A shell starts background jobs of a script with SIGINT ignored, and the runtime leaves an ignored SIGINT alone. memcached handles it even then.
+    /// The handler is the first field of struct sigaction on Linux; SIG_IGN is 1, SIG_DFL 0.
+    /// </summary>
+    public static unsafe void StopIgnoringInterrupt()
+    {
+        const int Interrupt = 2;
+        if (!OperatingSystem.IsLinux())
+            return;
+        nint* action = stackalloc nint[64];
+        if (GetAction(Interrupt, null, action) == 0 && action[0] == 1)
+            _ = SetHandler(Interrupt, 0);
+    }
+
+    [LibraryImport("libc", EntryPoint = "sigaction")]
+    private static unsafe partial int GetAction(int signal, nint* set, nint* old);
+
+    [LibraryImport("libc", EntryPoint = "signal")]
+    private static partial nint SetHandler(int signal, nint handler);
+
     [LibraryImport("libc", EntryPoint = "geteuid")]
     public static partial uint EffectiveUser();
 

@@ -45,9 +45,16 @@ internal sealed class StderrLoggerProvider(LogLevel least) : ILoggerProvider
             };
             string cause = exception is null ? ""
                 : least <= LogLevel.Debug ? "\n" + exception
-                : $" ({exception.GetType().Name}: {exception.Message.ReplaceLineEndings(" ")})";
+                : $" ({exception.GetType().Name}: {FirstLine(exception.Message)})";
             string time = DateTime.UtcNow.ToString("yyyy-MM-ddTHH:mm:ss.fffZ", CultureInfo.InvariantCulture);
-            Console.Error.WriteLine($"{time} {level} {category}: {formatter(state, exception)}{cause}");
+            Console.Error.WriteLine($"{time} {level} {category}: {(least <= LogLevel.Debug ? formatter(state, exception) : FirstLine(formatter(state, exception)))}{cause}");
+        }
+
+        /// <summary>Some messages carry the stack traces of other machines in them.</summary>
+        private static string FirstLine(string message)
+        {
+            int end = message.AsSpan().IndexOfAny('\r', '\n');
+            return end < 0 ? message : message[..end];
         }
     }
 }

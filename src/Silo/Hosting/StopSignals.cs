@@ -12,6 +12,7 @@ internal sealed class StopSignals : IDisposable
 
     public StopSignals()
     {
+        Posix.StopIgnoringInterrupt();
         _registrations.Add(PosixSignalRegistration.Create(PosixSignal.SIGINT, OnStop));
         _registrations.Add(PosixSignalRegistration.Create(PosixSignal.SIGTERM, OnStop));
         _registrations.Add(PosixSignalRegistration.Create(PosixSignal.SIGHUP, context => context.Cancel = true));
