@@ -8,6 +8,9 @@ internal enum PendingKind : byte
     /// <summary>A command with one key and a one-line reply.</summary>
     Result,
 
+    /// <summary>The deletion that goes before the error line of a value that is too large.</summary>
+    TooLarge,
+
     /// <summary>A get of one key: the hit and END.</summary>
     SingleGet,
 
@@ -87,6 +90,10 @@ internal sealed class PendingReply(LoopContext loop) : ReplySink
         {
             case PendingKind.Result:
                 target.Commit(TextReply.WriteResult(target.Reserve(TextReply.LineBytesMax), Verb, reply));
+                break;
+            case PendingKind.TooLarge:
+                var outcome = new CacheReply { Status = reply.Status == CacheStatus.Unavailable ? CacheStatus.Unavailable : CacheStatus.TooLarge, Reason = reply.Reason };
+                target.Commit(TextReply.WriteResult(target.Reserve(TextReply.LineBytesMax), Verb, outcome));
                 break;
             case PendingKind.SingleGet when reply.Status is CacheStatus.Ok:
                 GetSink.WriteHit(target, _key.AsSpan(0, _keyLength), WithCas, reply);

@@ -295,13 +295,22 @@ internal sealed unsafe partial class Session
         Run(request, command.Verb, command.NoReply);
     }
 
-    private void DeleteSilently(ReadOnlySpan<byte> key)
+    /// <summary>
+    /// A value that is too large takes the former one with it. Returns false if that happens at another silo: then the error line waits for it, so that whoever has read
+    /// the error does not find the former value afterwards.
+    /// </summary>
+    private bool DeleteBeforeError(ReadOnlySpan<byte> key, bool noReply)
     {
         CacheRequest request = default;
         request.Operation = CacheOperation.Delete;
         request.Key = key;
         request.KeyHash = KeyHash.Compute(key);
-        Run(request, TextVerb.Delete, noReply: true);
+        _loop.Counters.Operations++;
+        RouterChannel channel = _loop.Channel;
+        if (channel.TryExecute(request, _loop.NowUnixSeconds, _loop.SilentSink))
+            return true;
+        channel.Send(request, Enqueue(noReply ? PendingKind.Silent : PendingKind.TooLarge, TextVerb.Set));
+        return false;
     }
 
     private void Run(in CacheRequest request, TextVerb verb, bool noReply)

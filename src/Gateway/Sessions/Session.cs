@@ -450,9 +450,8 @@ internal sealed unsafe partial class Session
         }
 
         Commands++;
-        if (command.DeleteKeyOnError)
-            DeleteSilently(command.Key);
-        if (!command.ErrorLine.IsEmpty)
+        bool errorFollows = command.DeleteKeyOnError && !DeleteBeforeError(command.Key, noReply: command.ErrorLine.IsEmpty);
+        if (!command.ErrorLine.IsEmpty && !errorFollows)
             CurrentOutput.Write(command.ErrorLine);
         _swallowBytes = command.SwallowBytes;
         if (command.CloseAfterError)

@@ -37,7 +37,7 @@ public sealed class SessionCommandTests
         ("get q\r\n", "END\r\n"),
         ("set e 0 0 0\r\n\r\n", "STORED\r\n"),
         ("get e\r\n", "VALUE e 0 0\r\n\r\nEND\r\n"),
-        ("version\r\n", "VERSION 1.6.45-orleanscache\r\n"),
+        ("version\r\n", "VERSION 1.6.45\r\n"),
         ("verbosity 1\r\n", "OK\r\n"),
         ("verbosity 1 noreply\r\n", ""),
         ("bogus\r\n", "ERROR\r\n"),
@@ -301,7 +301,7 @@ public sealed class SessionCommandTests
         Assert.False(harness.Session.WantsInput);
         Assert.InRange(harness.Session.Output.Bytes, Limits.OutputHighWaterBytes, Limits.OutputHighWaterBytes + 51_000);
         string once = $"VALUE a 0 {value.Length}\r\n{value}\r\n";
-        Assert.Equal(string.Concat(Enumerable.Repeat(once, 100)) + "END\r\nVERSION 1.6.45-orleanscache\r\n", harness.ReadAll());
+        Assert.Equal(string.Concat(Enumerable.Repeat(once, 100)) + "END\r\nVERSION 1.6.45\r\n", harness.ReadAll());
         Assert.True(harness.Session.WantsInput);
         Assert.Equal(0, harness.Loop.Chunks.Rented);
     }

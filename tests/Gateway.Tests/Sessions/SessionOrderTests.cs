@@ -18,6 +18,22 @@ public sealed class SessionOrderTests
     }
 
     [Fact]
+    public void TheErrorOfATooLargeValueWaitsUntilTheOldValueIsGoneElsewhere()
+    {
+        using SessionHarness harness = WithRemote('r');
+        harness.Send("set r1 0 0 1\r\nx\r\n");
+        harness.Router.Waiting[0].Complete();
+        Assert.Equal("STORED\r\n", harness.Read());
+        string big = new('x', 2_000_000);
+        foreach (char[] segment in $"set r1 0 0 {big.Length}\r\n{big}\r\n".Chunk(60_000))
+            harness.Send(new string(segment));
+        Assert.Equal("", harness.Read());
+        harness.Router.Waiting[0].Complete();
+        Assert.Equal("SERVER_ERROR object too large for cache\r\n", harness.Read());
+        Assert.Equal(0, harness.Router.Store.Count);
+    }
+
+    [Fact]
     public void WhenRepliesComeInAnyOrderTheyLeaveInCommandOrder()
     {
         int seed = TestSeed.Take();
@@ -85,7 +101,7 @@ public sealed class SessionOrderTests
             Assert.True(harness.Loop.Chunks.Rented == 0, $"seed {seed} round {round}: {harness.Loop.Chunks.Rented} buffers are lost");
             Assert.True(harness.Router.Store.Pins == 0, $"seed {seed} round {round}: pins are lost");
             harness.Reconnect();
-            Assert.Equal("VERSION 1.6.45-orleanscache\r\n", harness.Ask("version\r\n"));
+            Assert.Equal("VERSION 1.6.45\r\n", harness.Ask("version\r\n"));
         }
     }
 
@@ -98,7 +114,7 @@ public sealed class SessionOrderTests
         harness.Router.Waiting[0].Complete();
         Assert.Equal("STORED\r\n", harness.Read());
         harness.Send("version\r\nget l1 r1 l1 r2\r\nget l1\r\n");
-        Assert.Equal("VERSION 1.6.45-orleanscache\r\n", harness.Read());
+        Assert.Equal("VERSION 1.6.45\r\n", harness.Read());
         harness.Router.Waiting[0].Complete();
         Assert.Equal("", harness.Read());
         harness.Router.Waiting[0].Fail("owner is gone");
@@ -117,7 +133,7 @@ public sealed class SessionOrderTests
         using SessionHarness harness = WithRemote('r');
         harness.Send(command + "version\r\n");
         harness.Router.Waiting[0].Fail("no answer in time");
-        Assert.Equal("SERVER_ERROR no answer in time\r\nVERSION 1.6.45-orleanscache\r\n", harness.Read());
+        Assert.Equal("SERVER_ERROR no answer in time\r\nVERSION 1.6.45\r\n", harness.Read());
         Assert.Equal(1, harness.Shared.ReadStatistics().Unavailable);
     }
 
@@ -126,7 +142,7 @@ public sealed class SessionOrderTests
     {
         using SessionHarness harness = WithRemote('r');
         harness.Send("set r1 0 0 1 noreply\r\nx\r\nversion\r\n");
-        Assert.Equal("VERSION 1.6.45-orleanscache\r\n", harness.Read());
+        Assert.Equal("VERSION 1.6.45\r\n", harness.Read());
         harness.Router.Waiting[0].Fail("gone");
         Assert.Equal("", harness.Read());
         Assert.True(harness.Session.IsQuiet);
@@ -181,7 +197,7 @@ public sealed class SessionOrderTests
             output.Append(harness.ReadAll());
         }
 
-        string expected = string.Concat(Enumerable.Repeat($"VALUE r 0 1000\r\n{value}\r\n", Keys)) + "END\r\nVERSION 1.6.45-orleanscache\r\n";
+        string expected = string.Concat(Enumerable.Repeat($"VALUE r 0 1000\r\n{value}\r\n", Keys)) + "END\r\nVERSION 1.6.45\r\n";
         Assert.Equal(expected.Length, output.Length);
         Assert.Equal(expected, output.ToString());
         Assert.Equal(0, harness.Loop.Chunks.Rented);
@@ -229,7 +245,7 @@ public sealed class SessionOrderTests
         harness.Router.FlushGate.SetException(new RouterException("silo 2 did not answer"));
         while (harness.RunPosted() == 0)
             await Task.Yield();
-        Assert.Equal("SERVER_ERROR silo 2 did not answer\r\nVERSION 1.6.45-orleanscache\r\n", harness.ReadAll());
+        Assert.Equal("SERVER_ERROR silo 2 did not answer\r\nVERSION 1.6.45\r\n", harness.ReadAll());
     }
 
     [Fact]
