@@ -5,6 +5,7 @@ using Orleans.Placement;
 using Orleans.Runtime.GrainDirectory;
 using Orleans.Runtime.Placement;
 using OrleansCache.Grains.Ownership;
+using OrleansCache.Grains.Routing;
 
 namespace OrleansCache.Grains.Hosting;
 
@@ -140,7 +141,7 @@ internal sealed class PartitionPlacementAttribute() : PlacementAttribute(Partiti
 
 /// <summary>
 /// Places both kinds where <see cref="OwnershipLocator"/> says. Asked only when the cache above gave no usable answer, that is when there is no place or the silo is dead:
-/// then the call fails at once instead of landing anywhere else.
+/// then the call fails at once, in a way that tells the router that nothing was executed, instead of landing anywhere else.
 /// </summary>
 internal sealed class OwnershipPlacementDirector(OwnershipLocator locator) : IPlacementDirector
 {
@@ -149,6 +150,6 @@ internal sealed class OwnershipPlacementDirector(OwnershipLocator locator) : IPl
         SiloAddress? silo = locator.Find(target.GrainIdentity)?.SiloAddress;
         return silo is not null && context.GetCompatibleSilos(target).Contains(silo)
             ? Task.FromResult(silo)
-            : throw new SiloUnavailableException($"No silo serves {target.GrainIdentity} at this moment.");
+            : throw new BatchNotExecutedException($"No silo serves {target.GrainIdentity} at this moment.");
     }
 }

@@ -279,17 +279,19 @@ internal sealed class ClusterChannel : RouterChannel
     }
 
     /// <summary>
-    /// No answer came. Plain reads are held and asked again, everything else is answered with Unavailable. What waited behind was never sent: it is held,
-    /// and goes where the table says by then.
+    /// No answer came. If it is certain that nothing was executed, everything is held and sent again; else plain reads are, and everything else is answered with
+    /// Unavailable. What waited behind was never sent: it is held, and goes where the table says by then.
     /// </summary>
     private void Fail(SiloLane lane, Batch batch, int handled)
     {
         _table.RequestRefresh();
+        bool notExecuted = batch.Failure is BatchNotExecutedException;
+        TimeSpan pause = notExecuted ? _options.RetryAfterUnreachableInterval : _options.RetryAfterFailureInterval;
         string reason = batch.Failure is TimeoutException ? $"silo {lane.Silo} did not answer in time" : $"silo {lane.Silo} is unavailable";
         for (int index = handled; index < batch.Count; index++)
         {
-            if (BatchReader.IsRepeatable(batch.EncodedAt(index)))
-                HoldRefused(batch, index, _options.RetryAfterFailureInterval);
+            if (notExecuted || BatchReader.IsRepeatable(batch.EncodedAt(index)))
+                HoldRefused(batch, index, pause);
             else
                 Complete(batch[index].Partition, batch[index].Sink, new CacheReply { Status = CacheStatus.Unavailable, Reason = reason });
         }
@@ -297,7 +299,7 @@ internal sealed class ClusterChannel : RouterChannel
         foreach (Batch waiting in lane.Waiting)
         {
             for (int index = 0; index < waiting.Count; index++)
-                HoldRefused(waiting, index, _options.RetryAfterFailureInterval);
+                HoldRefused(waiting, index, pause);
             _queuedBytes -= waiting.Bytes;
             Return(waiting);
         }

@@ -12,6 +12,9 @@ public sealed record ClusterRouterOptions
     /// <summary>How often requests that found no owner are tried again.</summary>
     public TimeSpan RetryInterval { get; init; } = TimeSpan.FromMilliseconds(5);
 
+    /// <summary>A silo that cannot be reached yet (the table names it, the membership does not know it so far) is tried again after this time.</summary>
+    public TimeSpan RetryAfterUnreachableInterval { get; init; } = TimeSpan.FromMilliseconds(50);
+
     /// <summary>A silo that let a batch fail is asked again after this time, if it is still the owner by then.</summary>
     public TimeSpan RetryAfterFailureInterval { get; init; } = TimeSpan.FromMilliseconds(500);
 

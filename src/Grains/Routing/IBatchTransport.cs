@@ -5,7 +5,7 @@ namespace OrleansCache.Grains.Routing;
 /// <summary>
 /// Carries batches to other silos. It knows nothing of what is inside them.
 /// Every call ends within a bounded time: with the reply, or with an exception when the silo could not be reached or did not answer in time.
-/// After an exception it is unknown whether the batch took effect.
+/// After a <see cref="BatchNotExecutedException"/> nothing of the batch took effect; after any other exception that is unknown.
 /// </summary>
 public interface IBatchTransport
 {
@@ -59,4 +59,23 @@ public sealed class BatchReply(ReadOnlyMemory<byte> payload, long tableTerm, lon
 
     /// <summary>Version of the table that the replying silo knew: newer than ours means that ours is stale.</summary>
     public PartitionTableVersion TableVersion => new(TableTerm, TableNumber);
+}
+
+/// <summary>The batch reached nobody: this process, or the silo that it asked, does not know the target as a live silo. Nothing of it was executed.</summary>
+[GenerateSerializer, Alias("oc.BatchNotExecuted")]
+public sealed class BatchNotExecutedException : Exception
+{
+    public BatchNotExecutedException()
+    {
+    }
+
+    public BatchNotExecutedException(string message)
+        : base(message)
+    {
+    }
+
+    public BatchNotExecutedException(string message, Exception innerException)
+        : base(message, innerException)
+    {
+    }
 }

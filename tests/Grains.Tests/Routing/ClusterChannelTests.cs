@@ -111,6 +111,29 @@ public sealed class ClusterChannelTests
     }
 
     [Fact]
+    public void ABatchThatReachedNobodyIsSentAgainWritesToo()
+    {
+        RecordingSink first = Send("k", "1");
+        _channel.Flush();
+        RecordingSink second = Send("k", "2");
+        _channel.Flush();
+        _cluster.Fail(0, new BatchNotExecutedException("not known yet"));
+        _loop.RunOne();
+        Assert.Equal((0, 0), (first.Replies, second.Replies));
+        _time.Advance(_options.RetryAfterUnreachableInterval);
+        while (_cluster.Calls.Count == 0)
+        {
+            _time.Advance(_options.RetryInterval);
+            _loop.RunPosted();
+        }
+
+        _cluster.Answer();
+        _loop.RunOne();
+        Assert.Equal(["1", "2"], _cluster.Executed.Select(e => e.Value));
+        Assert.Equal((CacheStatus.Ok, CacheStatus.Ok), (first.Status, second.Status));
+    }
+
+    [Fact]
     public void ASiloThatNeverAnswersIsGivenUpAfterTheBatchTimeout()
     {
         RecordingSink write = Send("k", "1");
@@ -203,7 +226,7 @@ public sealed class ClusterChannelTests
                 {
                     int call = random.Next(cluster.Calls.Count);
                     if (faults && random.Next(30) == 0)
-                        cluster.Fail(call, new InvalidOperationException("gone"));
+                        cluster.Fail(call, random.Next(2) == 0 ? new InvalidOperationException("gone") : new BatchNotExecutedException("unknown"));
                     else
                         cluster.Answer(call, random.Next(4) == 0 ? random.Next(1, 10) : int.MaxValue);
                     loop.RunOne();
