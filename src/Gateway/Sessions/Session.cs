@@ -331,6 +331,7 @@ internal sealed unsafe partial class Session
     private int Process(byte* input, int length)
     {
         int at = 0;
+        int announced = 0;
         while (at < length)
         {
             if (_value is { } value)
@@ -367,6 +368,11 @@ internal sealed unsafe partial class Session
                 continue;
             }
 
+            // A single command gains nothing from it, and most inputs hold a single command: look ahead from the second one on.
+            if (announced == 0 && at > 0)
+                announced = AnnounceAhead(input + at, length - at);
+            else if (announced > 0)
+                announced--;
             TextParseStatus status = TextParser.Parse(new ReadOnlySpan<byte>(input + at, length - at), _loop.Limits, out TextCommand command, out int consumed);
             if (status == TextParseStatus.Command)
             {
@@ -389,6 +395,49 @@ internal sealed unsafe partial class Session
 
         return at;
     }
+
+    /// <summary>
+    /// Reads the next commands of a pipeline without carrying them out, and announces their keys to the store, so that the waits for memory overlap.
+    /// Parsing twice costs a tenth of one such wait. Returns for how many of the following commands this has been done, beside the first.
+    /// </summary>
+    private int AnnounceAhead(byte* input, int length)
+    {
+        ulong* hashes = stackalloc ulong[Limits.PrefetchKeysMax];
+        int count = 0, at = 0;
+        while (count < Limits.PrefetchKeysMax && at < length)
+        {
+            TextParseStatus status = TextParser.Parse(new ReadOnlySpan<byte>(input + at, length - at), _loop.Limits, out TextCommand command, out int consumed);
+            if (status != TextParseStatus.Command)
+                break;
+            at += consumed;
+            if (!command.Key.IsEmpty)
+            {
+                hashes[count++] = KeyHash.Compute(command.Key);
+            }
+            else
+            {
+                // More than one key: RunGet announces them itself.
+                ReadOnlySpan<byte> keys = command.Keys;
+                if (command.Verb == TextVerb.Stats || !TextParser.TryReadKey(ref keys, out ReadOnlySpan<byte> only) || !keys.IsEmpty)
+                    break;
+                hashes[count++] = KeyHash.Compute(only);
+            }
+
+            if (IsStorage(command.Verb))
+            {
+                if (command.ValueLength > length - at - 2)
+                    break;
+                at += command.ValueLength + 2;
+            }
+        }
+
+        if (count > 1)
+            _loop.Channel.Prefetch(new ReadOnlySpan<ulong>(hashes, count));
+        return Math.Max(0, count - 1);
+    }
+
+    private static bool IsStorage(TextVerb verb) =>
+        verb is TextVerb.Set or TextVerb.Add or TextVerb.Replace or TextVerb.Append or TextVerb.Prepend or TextVerb.Cas;
 
     /// <summary>
     /// The line began in an earlier segment. Appends up to its end, so that only the line itself is ever copied, never what follows it;
