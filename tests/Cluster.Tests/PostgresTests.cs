@@ -42,8 +42,8 @@ public sealed class PostgresTests
         await postgres.ResumeAsync();
         ServerProcess fourth = await cluster.AddSiloAsync();
         checker.Use(fourth);
-        await checker.RunAsync(3000);
-        await MembershipTests.AssertHasItemsAsync(fourth, checker);
+        await MembershipTests.AssertBalancedAsync(cluster, checker);
+        await checker.RunAsync(2000);
 
         await MembershipTests.AssertNothingLostAsync(cluster, checker);
     }
