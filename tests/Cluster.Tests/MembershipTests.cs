@@ -58,40 +58,6 @@ public sealed class MembershipTests
             Assert.Equal(0, await checker.MissingConstantItemsAsync(gateway));
     }
 
-    [ClusterFact]
-    public async Task AnUnreachableFirstSiloIsAClearErrorWithinABoundedTime()
-    {
-        int nobody = TestPorts.Next();
-        await AssertRefusesToStartAsync(["--silo-port", Text(TestPorts.Next(2)), "--join", $"127.0.0.1:{Text(nobody)}"], Text(nobody));
-    }
-
-    [ClusterFact]
-    public async Task AGatewayWithoutClusterIsAClearErrorWithinABoundedTime()
-    {
-        int nobody = TestPorts.Next();
-        (int exitCode, string printed, _) = await ChildProcess.RunAsync(
-            ServerUnderTest.OrleansCacheCommand(["gateway", "-p", Text(TestPorts.Next()), "--join", $"127.0.0.1:{Text(nobody)}"]), TimeSpan.FromSeconds(60));
-        AssertClearError(exitCode, printed, Text(nobody));
-    }
-
-    [ClusterFact]
-    public async Task AMembershipStoreThatIsDownIsAClearErrorWithinABoundedTime()
-    {
-        int nobody = TestPorts.Next();
-        string connection = $"Host=127.0.0.1;Port={Text(nobody)};Database=cache;Username=cache;Password=secret-word;Timeout=3";
-        string printed = await AssertRefusesToStartAsync(["--silo-port", Text(TestPorts.Next(2)), "--clustering", "postgres", "--connection", connection], Text(nobody));
-        Assert.DoesNotContain("secret-word", printed, StringComparison.Ordinal);
-    }
-
-    [ClusterFact]
-    public async Task ASiloPortInUseIsAClearError()
-    {
-        int port = TestPorts.Next(2);
-        using var holder = new System.Net.Sockets.TcpListener(System.Net.IPAddress.Loopback, port);
-        holder.Start();
-        await AssertRefusesToStartAsync(["--silo-port", Text(port)], Text(port));
-    }
-
     /// <summary>What every test that loses no silo must find at its end.</summary>
     internal static async Task AssertNothingLostAsync(SiloCluster cluster, Checker checker)
     {
@@ -148,23 +114,4 @@ public sealed class MembershipTests
         }
         return watch.Elapsed;
     }
-
-    private static async Task<string> AssertRefusesToStartAsync(string[] options, string mentioned)
-    {
-        (int exitCode, string printed, _) = await ChildProcess.RunAsync(
-            ServerUnderTest.OrleansCacheCommand(["serve", "-p", Text(TestPorts.Next()), .. options]), TimeSpan.FromSeconds(60));
-        AssertClearError(exitCode, printed, mentioned);
-        return printed;
-    }
-
-    private static void AssertClearError(int exitCode, string printed, string mentioned)
-    {
-        Assert.True(exitCode != 0, printed);
-        Assert.Contains(mentioned, printed, StringComparison.Ordinal);
-        Assert.DoesNotContain("   at ", printed, StringComparison.Ordinal);
-        Assert.DoesNotContain("Unhandled", printed, StringComparison.Ordinal);
-        Assert.True(printed.Split('\n').Length <= 10, $"More than a person reads:\n{printed}");
-    }
-
-    private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
 }

@@ -11,6 +11,7 @@ public static class TestPorts
 {
     private const int First = 25000;
     private const int Count = 1000;
+    private const int AdjacentMax = 10;
 
     private static int s_next = Random.Shared.Next(Count);
 
@@ -21,7 +22,8 @@ public static class TestPorts
     {
         for (int attempt = 0; attempt < Count; attempt++)
         {
-            int port = First + (int)((uint)Interlocked.Add(ref s_next, adjacent) % (uint)(Count - adjacent));
+            // The same modulus for all, so that no two callers of a round get the same port; a few ports at the end stay for the neighbours.
+            int port = First + (int)((uint)(Interlocked.Add(ref s_next, adjacent) - adjacent) % (Count - AdjacentMax));
             if (Enumerable.Range(port, adjacent).All(IsFree))
                 return port;
         }
