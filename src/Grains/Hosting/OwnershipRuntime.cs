@@ -37,6 +37,7 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
     private volatile PartitionTable _table;
     private long _refreshedAt;
     private int _nudgesUnderWay;
+    private int _membershipRefreshing;
     private Task _loops = Task.CompletedTask;
     private bool _disposed;
 
@@ -301,6 +302,8 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
 
     void ISiloAgentEnvironment.Nudge(SiloId coordinator) => Nudge(coordinator);
 
+    void ISiloAgentEnvironment.RefreshMembership(long version) => _ = RefreshMembershipAsync(version);
+
     void ISiloAgentEnvironment.OnTable(PartitionTable table)
     {
         _table = table;
@@ -437,6 +440,24 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
         }
     }
 
+    private async Task RefreshMembershipAsync(long version)
+    {
+        if (Interlocked.Exchange(ref _membershipRefreshing, 1) != 0)
+            return;
+        try
+        {
+            await _membership.Refresh(new MembershipVersion(version));
+        }
+        catch (Exception)
+        {
+            // The membership's own rounds go on, and the next request of the coordinator asks again.
+        }
+        finally
+        {
+            Volatile.Write(ref _membershipRefreshing, 0);
+        }
+    }
+
     private async Task MembershipLoopAsync()
     {
         try
@@ -452,6 +473,7 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
 
                 lock (_lock)
                 {
+                    _agent.OnMembership(snapshot.Version.Value);
                     _coordinator.OnMembership(snapshot.Version.Value, active, NowMilliseconds);
                 }
             }

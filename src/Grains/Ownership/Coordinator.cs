@@ -114,7 +114,7 @@ public sealed class Coordinator(SiloId self, int partitionCount, ICoordinatorEnv
         foreach (SiloId silo in active)
         {
             if (!_members.ContainsKey(silo))
-                _members.Add(silo, new Member());
+                _members.Add(silo, new Member(membershipVersion));
         }
 
         if (oldest && !_leads)
@@ -172,7 +172,7 @@ public sealed class Coordinator(SiloId self, int partitionCount, ICoordinatorEnv
         Array.Clear(_confirmed);
         Array.Clear(_failures);
         foreach (SiloId silo in _members.Keys.ToArray())
-            _members[silo] = new Member();
+            _members[silo] = new Member(_members[silo].SinceVersion);
     }
 
     private void StepDown()
@@ -229,6 +229,7 @@ public sealed class Coordinator(SiloId self, int partitionCount, ICoordinatorEnv
             Sequence = member.OutstandingSequence,
             Coordinator = self,
             PartitionCount = partitionCount,
+            MembershipVersion = _membershipVersion,
             NobodyTakesOver = nobody,
             Table = tableIsOld ? _table : null,
             Commands = commands,
@@ -347,7 +348,7 @@ public sealed class Coordinator(SiloId self, int partitionCount, ICoordinatorEnv
         List<SiloWeight> candidates = [];
         foreach ((SiloId silo, Member member) in _members)
         {
-            if (IsCandidate(member))
+            if (IsCandidate(member) && IsKnownToAll(member))
                 candidates.Add(new SiloWeight(silo, member.Reply!.MemoryBytes));
         }
 
@@ -530,6 +531,11 @@ public sealed class Coordinator(SiloId self, int partitionCount, ICoordinatorEnv
 
     private bool IsCandidate(Member member) => IsUsable(member) && !member.Reply!.Draining;
 
+    /// <summary>
+    /// Whether every silo already sees this one in its membership: one that does not could not reach it, and its clients would get errors for partitions given to it.
+    /// </summary>
+    private bool IsKnownToAll(Member candidate) => _members.Values.All(member => member.Reply?.MembershipVersion >= candidate.SinceVersion);
+
     private static PartitionReport Find(SyncReply? reply, int partition)
     {
         if (reply is null)
@@ -573,8 +579,10 @@ public sealed class Coordinator(SiloId self, int partitionCount, ICoordinatorEnv
         public long ActivateSequence { get; set; }
     }
 
-    private sealed class Member
+    /// <param name="sinceVersion">The membership version in which the silo was first seen: whoever knows an older one does not know the silo.</param>
+    private sealed class Member(long sinceVersion)
     {
+        public readonly long SinceVersion = sinceVersion;
         public SyncReply? Reply;
         public long OutstandingSequence;
         public long SentMilliseconds = -SyncMilliseconds;

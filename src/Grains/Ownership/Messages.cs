@@ -81,6 +81,9 @@ public sealed record SyncRequest
     /// <summary>The cluster's partition count, which no silo may differ from.</summary>
     public required int PartitionCount { get; init; }
 
+    /// <summary>The membership that the coordinator acts on; a silo that knows only an older one reads it again.</summary>
+    public long MembershipVersion { get; init; }
+
     /// <summary>Tells a draining silo that no other can take its partitions, so that waiting is in vain.</summary>
     public bool NobodyTakesOver { get; init; }
 
@@ -95,6 +98,7 @@ public sealed record SyncRequest
         writer.Int64(Sequence);
         writer.Text(Coordinator.Text);
         writer.Int32(PartitionCount);
+        writer.Int64(MembershipVersion);
         writer.Byte(NobodyTakesOver ? (byte)1 : (byte)0);
         writer.Bytes(Table is null ? [] : Table.Encode());
         writer.Int32(Commands.Count);
@@ -118,6 +122,7 @@ public sealed record SyncRequest
         long sequence = reader.Int64();
         SiloId coordinator = reader.Silo();
         int partitionCount = reader.Int32();
+        long membership = reader.Int64();
         bool nobody = reader.Byte() != 0;
         ReadOnlySpan<byte> tableWire = reader.Bytes();
         PartitionTable? table = null;
@@ -133,7 +138,8 @@ public sealed record SyncRequest
             return false;
         request = new SyncRequest
         {
-            Term = term, Sequence = sequence, Coordinator = coordinator, PartitionCount = partitionCount, NobodyTakesOver = nobody, Table = table, Commands = commands,
+            Term = term, Sequence = sequence, Coordinator = coordinator, PartitionCount = partitionCount, MembershipVersion = membership, NobodyTakesOver = nobody,
+            Table = table, Commands = commands,
         };
         return true;
     }
@@ -156,6 +162,9 @@ public sealed record SyncReply
 
     public required int PartitionCount { get; init; }
 
+    /// <summary>The newest membership that the silo knows. A silo that appeared later is unknown to it, and calls to it would fail.</summary>
+    public long MembershipVersion { get; init; }
+
     /// <summary>The silo is about to stop and wants to be emptied.</summary>
     public bool Draining { get; init; }
 
@@ -171,6 +180,7 @@ public sealed record SyncReply
         writer.Int64(TableVersion.Number);
         writer.Int64(MemoryBytes);
         writer.Int32(PartitionCount);
+        writer.Int64(MembershipVersion);
         writer.Byte(Draining ? (byte)1 : (byte)0);
         writer.Int32(Partitions.Count);
         foreach (PartitionReport report in Partitions)
@@ -195,6 +205,7 @@ public sealed record SyncReply
         PartitionTableVersion version = new(reader.Int64(), reader.Int64());
         long memory = reader.Int64();
         int partitionCount = reader.Int32();
+        long membership = reader.Int64();
         bool draining = reader.Byte() != 0;
         int count = reader.Int32();
         if (count < 0 || count > reader.Remaining)
@@ -206,7 +217,8 @@ public sealed record SyncReply
             return false;
         reply = new SyncReply
         {
-            Silo = silo, Term = term, Sequence = sequence, TableVersion = version, MemoryBytes = memory, PartitionCount = partitionCount, Draining = draining,
+            Silo = silo, Term = term, Sequence = sequence, TableVersion = version, MemoryBytes = memory, PartitionCount = partitionCount,
+            MembershipVersion = membership, Draining = draining,
             Partitions = partitions,
         };
         return true;

@@ -39,6 +39,9 @@ public interface ISiloAgentEnvironment
 
     /// <summary>A newer table has arrived.</summary>
     void OnTable(PartitionTable table);
+
+    /// <summary>Reads the membership again, because the coordinator knows this newer version; <see cref="SiloAgent.OnMembership"/> follows. May fail: it is asked again.</summary>
+    void RefreshMembership(long version);
 }
 
 /// <summary>
@@ -73,6 +76,7 @@ public sealed class SiloAgent(SiloId self, int partitionCount, long memoryBytes,
     private readonly long[] _discardedEpochs = new long[partitionCount];
     private long _term;
     private long _sequence = -1;
+    private long _membershipVersion;
     private PartitionTable _table = PartitionTable.Unassigned(partitionCount);
 
     public SiloId Self { get; } = self;
@@ -116,6 +120,15 @@ public sealed class SiloAgent(SiloId self, int partitionCount, long memoryBytes,
         Nudge();
     }
 
+    /// <summary>This silo knows the membership of this version now.</summary>
+    public void OnMembership(long version)
+    {
+        if (version <= _membershipVersion)
+            return;
+        _membershipVersion = version;
+        Nudge();
+    }
+
     /// <summary>Obeys and answers; null for a request that a later one has overtaken.</summary>
     public SyncReply? HandleSync(SyncRequest request, long nowMilliseconds)
     {
@@ -132,6 +145,8 @@ public sealed class SiloAgent(SiloId self, int partitionCount, long memoryBytes,
         _sequence = request.Sequence;
         Coordinator = request.Coordinator;
         NobodyTakesOver = request.NobodyTakesOver;
+        if (request.MembershipVersion > _membershipVersion)
+            environment.RefreshMembership(request.MembershipVersion);
         ForeignPartitionCount = request.PartitionCount == _held.Length ? 0 : request.PartitionCount;
         if (ForeignPartitionCount != 0)
             return Report(request.Sequence);
@@ -403,7 +418,8 @@ public sealed class SiloAgent(SiloId self, int partitionCount, long memoryBytes,
 
         return new SyncReply
         {
-            Silo = Self, Term = _term, Sequence = sequence, TableVersion = _table.Version, MemoryBytes = memoryBytes, PartitionCount = _held.Length, Draining = Draining,
+            Silo = Self, Term = _term, Sequence = sequence, TableVersion = _table.Version, MemoryBytes = memoryBytes, PartitionCount = _held.Length,
+            MembershipVersion = _membershipVersion, Draining = Draining,
             Partitions = partitions,
         };
     }

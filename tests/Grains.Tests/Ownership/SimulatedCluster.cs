@@ -339,7 +339,10 @@ internal sealed class SimulatedCluster
         public void OnMembership(long version, List<SiloId> active)
         {
             if (IsRunning && active.Contains(Id))
+            {
+                Agent.OnMembership(version);
                 Coordinator.OnMembership(version, active, _cluster.Now);
+            }
         }
 
         void ISiloAgentEnvironment.Activate(int partition, long epoch, bool keepItems)
@@ -418,6 +421,11 @@ internal sealed class SimulatedCluster
         }
 
         void ISiloAgentEnvironment.Nudge(SiloId coordinator) => _cluster.Send(coordinator, node => node.Coordinator.OnNudge(Id, _cluster.Now));
+
+        /// <summary>Every node hears of every version by itself, only late.</summary>
+        void ISiloAgentEnvironment.RefreshMembership(long version)
+        {
+        }
 
         void ISiloAgentEnvironment.OnTable(PartitionTable table)
         {
