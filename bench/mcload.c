@@ -7,7 +7,7 @@
 //   mcload -p 11211 -n 1000000 -t 10 -q 20000        open loop: 20,000 op/s arrive as a Poisson process
 //   mcload -h                                        all options
 //
-// Prints one JSON object: operations (a multi-get is one), keys asked for, hits, errors, latency percentiles, its own CPU seconds.
+// Prints one JSON object: operations (a multi-get is one), keys asked for and answered, hits, errors, latency percentiles, its own CPU seconds.
 // Source: written for this project; it carries the same traffic to every server that it measures.
 //
 // Closed loop (no -q): a connection sends its next `depth` commands when the last reply of the former ones has come, so depth 16 is what a
@@ -105,7 +105,7 @@ struct worker {
     int id, epoll;
     uint64_t random;
     struct histogram latency;
-    uint64_t ops, gets, sets, hits, misses, errors, keys;
+    uint64_t ops, gets, sets, hits, misses, errors, keys, answered;
     double zipf_alpha, zipf_eta, duration;
     pthread_t thread;
 };
@@ -240,6 +240,8 @@ static void finish(struct worker *w, struct connection *c, uint64_t now) {
     w->latency.count++;
     if (ns > w->latency.max)
         w->latency.max = ns;
+    if (c->kinds[c->head] != SET)
+        w->answered += c->kinds[c->head] == MULTI_GET ? keys_per_get : 1;
     c->head = (c->head + 1) % queue_length;
     c->pending--;
     w->ops++;
@@ -552,6 +554,7 @@ int main(int argc, char **argv) {
         sum.hits += w->hits;
         sum.errors += w->errors;
         sum.keys += w->keys;
+        sum.answered += w->answered;
         for (int b = 0; b < HISTOGRAM_BUCKETS; b++)
             sum.latency.buckets[b] += w->latency.buckets[b];
         sum.latency.count += w->latency.count;
@@ -560,9 +563,9 @@ int main(int argc, char **argv) {
         if (w->duration > sum.duration)
             sum.duration = w->duration;
     }
-    printf("{\"ops\":%lu,\"secs\":%.3f,\"ops_s\":%.0f,\"gets\":%lu,\"keys\":%lu,\"sets\":%lu,\"hits\":%lu,\"err\":%lu,\"p50_us\":%.1f,"
+    printf("{\"ops\":%lu,\"secs\":%.3f,\"ops_s\":%.0f,\"gets\":%lu,\"keys\":%lu,\"answered\":%lu,\"sets\":%lu,\"hits\":%lu,\"err\":%lu,\"p50_us\":%.1f,"
            "\"p99_us\":%.1f,\"p999_us\":%.1f,\"max_us\":%.1f,\"client_cpu_s\":%.2f}\n",
-           sum.ops, sum.duration, sum.ops / sum.duration, sum.gets, sum.keys, sum.sets, sum.hits, sum.errors, percentile(&sum.latency, 50) / 1e3,
+           sum.ops, sum.duration, sum.ops / sum.duration, sum.gets, sum.keys, sum.answered, sum.sets, sum.hits, sum.errors, percentile(&sum.latency, 50) / 1e3,
            percentile(&sum.latency, 99) / 1e3, percentile(&sum.latency, 99.9) / 1e3, sum.latency.max / 1e3, cpu_seconds());
     return sum.errors ? 1 : 0;
 }
