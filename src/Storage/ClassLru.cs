@@ -38,6 +38,20 @@ internal unsafe struct ClassLru
         Count--;
     }
 
+    /// <summary>The item has moved to another chunk, its header with it.</summary>
+    public void Replace(in HandleSpace space, uint to)
+    {
+        ItemHeader* item = space.At(to);
+        if (item->LruPrev != 0)
+            space.At(item->LruPrev)->LruNext = to;
+        else
+            Head = to;
+        if (item->LruNext != 0)
+            space.At(item->LruNext)->LruPrev = to;
+        else
+            Tail = to;
+    }
+
     public void MoveToHead(in HandleSpace space, uint handle)
     {
         if (Head == handle)

@@ -3,10 +3,14 @@ using System.Runtime.CompilerServices;
 namespace OrleansCache.Storage;
 
 /// <summary>Turns 32-bit handles into addresses: the handle is the offset in the arena in granules.</summary>
-internal readonly unsafe struct HandleSpace(byte* start, int granuleShift)
+internal readonly unsafe struct HandleSpace(byte* start, int granuleShift, int pageShift)
 {
     private readonly byte* _start = start;
     private readonly int _granuleShift = granuleShift;
+    private readonly int _pageShift = pageShift;
+
+    /// <summary>Bytes of a page.</summary>
+    public int PageBytes => 1 << _pageShift;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public ItemHeader* At(uint handle) => (ItemHeader*)(_start + ((nuint)handle << _granuleShift));
@@ -18,8 +22,8 @@ internal readonly unsafe struct HandleSpace(byte* start, int granuleShift)
     public uint HandleOf(void* address) => (uint)((nuint)((byte*)address - _start) >> _granuleShift);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public uint PageOf(uint handle) => handle >> (PageArena.PageShift - _granuleShift);
+    public uint PageOf(uint handle) => handle >> (_pageShift - _granuleShift);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public byte* PageStart(uint page) => _start + ((nuint)page << PageArena.PageShift);
+    public byte* PageStart(uint page) => _start + ((nuint)page << _pageShift);
 }

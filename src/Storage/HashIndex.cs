@@ -23,7 +23,6 @@ internal unsafe struct HashIndex(HandleSpace space)
 {
     public const int LineBytes = 64;
     public const int SlotsPerLine = 12;
-    public const int LinesPerPage = PageArena.PageBytes / LineBytes;
 
     /// <summary>Items per bucket on average beyond which a bucket is split.</summary>
     private const int LoadMax = 8;
@@ -32,6 +31,8 @@ internal unsafe struct HashIndex(HandleSpace space)
     private const uint SlotMask = (1 << SlotsPerLine) - 1;
 
     private readonly HandleSpace _space = space;
+    private readonly int _lineShift = BitOperations.Log2((uint)(space.PageBytes / LineBytes));
+    private readonly uint _lineMask = (uint)(space.PageBytes / LineBytes) - 1;
 
     // Managed, so that Prefetch may read it without the lock: an array that has been replaced stays readable.
     private byte*[] _directory = [];
@@ -42,13 +43,13 @@ internal unsafe struct HashIndex(HandleSpace space)
 
     public readonly uint BucketCount => _bucketCount;
 
-    public readonly int PageCount => (int)((_bucketCount + LinesPerPage - 1) / LinesPerPage);
+    public readonly int PageCount => (int)((_bucketCount + _lineMask) >> _lineShift);
 
     /// <summary>Whether it wants to split a bucket.</summary>
     public readonly bool WantsToGrow => ItemCount >= _bucketCount * (long)LoadMax;
 
     /// <summary>Whether the next <see cref="Split"/> needs a page.</summary>
-    public readonly bool NeedsPage => _bucketCount % LinesPerPage == 0;
+    public readonly bool NeedsPage => (_bucketCount & _lineMask) == 0;
 
     public readonly byte* PageAt(int index) => _directory[index];
 
@@ -180,8 +181,8 @@ internal unsafe struct HashIndex(HandleSpace space)
         _directory[count] = page;
         if (_bucketCount == 0)
         {
-            _bucketCount = LinesPerPage;
-            _mask = LinesPerPage - 1;
+            _bucketCount = _lineMask + 1;
+            _mask = _lineMask;
         }
         else
         {
@@ -288,17 +289,17 @@ internal unsafe struct HashIndex(HandleSpace space)
     private readonly byte* LineOf(ulong hash) => LineAt(BucketOf(hash));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private readonly byte* LineAt(uint bucket) => _directory[bucket / LinesPerPage] + (bucket % LinesPerPage * LineBytes);
+    private readonly byte* LineAt(uint bucket) => _directory[bucket >> _lineShift] + ((bucket & _lineMask) * LineBytes);
 
     /// <summary>As <see cref="LineOf"/>, but bucket count and directory may belong to different moments; null if there is no such line.</summary>
     private readonly byte* LineOfUnlocked(ulong hash)
     {
         byte*[] directory = _directory;
         uint bucket = BucketOf(hash);
-        uint page = bucket / LinesPerPage;
+        uint page = bucket >> _lineShift;
         if (page >= (uint)directory.Length || directory[page] is null)
             return null;
-        return directory[page] + (bucket % LinesPerPage * LineBytes);
+        return directory[page] + ((bucket & _lineMask) * LineBytes);
     }
 
     /// <summary>Buckets take the hash's high half; its low bits have chosen the partition.</summary>

@@ -13,11 +13,14 @@ namespace OrleansCache.Storage;
 /// </summary>
 public sealed unsafe partial class PageArena : IDisposable
 {
-    /// <summary>Small enough that 256 partitions of many slab classes fit into 64 MiB.</summary>
-    public const int PageBytes = 1 << PageShift;
-
-    internal const int PageShift = 14;
     internal const int GranuleBytesMin = 16;
+
+    /// <summary>Pages are 16 KiB where memory is ample, and smaller the less a partition has for its two dozen slab classes, down to 4 KiB.</summary>
+    private const int PageShiftMax = 14;
+    private const int PageShiftMin = 12;
+
+    /// <summary>A partition's even share of the memory should be at least so many pages, so that pages in part empty do not weigh much.</summary>
+    private const int PagesPerShareMin = 128;
 
     /// <summary>With less memory than this a partition could not hold an index and a few classes at once, so that much is always granted.</summary>
     private const int PagesPerPartitionMin = 4;
@@ -43,18 +46,25 @@ public sealed unsafe partial class PageArena : IDisposable
         ArgumentOutOfRangeException.ThrowIfGreaterThan(options.PartitionCount, Limits.PartitionsMax, nameof(options));
         Options = options;
         _lenders = new Partition?[options.PartitionCount];
+        int pageShift = PageShiftMax;
+        while (pageShift > PageShiftMin && options.MemoryBytes / options.PartitionCount >> pageShift < PagesPerShareMin)
+            pageShift--;
+        PageBytes = 1 << pageShift;
         long bytes = Math.Max(options.MemoryBytes, (long)options.PartitionCount * PagesPerPartitionMin * PageBytes);
         PageCount = checked((int)(bytes / (PageBytes + sizeof(PageInfo))));
         int shift = 4;
-        while (((long)(PageCount + 1) << PageShift) >> shift > uint.MaxValue)
+        while (((long)(PageCount + 1) << pageShift) >> shift > uint.MaxValue)
             shift++;
-        Classes = new SlabClasses(options.ChunkBytesMin, options.GrowthFactor, 1 << shift);
+        Classes = new SlabClasses(options.ChunkBytesMin, options.GrowthFactor, 1 << shift, PageBytes);
         _pinnedBytesMax = (long)PageCount * PageBytes / 4;
         _pages = (PageInfo*)NativeMemory.AllocZeroed((nuint)PageCount + 1, (nuint)sizeof(PageInfo));
-        Space = new HandleSpace(Reserve((nuint)(PageCount + 1) << PageShift), shift);
+        Space = new HandleSpace(Reserve((nuint)(PageCount + 1) << pageShift), shift, pageShift);
     }
 
     public StoreOptions Options { get; }
+
+    /// <summary>Bytes of a page, fixed by -m and the number of partitions.</summary>
+    public int PageBytes { get; }
 
     /// <summary>Pages that can be handed out.</summary>
     public int PageCount { get; }

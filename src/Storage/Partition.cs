@@ -150,14 +150,14 @@ public sealed class Partition
     internal PartitionStore Store => _store;
 
     /// <summary>Gives a page to another partition if this one is active and not busy at the moment; never waits.</summary>
-    internal bool TryLendPage(uint accessMax, uint nowUnixSeconds, out uint page)
+    internal bool TryLendPage(Coldness? than, uint nowUnixSeconds, out uint page)
     {
         page = 0;
         if (!_gate.TryEnter())
             return false;
         try
         {
-            return _state == PartitionState.Active && _store.TryLendPage(accessMax, nowUnixSeconds, out page);
+            return _state == PartitionState.Active && _store.TryLendPage(than, nowUnixSeconds, out page);
         }
         finally
         {
@@ -222,7 +222,7 @@ public sealed class Partition
         page = 0;
         lock (_gate)
         {
-            return _state == PartitionState.Active && _store.TryLendPage(PartitionStore.AnyAccess, nowUnixSeconds, out page);
+            return _state == PartitionState.Active && _store.TryLendPage(null, nowUnixSeconds, out page);
         }
     }
 

@@ -92,7 +92,7 @@ public sealed class PartitionSet : IDisposable
         }
 
         total.CmdFlush = Interlocked.Read(ref _flushes);
-        total.PageBytesFree = (long)Arena.FreePageCount * PageArena.PageBytes;
+        total.PageBytesFree = (long)Arena.FreePageCount * Arena.PageBytes;
         long slots = total.HashBytes / HashIndex.LineBytes * HashIndex.SlotsPerLine;
         total.HashPowerLevel = slots == 0 ? 0 : BitOperations.Log2((ulong)slots);
         return total;

@@ -8,7 +8,7 @@ public sealed unsafe partial class PartitionStore
     /// </summary>
     public void CheckIntegrity()
     {
-        if (_guarded != 0 || _keptPage != 0 || _grantedHead != 0 || _pageChunksBuilding != 0)
+        if (_guarded != 0 || _keptPage != 0 || _grantedHead != 0)
             Throw.Corrupt(Id, "something of an operation was left behind");
         FreeReleased();
         long items = 0, itemBytes = 0, orphans = 0, chainChunks = 0, continuations = 0;

@@ -1,13 +1,17 @@
 using System.Diagnostics;
+using System.Runtime.CompilerServices;
 
 namespace OrleansCache.Storage;
 
 /// <summary>
 /// Where a store gets its chunks from, in this order: the class's free list; pages granted or free in the arena; the cold end of the class's own list;
-/// a page of another class of this partition or of another partition. A page is taken away by evicting all that lies on it.
-/// Who gives: once per page's worth of evictions a class asks whether much older items lie elsewhere (this partition's other classes, a sample of the
-/// other partitions), and takes a page there if so: memory follows the traffic. A class with nothing to evict takes from whoever is richer, so that a size
-/// that was never seen before is stored. Another partition's lock is only ever tried, never waited for, while one is held; if all are busy, the
+/// a page of another class of this partition or of another partition.
+/// A page is taken away by moving its items to free chunks of their class; where none is free, the class's coldest items make room. So what dies for a page is
+/// what is coldest, wherever it lies. A class with a page's worth of free chunks gives a page up before anything dies.
+/// Who gives: once per page's worth of evictions, and before it evicts a very young item, a class asks whether much colder items lie elsewhere (this partition's other classes, a sample of the
+/// other partitions), and takes a page there if so: memory follows the traffic. A class with nothing to evict takes from whoever is coldest, so that a size
+/// that was never seen before is stored. Cold means: not read for long; within the same few seconds, stored many changes ago (<see cref="Coldness"/>).
+/// Another partition's lock is only ever tried, never waited for, while one is held; if all are busy, the
 /// caller comes back with pages that it collected holding none (<see cref="PagesWanted"/>).
 /// Bounded: every loop here; a page with a pinned item, or with one that is being filled or copied from, is left alone.
 /// </summary>
@@ -19,29 +23,27 @@ public sealed unsafe partial class PartitionStore
     /// <summary>Evictions that may be needed until a chunk of the wanted class is free.</summary>
     private const int RefillAttemptsMax = 128;
 
-    /// <summary>Cold pages compared before one is taken away, and cold items looked at to find them.</summary>
+    /// <summary>Pages compared before one is taken away: those of the coldest items, and the youngest of the class, which are the emptiest.</summary>
     private const int TailPagesTriedMax = 4;
-    private const int TailItemsTriedMax = 256;
+    private const int ListPagesTriedMax = 32;
+
+    /// <summary>An item stored so few changes and seconds ago is evicted only if none elsewhere is much colder.</summary>
+    private const ulong YoungMutationsMax = 64;
+    private const uint YoungSecondsMax = 2;
 
     /// <summary>Other partitions looked at before one is chosen.</summary>
     private const int PartitionsSampled = 4;
 
-    /// <summary>A page moves for age only if the items elsewhere are older by this and by a quarter.</summary>
-    private const uint AgeGapSecondsMin = 2;
-
     /// <summary>Buckets split per stored item while the index catches up.</summary>
     private const int SplitsPerStoreMax = 2;
-
-    /// <summary>For <see cref="TryLendPage"/>: whatever its age.</summary>
-    internal const uint AnyAccess = uint.MaxValue;
 
     private uint _guarded;
     private uint _keptPage;
     private uint _sparePage;
     private uint _grantedHead;
     private int _pageCount;
-    private int _pageChunksBuilding;
-    private uint _oldestAccess;
+    private uint _coldestAccess;
+    private ulong _coldestCas;
     private ulong _random;
 
     /// <summary>Pages that the last call that returned false could use; 0 if it failed for another reason.</summary>
@@ -50,8 +52,9 @@ public sealed unsafe partial class PartitionStore
     /// <summary>Pages held, for chunks and for the index. May be read without the lock, as a hint.</summary>
     internal int PageCount => Volatile.Read(ref _pageCount);
 
-    /// <summary>Last access of the coldest item as last seen. May be read without the lock, as a hint.</summary>
-    internal uint OldestAccess => Volatile.Read(ref _oldestAccess);
+    /// <summary>The coldest item as last seen. May be read without the lock, as a hint.</summary>
+    internal Coldness ColdestHint(uint now) =>
+        new(Age(Volatile.Read(ref _coldestAccess), now), MutationsSince(Volatile.Read(ref _coldestCas)));
 
     /// <summary>Brings pages that belong to nobody along for the next call; what it leaves goes to the arena with <see cref="ReturnGranted"/>.</summary>
     internal void AddGranted(uint page)
@@ -67,31 +70,26 @@ public sealed unsafe partial class PartitionStore
     }
 
     /// <summary>
-    /// Another partition wants a page: the spare one, else the one of the coldest item if that was not read after <paramref name="accessMax"/>.
+    /// Another partition wants a page: an empty one, else one of the class with the coldest items, if they are much colder than <paramref name="than"/>.
     /// The page belongs to nobody then.
     /// </summary>
-    internal bool TryLendPage(uint accessMax, uint now, out uint page)
+    internal bool TryLendPage(Coldness? than, uint now, out uint page)
     {
         if (_released != 0)
             FreeReleased();
-        page = _sparePage;
-        if (page != 0)
-        {
-            Detach(page);
+        if (TryGiveUpFreePage(now, out page))
             return true;
-        }
-
         if (_noEviction)
             return false;
-        int oldest = FindOldestClass(-1, out uint access);
-        if (accessMax != AnyAccess && (oldest < 0 || access > accessMax))
+        int coldest = FindColdestClass(-1, now, out Coldness coldness);
+        if (than is { } limit && (coldest < 0 || !coldness.IsMuchColderThan(in limit)))
             return false;
-        page = oldest < 0 ? 0 : EvictPageOf(oldest, now);
+        page = coldest < 0 ? 0 : EmptyPageOf(coldest, now);
         for (int c = _classes.Length - 1; page == 0 && c >= 0; c--)
-            page = EvictPageOf(c, now);
+            page = EmptyPageOf(c, now);
         if (page == 0)
             return false;
-        FindOldestClass(-1, out _);
+        FindColdestClass(-1, now, out _);
         return true;
     }
 
@@ -104,11 +102,11 @@ public sealed unsafe partial class PartitionStore
         handle = 0;
         long bytes = ItemHeader.Bytes + keyBytes + (long)valueBytes;
         // Beyond this the rest of the cache would be thrown away for one item.
-        if (bytes > (long)_arena.PageCount * PageArena.PageBytes / 4 * 3)
+        if (bytes > (long)_arena.PageCount * _arena.PageBytes / 4 * 3)
             return false;
         if (_index.WantsToGrow && !TryGrowIndex(now))
             return Want(2);
-        if (bytes <= SlabClasses.ContiguousBytesMax)
+        if (bytes <= _sizes.ContiguousBytesMax)
         {
             int classIndex = _sizes.ClassOf((int)bytes);
             if (!TryTakeChunk(classIndex, now, out handle))
@@ -117,7 +115,7 @@ public sealed unsafe partial class PartitionStore
             return true;
         }
 
-        return TryAllocateChain(keyBytes, valueBytes, bytes, now, out handle) || Want((int)Chain.PagesMax(bytes));
+        return TryAllocateChain(keyBytes, valueBytes, bytes, now, out handle) || Want((int)Chain.PagesMax(_sizes, bytes));
     }
 
     private bool TryAllocateChain(int keyBytes, int valueBytes, long bytes, uint now, out uint handle)
@@ -129,14 +127,12 @@ public sealed unsafe partial class PartitionStore
         ItemHeader* head = _space.At(handle);
         Chain.Next(head, _sizes) = 0;
         uint* link = (uint*)((byte*)head + _sizes.ChunkBytes(headClass) - Chain.LinkBytes);
-        _pageChunksBuilding = 1;
         int left = valueBytes - Chain.HeadValueBytes(head, _sizes);
         while (left > 0)
         {
             int classIndex = Chain.ContinuationClass(_sizes, left);
             if (!TryTakeChunk(classIndex, now, out uint next))
             {
-                _pageChunksBuilding = 0;
                 FreeChunks(handle);
                 handle = 0;
                 return false;
@@ -151,10 +147,8 @@ public sealed unsafe partial class PartitionStore
             left -= chunk->UsedBytes;
             *link = next;
             link = &chunk->Next;
-            _pageChunksBuilding++;
         }
 
-        _pageChunksBuilding = 0;
         return true;
     }
 
@@ -236,7 +230,13 @@ public sealed unsafe partial class PartitionStore
             return false;
         }
 
-        handle = slab.FreeHead;
+        handle = PopFree(ref slab);
+        return true;
+    }
+
+    private uint PopFree(ref SlabClass slab)
+    {
+        uint handle = slab.FreeHead;
         slab.FreeHead = _space.At(handle)->LruNext;
         if (slab.FreeHead != 0)
             _space.At(slab.FreeHead)->LruPrev = 0;
@@ -245,7 +245,7 @@ public sealed unsafe partial class PartitionStore
         _arena.Info(page)->LiveChunks++;
         if (page == _sparePage)
             _sparePage = 0;
-        return true;
+        return handle;
     }
 
     private void FreeChunks(uint handle)
@@ -267,14 +267,17 @@ public sealed unsafe partial class PartitionStore
         ItemHeader* chunk = _space.At(handle);
         ref SlabClass slab = ref _classes[classIndex];
         chunk->Kind = ChunkKind.Free;
+        uint page = _space.PageOf(handle);
+        int left = --_arena.Info(page)->LiveChunks;
+        if (page == _keptPage)
+            return; // it is being emptied: its chunks are on no list any more
         chunk->LruPrev = 0;
         chunk->LruNext = slab.FreeHead;
         if (slab.FreeHead != 0)
             _space.At(slab.FreeHead)->LruPrev = handle;
         slab.FreeHead = handle;
         slab.FreeCount++;
-        uint page = _space.PageOf(handle);
-        if (--_arena.Info(page)->LiveChunks != 0 || page == _keptPage)
+        if (left != 0)
             return;
 
         // One empty page stays at hand, so that a store and a delete in turn do not format a page each time.
@@ -307,22 +310,18 @@ public sealed unsafe partial class PartitionStore
                 return true;
             }
 
-            if (slab.EvictionsSinceMove >= _sizes.ChunksPerPage(classIndex))
+            if (slab.EvictionsSinceMove + 1 >= _sizes.ChunksPerPage(classIndex) || IsYoung(slab.Lru.Tail, now))
             {
-                if (TryTakeOlderPage(classIndex, now))
-                {
-                    slab.EvictionsSinceMove -= _sizes.ChunksPerPage(classIndex);
-                    return true;
-                }
-
                 slab.EvictionsSinceMove = 0;
+                if (TryTakeColderPage(classIndex, now))
+                    return true;
             }
 
-            if (!TryEvictTail(classIndex, now) && (_noEviction || !TryTakeAnyPage(classIndex, now)))
+            if (!TryEvictTail(classIndex, now) && !TryTakeAnyPage(classIndex, now))
                 return false;
         }
 
-        return slab.FreeHead != 0 || (!_noEviction && TryTakeAnyPage(classIndex, now));
+        return slab.FreeHead != 0 || TryTakeAnyPage(classIndex, now);
     }
 
     /// <summary>Frees one item at the cold end: an expired one if the last few hold one, else the coldest that was not read lately. False if there is none to take.</summary>
@@ -360,7 +359,7 @@ public sealed unsafe partial class PartitionStore
                 continue;
             }
 
-            slab.EvictionsSinceMove += 1 + (item->IsChained ? item->ValueLength / PageArena.PageBytes : 0);
+            slab.EvictionsSinceMove += 1 + (item->IsChained ? item->ValueLength / _arena.PageBytes : 0);
             ref SlabClassCounters counters = ref slab.Counters;
             counters.Evicted++;
             counters.EvictedTimeSeconds = Age(item->LastAccess, now);
@@ -383,57 +382,84 @@ public sealed unsafe partial class PartitionStore
             counters.ExpiredUnfetched++;
     }
 
-    /// <summary>Takes a page from where items are much older than this class's own coldest.</summary>
-    private bool TryTakeOlderPage(int classIndex, uint now)
+    /// <summary>Takes a page that costs nothing, or one from where items are much colder than this class's own coldest.</summary>
+    private bool TryTakeColderPage(int classIndex, uint now)
     {
-        uint tail = _classes[classIndex].Lru.Tail;
-        if (tail == 0)
-            return false;
-        uint ownAge = Age(_space.At(tail)->LastAccess, now);
-        int oldestClass = FindOldestClass(classIndex, out uint oldestAccess);
-        uint oldestAge = oldestClass < 0 ? 0 : Age(oldestAccess, now);
-        Partition? other = SampleOldest(out uint otherAccess);
-        if (other is not null && Age(otherAccess, now) > oldestAge && IsMuchOlder(Age(otherAccess, now), ownAge) && other.TryLendPage(otherAccess, now, out uint page))
+        if (TryGiveUpFreePage(now, out uint page))
         {
-            _counters.SlabsMoved++;
-            Adopt(page, classIndex);
+            AdoptMoved(page, classIndex);
             return true;
         }
 
-        return oldestClass >= 0 && IsMuchOlder(oldestAge, ownAge) && TryMovePage(oldestClass, classIndex, now);
+        if (_noEviction || _classes[classIndex].Lru.Tail == 0)
+            return false;
+        Coldness own = ColdnessOf(_classes[classIndex].Lru.Tail, now);
+        int coldestClass = FindColdestClass(classIndex, now, out Coldness coldest);
+        Partition? other = SampleColdest(now, out Coldness elsewhere);
+        if (other is not null && elsewhere.IsMuchColderThan(in own) && (coldestClass < 0 || elsewhere.IsColderThan(in coldest))
+            && other.TryLendPage(own, now, out page))
+        {
+            AdoptMoved(page, classIndex);
+            return true;
+        }
 
-        static bool IsMuchOlder(uint age, uint than) => age >= than + AgeGapSecondsMin && age > than + (than / 4);
+        return coldestClass >= 0 && coldest.IsMuchColderThan(in own) && TryMovePage(coldestClass, classIndex, now);
     }
 
-    /// <summary>The class has nothing to evict: takes a page from whoever is richer, this partition or another; in the end from anyone.</summary>
+    /// <summary>The class has nothing to evict: takes a page from whoever has the coldest items, this partition or another; in the end from anyone.</summary>
     private bool TryTakeAnyPage(int classIndex, uint now)
     {
-        if (TrySampleRicher(now, out uint page))
-        {
-            _counters.SlabsMoved++;
-            Adopt(page, classIndex);
-            return true;
-        }
+        if (!TryTakeAnyPage(now, out uint page))
+            return false;
+        AdoptMoved(page, classIndex);
+        return true;
+    }
 
-        int oldest = FindOldestClass(-1, out _);
-        if (oldest >= 0 && TryMovePage(oldest, classIndex, now))
+    private bool TryTakeAnyPage(uint now, out uint page)
+    {
+        if (TryGiveUpFreePage(now, out page))
             return true;
-        for (int c = 0; c < _classes.Length; c++)
-        {
-            if (TryMovePage(c, classIndex, now))
-                return true;
-        }
+        if (_noEviction)
+            return false;
+        int coldestClass = FindColdestClass(-1, now, out Coldness coldest);
+        Partition? other = SampleColdest(now, out Coldness elsewhere);
+        if (other is not null && (coldestClass < 0 || elsewhere.IsColderThan(in coldest)) && other.TryLendPage(null, now, out page))
+            return true;
+        page = coldestClass < 0 ? 0 : EmptyPageOf(coldestClass, now);
+        for (int c = 0; c < _classes.Length && page == 0; c++)
+            page = EmptyPageOf(c, now);
+        if (page != 0)
+            return true;
 
         ReadOnlySpan<Partition?> lenders = _arena.Lenders;
         int first = (int)(NextRandom() % (uint)lenders.Length);
         for (int i = 0; i < lenders.Length; i++)
         {
             Partition? lender = lenders[(first + i) % lenders.Length];
-            if (lender is null || ReferenceEquals(lender.Store, this) || !lender.TryLendPage(AnyAccess, now, out page))
-                continue;
-            _counters.SlabsMoved++;
-            Adopt(page, classIndex);
+            if (lender is not null && !ReferenceEquals(lender.Store, this) && lender.TryLendPage(null, now, out page))
+                return true;
+        }
+
+        return false;
+    }
+
+    /// <summary>A page that no item has to die for: the empty one, or one of a class whose other pages have room for all that lies on it.</summary>
+    private bool TryGiveUpFreePage(uint now, out uint page)
+    {
+        page = _sparePage;
+        if (page != 0)
+        {
+            Detach(page);
             return true;
+        }
+
+        for (int c = 0; c < _classes.Length; c++)
+        {
+            if (_classes[c].FreeCount < _sizes.ChunksPerPage(c))
+                continue;
+            page = EmptyPageOf(c, now);
+            if (page != 0)
+                return true;
         }
 
         return false;
@@ -441,166 +467,222 @@ public sealed unsafe partial class PartitionStore
 
     private bool TryMovePage(int fromClass, int toClass, uint now)
     {
-        uint page = EvictPageOf(fromClass, now);
+        uint page = EmptyPageOf(fromClass, now);
         if (page == 0)
             return false;
-        _counters.SlabsMoved++;
-        Adopt(page, toClass);
+        AdoptMoved(page, toClass);
         return true;
     }
 
+    private void AdoptMoved(uint page, int classIndex)
+    {
+        _counters.SlabsMoved++;
+        Adopt(page, classIndex);
+    }
+
     /// <summary>Of a few other partitions the one with the coldest items.</summary>
-    private Partition? SampleOldest(out uint oldestAccess)
+    private Partition? SampleColdest(uint now, out Coldness coldest)
     {
         Partition? best = null;
-        oldestAccess = uint.MaxValue;
+        coldest = default;
         ReadOnlySpan<Partition?> lenders = _arena.Lenders;
         for (int i = 0; i < PartitionsSampled; i++)
         {
             Partition? lender = lenders[(int)(NextRandom() % (uint)lenders.Length)];
-            if (lender is null || ReferenceEquals(lender.Store, this) || lender.Store.OldestAccess >= oldestAccess)
+            if (lender is null || ReferenceEquals(lender.Store, this))
+                continue;
+            Coldness coldness = lender.Store.ColdestHint(now);
+            if (best is not null && !coldness.IsColderThan(in coldest))
                 continue;
             best = lender;
-            oldestAccess = lender.Store.OldestAccess;
+            coldest = coldness;
         }
 
         return best;
     }
 
-    private bool TrySampleRicher(uint now, out uint page)
+    /// <summary>The class with the coldest item, -1 if all are empty; also refreshes the hint for other partitions.</summary>
+    private int FindColdestClass(int except, uint now, out Coldness coldest)
     {
-        page = 0;
-        Partition? best = null;
-        int pages = _pageCount - _pageChunksBuilding;
-        ReadOnlySpan<Partition?> lenders = _arena.Lenders;
-        for (int i = 0; i < PartitionsSampled; i++)
-        {
-            Partition? lender = lenders[(int)(NextRandom() % (uint)lenders.Length)];
-            if (lender is null || ReferenceEquals(lender.Store, this) || lender.Store.PageCount <= pages)
-                continue;
-            best = lender;
-            pages = lender.Store.PageCount;
-        }
-
-        return best is not null && best.TryLendPage(AnyAccess, now, out page);
-    }
-
-    /// <summary>The class whose coldest item was not read for the longest time, -1 if all are empty; also refreshes the hint for other partitions.</summary>
-    private int FindOldestClass(int except, out uint oldestAccess)
-    {
-        int oldest = -1;
-        oldestAccess = uint.MaxValue;
-        uint ownOldest = uint.MaxValue;
+        int best = -1;
+        uint bestHandle = 0;
+        coldest = default;
         for (int c = 0; c < _classes.Length; c++)
         {
-            uint tail = _classes[c].Lru.Tail;
-            if (tail == 0)
+            // With a class's only page all its items would go, so there the warmest one counts.
+            uint handle = _classes[c].PageCount == 1 ? _classes[c].Lru.Head : _classes[c].Lru.Tail;
+            if (c == except || handle == 0)
                 continue;
-            uint access = _space.At(tail)->LastAccess;
-            ownOldest = Math.Min(ownOldest, access);
-            if (c == except || access >= oldestAccess)
+            Coldness coldness = ColdnessOf(handle, now);
+            if (best >= 0 && !coldness.IsColderThan(in coldest))
                 continue;
-            oldest = c;
-            oldestAccess = access;
+            best = c;
+            bestHandle = handle;
+            coldest = coldness;
         }
 
-        Volatile.Write(ref _oldestAccess, ownOldest);
-        return oldest;
+        // Without anything to lend it looks as warm as can be.
+        Volatile.Write(ref _coldestAccess, bestHandle == 0 ? now : _space.At(bestHandle)->LastAccess);
+        Volatile.Write(ref _coldestCas, bestHandle == 0 ? _sequence : _space.At(bestHandle)->Cas);
+        return best;
+    }
+
+    private Coldness ColdnessOf(uint handle, uint now)
+    {
+        ItemHeader* item = _space.At(handle);
+        return new Coldness(Age(item->LastAccess, now), MutationsSince(item->Cas));
+    }
+
+    /// <summary>Whether an item is too young to die before others have been asked.</summary>
+    private bool IsYoung(uint handle, uint now) =>
+        handle != 0 && MutationsSince(_space.At(handle)->Cas) < YoungMutationsMax && Age(_space.At(handle)->LastAccess, now) < YoungSecondsMax;
+
+    /// <summary>How many changes ago an item was stored; 0 if its number was given by a client or there are none.</summary>
+    private ulong MutationsSince(ulong cas)
+    {
+        ulong sequence = Volatile.Read(ref _sequence);
+        return _noCas || cas > sequence ? 0 : sequence - cas;
     }
 
     /// <summary>
-    /// Empties a page of the class and detaches it; 0 if each has something that must stay. Of the pages of a few cold items the one with the fewest items
-    /// that were read lately; if none can be had, any page.
+    /// Empties a page of the class and detaches it; 0 if each has something that must stay. Of a few pages of cold items and a few young ones the one with the
+    /// fewest chunks in use; if none of them can be had, any page.
     /// </summary>
-    private uint EvictPageOf(int classIndex, uint now)
+    private uint EmptyPageOf(int classIndex, uint now)
     {
         ref SlabClass slab = ref _classes[classIndex];
         uint best = 0;
-        int bestMarked = int.MaxValue;
-        int pagesTried = 0;
+        int bestLive = int.MaxValue;
         uint handle = slab.Lru.Tail;
-        for (int i = 0; i < TailItemsTriedMax && handle != 0 && pagesTried < TailPagesTriedMax && bestMarked > 0; i++)
+        for (int i = 0; i < TailPagesTriedMax && handle != 0; i++)
         {
+            Consider(_space.PageOf(handle));
+            handle = _space.At(handle)->LruPrev;
+        }
+
+        // A whole page's chunks are moved by evicting the coldest item only, so there is nothing to compare.
+        uint page = classIndex == _sizes.PageClass && best != 0 ? 0 : slab.PageHead;
+        for (int i = 0; i < ListPagesTriedMax && page != 0; i++)
+        {
+            Consider(page);
+            page = _arena.Info(page)->Next;
+        }
+
+        while (best == 0 && page != 0)
+        {
+            Consider(page);
+            page = _arena.Info(page)->Next;
+        }
+
+        if (best != 0)
+            EmptyPage(classIndex, best, now);
+        return best;
+
+        void Consider(uint candidate)
+        {
+            int live = _arena.Info(candidate)->LiveChunks;
+            if (live < bestLive && MayEmpty(classIndex, candidate))
+                (best, bestLive) = (candidate, live);
+        }
+    }
+
+    private bool MayEmpty(int classIndex, uint page)
+    {
+        int chunkBytes = _sizes.ChunkBytes(classIndex);
+        byte* start = _space.PageStart(page);
+        byte* end = start + (_sizes.ChunksPerPage(classIndex) * chunkBytes);
+        for (byte* chunk = start; chunk < end; chunk += chunkBytes)
+        {
+            if (((ItemHeader*)chunk)->Kind == ChunkKind.Free)
+                continue;
+            uint handle = OwnerOf(chunk);
             ItemHeader* item = _space.At(handle);
-            if ((item->Marks & ItemMarks.Referenced) == 0 || i == 0)
-            {
-                uint page = _space.PageOf(handle);
-                pagesTried++;
-                int marked = CountMarked(classIndex, page);
-                if (marked < bestMarked)
-                    (best, bestMarked) = (page, marked);
-            }
-
-            handle = item->LruPrev;
-        }
-
-        if (best != 0 && TryEvictPage(classIndex, best, now))
-            return best;
-        for (uint page = slab.PageHead; page != 0; page = _arena.Info(page)->Next)
-        {
-            if (TryEvictPage(classIndex, page, now))
-                return page;
-        }
-
-        return 0;
-    }
-
-    /// <summary>Items on a page that were read lately; int.MaxValue if the page must stay.</summary>
-    private int CountMarked(int classIndex, uint page)
-    {
-        int chunkBytes = _sizes.ChunkBytes(classIndex);
-        byte* start = _space.PageStart(page);
-        byte* end = start + (_sizes.ChunksPerPage(classIndex) * chunkBytes);
-        int marked = 0;
-        for (byte* chunk = start; chunk < end; chunk += chunkBytes)
-        {
-            if (!MayEvict((ItemHeader*)chunk))
-                return int.MaxValue;
-            if (((ItemHeader*)chunk)->Kind == ChunkKind.Item && (((ItemHeader*)chunk)->Marks & ItemMarks.Referenced) != 0)
-                marked++;
-        }
-
-        return marked;
-    }
-
-    private bool TryEvictPage(int classIndex, uint page, uint now)
-    {
-        int chunkBytes = _sizes.ChunkBytes(classIndex);
-        byte* start = _space.PageStart(page);
-        byte* end = start + (_sizes.ChunksPerPage(classIndex) * chunkBytes);
-        for (byte* chunk = start; chunk < end; chunk += chunkBytes)
-        {
-            if (!MayEvict((ItemHeader*)chunk))
+            if (item->Kind != ChunkKind.Item || handle == _guarded || Volatile.Read(ref item->Pins) != 0)
                 return false;
         }
 
-        _keptPage = page;
-        for (byte* chunk = start; chunk < end; chunk += chunkBytes)
-        {
-            ChunkKind kind = ((ItemHeader*)chunk)->Kind;
-            if (kind == ChunkKind.Free)
-                continue;
-            uint handle = kind == ChunkKind.Continuation ? ((ContinuationHeader*)chunk)->Head : _space.HandleOf(chunk);
-            ItemHeader* item = _space.At(handle);
-            if (Expiry.IsExpired(item->ExpiresAt, now))
-                CountReclaimed(item);
-            else
-                _counters.SlabReassignEvictions++;
-            Unlink(handle);
-        }
-
-        _keptPage = 0;
-        Detach(page);
         return true;
     }
 
-    private bool MayEvict(ItemHeader* chunk)
+    /// <summary>The item to which a chunk in use belongs.</summary>
+    private uint OwnerOf(byte* chunk) =>
+        ((ItemHeader*)chunk)->Kind == ChunkKind.Continuation ? ((ContinuationHeader*)chunk)->Head : _space.HandleOf(chunk);
+
+    /// <summary>Moves all that lies on the page to other pages of the class, evicts what is coldest to make room for it, and detaches the page.</summary>
+    private void EmptyPage(int classIndex, uint page, uint now)
     {
-        if (chunk->Kind == ChunkKind.Free)
-            return true;
-        uint handle = chunk->Kind == ChunkKind.Continuation ? ((ContinuationHeader*)chunk)->Head : _space.HandleOf(chunk);
+        ref SlabClass slab = ref _classes[classIndex];
+        int chunkBytes = _sizes.ChunkBytes(classIndex);
+        byte* start = _space.PageStart(page);
+        byte* end = start + (_sizes.ChunksPerPage(classIndex) * chunkBytes);
+        int evictions = slab.EvictionsSinceMove;
+        Withdraw(page);
+        _keptPage = page;
+        for (byte* chunk = start; chunk < end; chunk += chunkBytes)
+        {
+            while (((ItemHeader*)chunk)->Kind != ChunkKind.Free)
+            {
+                uint owner = OwnerOf(chunk);
+                if (Expiry.IsExpired(_space.At(owner)->ExpiresAt, now))
+                    EvictForPage(owner, now);
+                else if (slab.FreeHead != 0)
+                    MoveChunk(chunk, ref slab);
+                else if (slab.Lru.Tail == owner || slab.Lru.Tail == 0 || _noEviction || IsColder(owner, slab.Lru.Tail) || !TryEvictTail(classIndex, now))
+                    EvictForPage(owner, now);
+            }
+        }
+
+        _keptPage = 0;
+        slab.EvictionsSinceMove = evictions;
+        DetachFromList(page);
+    }
+
+    private void EvictForPage(uint handle, uint now)
+    {
         ItemHeader* item = _space.At(handle);
-        return item->Kind == ChunkKind.Item && handle != _guarded && Volatile.Read(ref item->Pins) == 0;
+        if (Expiry.IsExpired(item->ExpiresAt, now))
+            CountReclaimed(item);
+        else
+            _counters.SlabReassignEvictions++;
+        Unlink(handle);
+    }
+
+    private bool IsColder(uint handle, uint than)
+    {
+        ItemHeader* item = _space.At(handle);
+        ItemHeader* other = _space.At(than);
+        return item->LastAccess != other->LastAccess ? item->LastAccess < other->LastAccess : item->Cas < other->Cas;
+    }
+
+    /// <summary>Moves a chunk of an item that nobody holds on to into a free chunk of its class; the index, the lists and its chain follow.</summary>
+    private void MoveChunk(byte* chunk, ref SlabClass slab)
+    {
+        uint from = _space.HandleOf(chunk);
+        uint to = PopFree(ref slab);
+        byte* target = (byte*)_space.At(to);
+        int chunkBytes = _sizes.ChunkBytes(((ItemHeader*)chunk)->ClassIndex);
+        Buffer.MemoryCopy(chunk, target, chunkBytes, chunkBytes);
+        if (((ItemHeader*)chunk)->Kind == ChunkKind.Continuation)
+        {
+            uint* link = (uint*)Unsafe.AsPointer(ref Chain.Next(_space.At(((ContinuationHeader*)chunk)->Head), _sizes));
+            while (*link != from)
+                link = &_space.ContinuationAt(*link)->Next;
+            *link = to;
+        }
+        else
+        {
+            var item = (ItemHeader*)target;
+            item->HashNext = 0;
+            _index.Replace(KeyHash.Compute(ItemHeader.KeySpan(item)), from, to);
+            slab.Lru.Replace(in _space, to);
+            if (_exportNext == from)
+                _exportNext = to;
+            for (uint next = item->IsChained ? Chain.Next(item, _sizes) : 0; next != 0; next = _space.ContinuationAt(next)->Next)
+                _space.ContinuationAt(next)->Head = to;
+        }
+
+        ((ItemHeader*)chunk)->Kind = ChunkKind.Free;
+        _arena.Info(_space.PageOf(from))->LiveChunks--;
     }
 
     /// <summary>Cuts a page that belongs to nobody into free chunks of a class.</summary>
@@ -646,33 +728,39 @@ public sealed unsafe partial class PartitionStore
     /// <summary>Takes a page whose chunks are all free out of its class; it belongs to nobody then.</summary>
     private void Detach(uint page)
     {
-        PageInfo* info = _arena.Info(page);
-        if (info->LiveChunks != 0)
-            Throw.Corrupt(Id, "a page in use is taken out of its class");
-        int classIndex = info->ClassIndex;
+        Withdraw(page);
+        DetachFromList(page);
+    }
+
+    /// <summary>Takes the page's free chunks off the class's free list.</summary>
+    private void Withdraw(uint page)
+    {
+        int classIndex = _arena.Info(page)->ClassIndex;
         ref SlabClass slab = ref _classes[classIndex];
         int chunkBytes = _sizes.ChunkBytes(classIndex);
-        int count = _sizes.ChunksPerPage(classIndex);
         byte* start = _space.PageStart(page);
-        for (int i = 0; i < count; i++)
+        byte* end = start + (_sizes.ChunksPerPage(classIndex) * chunkBytes);
+        for (byte* place = start; place < end; place += chunkBytes)
         {
-            ItemHeader* chunk = (ItemHeader*)(start + (i * chunkBytes));
+            var chunk = (ItemHeader*)place;
+            if (chunk->Kind != ChunkKind.Free)
+                continue;
             if (chunk->LruPrev != 0)
                 _space.At(chunk->LruPrev)->LruNext = chunk->LruNext;
             else
                 slab.FreeHead = chunk->LruNext;
             if (chunk->LruNext != 0)
                 _space.At(chunk->LruNext)->LruPrev = chunk->LruPrev;
+            slab.FreeCount--;
         }
-
-        slab.FreeCount -= count;
-        DetachFromList(ref slab, info);
-        if (_sparePage == page)
-            _sparePage = 0;
     }
 
-    private void DetachFromList(ref SlabClass slab, PageInfo* info)
+    private void DetachFromList(uint page)
     {
+        PageInfo* info = _arena.Info(page);
+        if (info->LiveChunks != 0)
+            Throw.Corrupt(Id, "a page in use is taken out of its class");
+        ref SlabClass slab = ref _classes[info->ClassIndex];
         if (info->Prev != 0)
             _arena.Info(info->Prev)->Next = info->Next;
         else
@@ -682,6 +770,8 @@ public sealed unsafe partial class PartitionStore
         slab.PageCount--;
         Volatile.Write(ref _pageCount, _pageCount - 1);
         *info = default;
+        if (_sparePage == page)
+            _sparePage = 0;
     }
 
     private void ReleaseSpare()
@@ -747,41 +837,14 @@ public sealed unsafe partial class PartitionStore
             info->IsIndex = true;
             Volatile.Write(ref _pageCount, _pageCount + 1);
             byte* start = _space.PageStart(page);
-            new Span<byte>(start, PageArena.PageBytes).Clear();
+            new Span<byte>(start, _arena.PageBytes).Clear();
             _index.AddPage(start);
         }
 
         return true;
     }
 
-    private bool TryTakeIndexPage(uint now, out uint page)
-    {
-        if (TryTakeFreePage(out page))
-            return true;
-        page = _sparePage;
-        if (page != 0)
-        {
-            Detach(page);
-            return true;
-        }
-
-        if (_noEviction)
-            return false;
-        if (TrySampleRicher(now, out page))
-            return true;
-        for (int c = FindOldestClass(-1, out _); c >= 0 && page == 0; c--)
-            page = EvictPageOf(c, now);
-        for (int c = 0; c < _classes.Length && page == 0; c++)
-            page = EvictPageOf(c, now);
-        ReadOnlySpan<Partition?> lenders = _arena.Lenders;
-        for (int i = 0; i < lenders.Length && page == 0; i++)
-        {
-            if (lenders[i] is { } lender && !ReferenceEquals(lender.Store, this))
-                lender.TryLendPage(AnyAccess, now, out page);
-        }
-
-        return page != 0;
-    }
+    private bool TryTakeIndexPage(uint now, out uint page) => TryTakeFreePage(out page) || TryTakeAnyPage(now, out page);
 
     private bool TryTakeFreePage(out uint page) => TryTakeGranted(out page) || _arena.TryTake(out page);
 

@@ -9,8 +9,8 @@ public sealed unsafe partial class PartitionStore
         AddCounters(total);
         total.CurrItems += _itemCount;
         total.Bytes += _itemBytes;
-        total.HashBytes += (long)_index.PageCount * PageArena.PageBytes;
-        total.PageBytesUsed += (long)_pageCount * PageArena.PageBytes;
+        total.HashBytes += (long)_index.PageCount * _arena.PageBytes;
+        total.PageBytesUsed += (long)_pageCount * _arena.PageBytes;
         if (!perClass)
             return;
         if (total.Classes.Length == 0)

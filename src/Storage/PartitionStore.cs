@@ -660,7 +660,7 @@ public sealed unsafe partial class PartitionStore : ValueOwner, IDisposable
     private bool CanOverwrite(ItemHeader* item, int valueBytes)
     {
         int bytes = ItemHeader.Bytes + item->KeyLength + valueBytes;
-        return bytes <= SlabClasses.ContiguousBytesMax && !item->IsChained && _sizes.ClassOf(bytes) == item->ClassIndex && Volatile.Read(ref item->Pins) == 0;
+        return bytes <= _sizes.ContiguousBytesMax && !item->IsChained && _sizes.ClassOf(bytes) == item->ClassIndex && Volatile.Read(ref item->Pins) == 0;
     }
 
     /// <summary>Allocates for a set: if all else fails the old value gives its memory, because a failed set would delete it anyway.</summary>
@@ -713,7 +713,7 @@ public sealed unsafe partial class PartitionStore : ValueOwner, IDisposable
     private int ClassOfRequest(in CacheRequest request)
     {
         int bytes = ItemHeader.Bytes + request.Key.Length + request.Value.Length;
-        return bytes <= SlabClasses.ContiguousBytesMax ? _sizes.ClassOf(bytes) : _sizes.PageClass;
+        return bytes <= _sizes.ContiguousBytesMax ? _sizes.ClassOf(bytes) : _sizes.PageClass;
     }
 
     private static bool Answer(ReplySink sink, CacheStatus status)

@@ -50,15 +50,15 @@ internal static unsafe class Chain
     /// <summary>The class of the next continuation when this many bytes of the value are left.</summary>
     public static int ContinuationClass(SlabClasses sizes, int bytesLeft)
     {
-        if (bytesLeft >= PageArena.PageBytes - ContinuationHeader.Bytes)
+        if (bytesLeft >= sizes.PageBytes - ContinuationHeader.Bytes)
             return sizes.PageClass;
-        return bytesLeft + ContinuationHeader.Bytes >= SlabClasses.ContiguousBytesMax ? sizes.HalfPageClass : sizes.ClassOf(bytesLeft + ContinuationHeader.Bytes);
+        return bytesLeft + ContinuationHeader.Bytes >= sizes.ContiguousBytesMax ? sizes.HalfPageClass : sizes.ClassOf(bytesLeft + ContinuationHeader.Bytes);
     }
 
     /// <summary>The class of the first chunk of an item of this size.</summary>
     public static int HeadClass(SlabClasses sizes, long itemBytes) =>
-        itemBytes + LinkBytes >= PageArena.PageBytes ? sizes.PageClass : sizes.HalfPageClass;
+        itemBytes + LinkBytes >= sizes.PageBytes ? sizes.PageClass : sizes.HalfPageClass;
 
     /// <summary>Pages that an item of this size takes at most.</summary>
-    public static long PagesMax(long itemBytes) => (itemBytes / (PageArena.PageBytes - ContinuationHeader.Bytes)) + 3;
+    public static long PagesMax(SlabClasses sizes, long itemBytes) => (itemBytes / (sizes.PageBytes - ContinuationHeader.Bytes)) + 3;
 }

@@ -89,6 +89,36 @@ public class ExportTests
     }
 
     [Fact]
+    public void AnExportGoesOnWhileItemsMoveToOtherPages()
+    {
+        using var from = new StoreHarness(new StoreOptions { MemoryBytes = 256 * 1024, PartitionCount = 1 });
+        int count = 0;
+        while (from.Statistics().Evictions == 0)
+            from.Set($"small{count++:D4}", "value");
+        for (int i = 0; i < count; i += 2)
+            from.Delete($"small{i:D4}");
+        var cursor = default(ExportCursor);
+        var blocks = new List<byte[]>();
+        bool more = true;
+        for (int step = 0; more; step++)
+        {
+            var output = new ArrayBufferWriter<byte>();
+            more = from.Store.Export(ref cursor, output, 1000, from.Now);
+            blocks.Add(output.WrittenSpan.ToArray());
+            if (step < 20)
+                from.Set($"large{step}", new string('l', 2500));
+        }
+
+        Assert.True(from.Statistics().SlabsMoved > 10);
+        var keys = Keys(blocks).ToHashSet();
+        for (int i = 0; i < count; i++)
+        {
+            if (from.Get($"small{i:D4}") is not null)
+                Assert.Contains($"small{i:D4}", keys);
+        }
+    }
+
+    [Fact]
     public void ImportingAgainChangesNothingAndNewerItemsStay()
     {
         using var from = new StoreHarness();

@@ -5,8 +5,123 @@ public class MemoryTests
 {
     private const long MiB = 1024 * 1024;
 
+    [Theory]
+    [InlineData(64, 0.75)]
+    [InlineData(128, 0.75)]
+    [InlineData(256, 0.8)]
+    public void FillingThreeTimesWithMixedSizesUsesTheMemoryAndKeepsTheNewestItems(int mebibytes, double fillMin)
+    {
+        int seed = TestSeed.Next();
+        var random = new Random(seed);
+        using var set = OpenAll(new StoreOptions { MemoryBytes = mebibytes * MiB, PartitionCount = 256 });
+        var sink = new RecordingSink();
+        byte[] value = StoreHarness.Bytes((int)MiB);
+        int count = 0;
+        for (long stored = 0; stored < 3 * mebibytes * MiB; count++)
+        {
+            int length = DecadeLength(random);
+            Assert.True(CacheStatus.Ok == Set(set, sink, $"key{count}", value.AsSpan(0, length)), $"seed {seed}, item {count} of {length} bytes: {sink.Status}");
+            stored += length;
+        }
+
+        set.CheckIntegrityAtRest();
+        StoreStatistics statistics = set.ReadStatistics(StoreHarness.Start, perClass: false);
+        Assert.True(statistics.Bytes > fillMin * mebibytes * MiB, $"seed {seed}: only {statistics.Bytes} bytes are in use");
+        Assert.Equal(0, statistics.StoreNoMemory);
+        int missing = 0;
+        for (int i = count - 2000; i < count; i++)
+            missing += Get(set, sink, $"key{i}") == CacheStatus.Ok ? 0 : 1;
+        // Two values of several hundred KB in a row may meet in one partition, in a cache of 64 MiB.
+        Assert.True(missing <= 2, $"seed {seed}: {missing} of the newest 2000 items are gone");
+    }
+
     [Fact]
-    public void FillingThreeTimesWithMixedSizesNeverFailsAndStaysWithinTheArena()
+    public void APageThatIsTakenAwayLeavesItsItemsBehind()
+    {
+        using var store = new StoreHarness(new StoreOptions { MemoryBytes = 256 * 1024, PartitionCount = 1 });
+        Assert.Equal(4096, store.Arena.PageBytes);
+        int count = 0;
+        while (store.Statistics().Evictions == 0)
+            store.Set($"small{count++}", new string('s', 20));
+        // Every second one goes, so that each page is half full and none is empty: another size needs pages, and nothing has to die for them.
+        for (int i = 0; i < count; i += 2)
+            store.Delete($"small{i}");
+        long before = store.Store.ItemCount;
+        for (int i = 0; i < 20; i++)
+            Assert.Equal(CacheStatus.Ok, store.Set($"large{i}", new string('l', 2500)));
+        Assert.Equal(before + 20, store.Store.ItemCount);
+        Assert.True(store.Statistics().SlabsMoved > 10);
+    }
+
+    [Fact]
+    public void WithoutEvictionFreeChunksOfOneSizeBecomeMemoryForAnother()
+    {
+        using var store = new StoreHarness(new StoreOptions { MemoryBytes = 256 * 1024, PartitionCount = 1, NoEviction = true });
+        int count = 0;
+        while (store.Set($"small{count}", new string('s', 20)) == CacheStatus.Ok)
+            count++;
+        for (int i = 0; i < count; i += 2)
+            store.Delete($"small{i}");
+        for (int i = 0; i < 20; i++)
+            Assert.Equal(CacheStatus.Ok, store.Set($"large{i}", new string('l', 2500)));
+        for (int i = 1; i < count; i += 2)
+            Assert.NotNull(store.Get($"small{i}"));
+    }
+
+    [Fact]
+    public void ItemsThatMoveKeepTheirBytesAndPinnedOnesStay()
+    {
+        int seed = TestSeed.Next();
+        var random = new Random(seed);
+        using var store = new StoreHarness(new StoreOptions { MemoryBytes = 512 * 1024, PartitionCount = 1 });
+        var pins = new Queue<(PinnedValue Value, byte Mark)>();
+        byte[] copy = new byte[20_000];
+        for (int i = 0; i < 20_000; i++)
+        {
+            int number = random.Next(3000);
+            byte mark = (byte)(number * 31);
+            int scale = i / 2000 % 2 == 0 ? 300 : 12_000;
+            if (random.Next(4) != 0)
+            {
+                byte[] value = new byte[random.Next(50) == 0 ? random.Next(20_000) : random.Next(scale)];
+                value.AsSpan().Fill(mark);
+                Assert.True(CacheStatus.Ok == store.Set($"key{number}", value), $"seed {seed}, operation {i}");
+            }
+            else if (random.Next(3) == 0)
+            {
+                store.Delete($"key{number}");
+            }
+            else
+            {
+                store.Reply.PinNext = pins.Count < 3;
+                if (store.Get($"key{number}") is not null)
+                {
+                    Assert.True(store.Reply.Value.IndexOfAnyExcept(mark) < 0, $"seed {seed}, operation {i}: another key's value");
+                    if (store.Reply.DidPin)
+                        pins.Enqueue((store.Reply.Pinned, mark));
+                }
+
+                store.Reply.PinNext = false;
+            }
+
+            if (i % 7 == 0 && pins.TryDequeue(out (PinnedValue Value, byte Mark) pin))
+            {
+                pin.Value.CopyTo(0, copy.AsSpan(0, pin.Value.Length));
+                Assert.True(copy.AsSpan(0, pin.Value.Length).IndexOfAnyExcept(pin.Mark) < 0, $"seed {seed}, operation {i}: a pinned value has changed");
+                pin.Value.Release();
+            }
+
+            if (i % 200 == 0)
+                store.Store.CheckIntegrity();
+        }
+
+        while (pins.TryDequeue(out (PinnedValue Value, byte Mark) pin))
+            pin.Value.Release();
+        Assert.True(store.Statistics().SlabsMoved > 100, $"seed {seed}: nothing has moved");
+    }
+
+    [Fact]
+    public void FillingThreeTimesWithSizesSpreadEvenlyNeverFailsAndStaysWithinTheArena()
     {
         int seed = TestSeed.Next();
         var random = new Random(seed);
@@ -260,6 +375,14 @@ public class MemoryTests
             Assert.True(value.AsSpan(0, pin.Value.Length).IndexOfAnyExcept(pin.Expected) < 0, $"seed {seed}: a pinned value has changed");
             pin.Value.Release();
         }
+    }
+
+    /// <summary>Each decade of sizes with the same number of bytes: few large ones, many small ones.</summary>
+    private static int DecadeLength(Random random)
+    {
+        double draw = random.NextDouble() * 11_111;
+        int low = draw < 1 ? 100_000 : draw < 11 ? 10_000 : draw < 111 ? 1000 : draw < 1111 ? 100 : 10;
+        return random.Next(low, low * 10);
     }
 
     private static int MixedLength(Random random) => (int)Math.Exp((random.NextDouble() * (Math.Log(MiB - 500) - Math.Log(10))) + Math.Log(10));

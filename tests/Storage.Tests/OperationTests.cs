@@ -537,7 +537,7 @@ public sealed class OperationTests : IDisposable
         Assert.Equal(500, s.CurrItems);
         Assert.Equal(s.Bytes, s.Classes.Sum(c => c.MemRequested));
         Assert.Equal(s.CurrItems, s.Classes.Sum(c => c.Items));
-        Assert.Equal(s.PageBytesUsed - s.HashBytes, s.Classes.Sum(c => c.TotalPages) * PageArena.PageBytes);
+        Assert.Equal(s.PageBytesUsed - s.HashBytes, s.Classes.Sum(c => c.TotalPages) * _store.Arena.PageBytes);
         foreach (SlabClassStatistics c in s.Classes)
             Assert.Equal(c.TotalPages * c.ChunksPerPage, c.UsedChunks + c.FreeChunks);
     }
