@@ -19,6 +19,7 @@ internal sealed class PipelinesConnection : ISessionTransport
     private readonly Session _session;
     private readonly LoopSwitch _readerSwitch;
     private readonly LoopSwitch _writerSwitch;
+    private readonly NextTurn _nextTurn;
     private readonly TaskCompletionSource _closed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private TaskCompletionSource? _readerWaits;
     private bool _isFlushing;
@@ -35,6 +36,7 @@ internal sealed class PipelinesConnection : ISessionTransport
         _session = new Session(loop.Context, this);
         _readerSwitch = new LoopSwitch(loop);
         _writerSwitch = new LoopSwitch(loop);
+        _nextTurn = new NextTurn(this);
     }
 
     public ConnectionInfo Info { get; }
@@ -69,10 +71,16 @@ internal sealed class PipelinesConnection : ISessionTransport
 
                 ReadResult result = await input.ReadAsync().ConfigureAwait(false);
                 await _readerSwitch;
+
+                // A turn's worth: the rest is read again at once, behind the neighbours that wait.
+                ReadOnlySequence<byte> buffer = result.Buffer;
+                bool hasMore = buffer.Length > Limits.ReceiveBytesPerTurn;
+                if (hasMore)
+                    buffer = buffer.Slice(0, Limits.ReceiveBytesPerTurn);
                 if (!_isClosed)
-                    Receive(result.Buffer);
-                input.AdvanceTo(result.Buffer.End);
-                if (result.IsCompleted || _finishing)
+                    Receive(buffer);
+                input.AdvanceTo(buffer.End);
+                if ((result.IsCompleted && !hasMore) || _finishing)
                     break;
                 if (!_isClosed)
                     Pump();
@@ -104,10 +112,11 @@ internal sealed class PipelinesConnection : ISessionTransport
         }
     }
 
-    /// <summary>On the loop: moves output into the pipe, goes on with waiting input, and closes when all is done.</summary>
+    /// <summary>On the loop: moves output into the pipe, goes on with waiting input for one turn, and closes when all is done.</summary>
     public void Pump()
     {
         _isWoken = false;
+        bool hasResumed = false;
         while (!_isClosed && !_isFlushing)
         {
             if (!_session.Output.IsEmpty)
@@ -130,7 +139,15 @@ internal sealed class PipelinesConnection : ISessionTransport
 
             if (!_session.CanResume)
                 break;
+            if (hasResumed)
+            {
+                // The neighbours first.
+                _nextTurn.Post();
+                break;
+            }
+
             _session.Resume();
+            hasResumed = true;
         }
 
         if (_isClosed)
@@ -233,6 +250,26 @@ internal sealed class PipelinesConnection : ISessionTransport
             new ReadOnlySpan<byte>(source, length).CopyTo(target);
             writer.Advance(length);
             output.Consume(length);
+        }
+    }
+
+    /// <summary>Brings a connection that has more to do than one turn's worth back, behind what is queued by then.</summary>
+    private sealed class NextTurn(PipelinesConnection connection) : LoopWorkItem
+    {
+        private bool _isPosted;
+
+        public void Post()
+        {
+            if (_isPosted)
+                return;
+            _isPosted = true;
+            connection._loop.Post(this);
+        }
+
+        public override void Execute()
+        {
+            _isPosted = false;
+            connection.Pump();
         }
     }
 }

@@ -23,7 +23,9 @@ internal enum PendingKind : byte
     /// <summary>END of a multi-get, or the error line in its place.</summary>
     GroupEnd,
 
-    /// <summary>noreply: holds no place, is only counted.</summary>
+    /// <summary>
+    /// noreply at another silo: answers nothing, but holds its place, so that whoever reads a later reply of this connection finds the write done, through every gateway.
+    /// </summary>
     Silent,
 }
 
@@ -76,10 +78,10 @@ internal sealed class PendingReply(LoopContext loop) : ReplySink
     public override void OnReply(in CacheReply reply)
     {
         Session session = Session!;
-        if (Kind == PendingKind.Silent || session.IsAborted)
+        if (session.IsAborted)
         {
             loop.ReturnPending(this);
-            session.OnSilentReply();
+            session.OnReplyAfterAbort();
             return;
         }
 
@@ -90,6 +92,8 @@ internal sealed class PendingReply(LoopContext loop) : ReplySink
         {
             case PendingKind.Result:
                 target.Commit(TextReply.WriteResult(target.Reserve(TextReply.LineBytesMax), Verb, reply));
+                break;
+            case PendingKind.Silent:
                 break;
             case PendingKind.TooLarge:
                 var outcome = new CacheReply { Status = reply.Status == CacheStatus.Unavailable ? CacheStatus.Unavailable : CacheStatus.TooLarge, Reason = reply.Reason };

@@ -220,12 +220,7 @@ internal sealed unsafe partial class Session
     public OutputList TargetFor(PendingReply reply) =>
         ReferenceEquals(reply, _lineHead) && reply.Group is not { GroupDrops: true } ? Output : reply.Reply;
 
-    public void OnSilentReply()
-    {
-        _waiting--;
-        if (!IsAborted)
-            _transport.Wake();
-    }
+    public void OnReplyAfterAbort() => _waiting--;
 
     public void OnCompleted(PendingReply reply)
     {
@@ -243,12 +238,6 @@ internal sealed unsafe partial class Session
         reply.Session = this;
         reply.Kind = kind;
         reply.Verb = verb;
-        if (kind is PendingKind.Silent)
-        {
-            _waiting++;
-            return reply;
-        }
-
         if (_lineTail is { } tail)
         {
             _heldBytes += tail.Tail.Bytes;

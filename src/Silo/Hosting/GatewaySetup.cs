@@ -30,12 +30,12 @@ internal static class GatewaySetup
         Settings = Settings(options),
     };
 
-    /// <summary>memcached's sentence for a listener that cannot be opened.</summary>
+    /// <summary>memcached's sentence for a listener that cannot be opened, and the port, which memcached leaves out when -l is given.</summary>
     public static StartException Failure(ServeOptions options, GatewayStartException exception)
     {
         string reason = Reason(exception) ?? exception.Message;
         string what = options.SocketPath is not null ? $"failed to listen on UNIX socket: {options.SocketPath}"
-            : options.Listen is not null ? $"failed to listen on one of interface(s) {options.Listen}"
+            : options.Listen is not null ? $"failed to listen on one of interface(s) {options.Listen}" + (options.Port > 0 ? Values.Invariant($", TCP port {options.Port}") : "")
             : Values.Invariant($"failed to listen on TCP port {options.Port}");
         return new StartException(ExitCode.OperatingSystem, $"{what}: {reason}", exception);
     }

@@ -17,11 +17,21 @@ internal sealed class StderrLoggerProvider(LogLevel least) : ILoggerProvider
         return new LoggerFactory([new StderrLoggerProvider(least)], new LoggerFilterOptions { MinLevel = least });
     }
 
-    public ILogger CreateLogger(string categoryName) => new StderrLogger(categoryName, least);
+    public ILogger CreateLogger(string categoryName) => new StderrLogger(categoryName, Least(categoryName, least));
 
     public void Dispose()
     {
     }
+
+    /// <summary>
+    /// Orleans says more than an operator of a cache needs: its warnings come with -v, and what it says of every message that found no silo (the client gets an answer, and
+    /// under load there are thousands) too.
+    /// </summary>
+    private static LogLevel Least(string category, LogLevel least) =>
+        least < LogLevel.Information || !category.StartsWith("Orleans.", StringComparison.Ordinal) ? least
+        : least == LogLevel.Information ? LogLevel.Warning
+        : category.StartsWith("Orleans.Messaging", StringComparison.Ordinal) ? LogLevel.Critical
+        : LogLevel.Error;
 
     private sealed class StderrLogger(string category, LogLevel least) : ILogger
     {

@@ -73,31 +73,18 @@ internal sealed class CommandStream
     private readonly Random _random;
     private readonly bool _is1645;
     private readonly bool _hasLargeValues;
-    private readonly bool _hasNoReply;
 
     /// <param name="seed">The same seed gives the same stream.</param>
     /// <param name="is1645">The reference answers like 1.6.45; otherwise forms that changed since are left out.</param>
     /// <param name="hasLargeValues">Now and then a value of up to 1 MiB.</param>
-    /// <param name="hasNoReply">Commands may ask for no reply.</param>
-    public CommandStream(int seed, bool is1645, bool hasLargeValues = true, bool hasNoReply = true)
+    public CommandStream(int seed, bool is1645, bool hasLargeValues = true)
     {
-        _hasNoReply = hasNoReply;
         _random = new Random(seed);
         _is1645 = is1645;
         _hasLargeValues = hasLargeValues;
     }
 
     public DifferentialCommand Next()
-    {
-        while (true)
-        {
-            DifferentialCommand command = Draw();
-            if (_hasNoReply || !(command.Head + command.Tail).Contains("noreply", StringComparison.Ordinal))
-                return command;
-        }
-    }
-
-    private DifferentialCommand Draw()
     {
         switch (_random.Next(1000))
         {

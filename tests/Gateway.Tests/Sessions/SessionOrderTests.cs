@@ -142,10 +142,20 @@ public sealed class SessionOrderTests
     {
         using SessionHarness harness = WithRemote('r');
         harness.Send("set r1 0 0 1 noreply\r\nx\r\nversion\r\n");
-        Assert.Equal("VERSION 1.6.45\r\n", harness.Read());
         harness.Router.Waiting[0].Fail("gone");
-        Assert.Equal("", harness.Read());
+        Assert.Equal("VERSION 1.6.45\r\n", harness.Read());
         Assert.True(harness.Session.IsQuiet);
+    }
+
+    [Fact]
+    public void ANoreplyWriteIsDoneBeforeALaterReplyLeaves()
+    {
+        using SessionHarness harness = WithRemote('r');
+        harness.Send("set r1 0 0 1 noreply\r\nx\r\nversion\r\n");
+        Assert.Equal("", harness.Read());
+        harness.Router.Waiting[0].Complete();
+        Assert.Equal("VERSION 1.6.45\r\n", harness.Read());
+        Assert.Equal(0, harness.Loop.Chunks.Rented);
     }
 
     [Fact]
