@@ -21,8 +21,20 @@ public sealed class BatchExecutor(PartitionSet partitions, TimeProvider time) : 
         var reader = new BatchReader(batch.Span);
         int partitionCount = partitions.PartitionCount;
         bool deferred = false;
-        while (reader.TryRead(out CacheRequest request))
+        int announced = 0;
+        Span<ulong> hashes = stackalloc ulong[Limits.PrefetchKeysMax];
+        while (true)
         {
+            // The store learns of several keys at once, so that the waits for memory overlap.
+            if (announced == 0)
+            {
+                announced = reader.PeekHashes(hashes);
+                partitions.Prefetch(hashes[..announced]);
+            }
+
+            if (!reader.TryRead(out CacheRequest request))
+                break;
+            announced--;
             deferred |= writer.Bytes > BatchFormat.ReplyBytesSoftMax;
             if (deferred)
             {

@@ -33,6 +33,23 @@ internal ref struct BatchReader
         return true;
     }
 
+    /// <summary>The key hashes of the next operations, as many as fit, without taking them. Stops at bytes that are no operation; <see cref="TryRead"/> will say so.</summary>
+    public readonly int PeekHashes(Span<ulong> hashes)
+    {
+        ReadOnlySpan<byte> rest = _rest;
+        int count = 0;
+        while (count < hashes.Length && count < _left && rest.Length >= BatchFormat.OperationHeaderBytes)
+        {
+            int length = BinaryPrimitives.ReadInt32LittleEndian(rest);
+            if (length < BatchFormat.OperationHeaderBytes - 4 || length > rest.Length - 4)
+                break;
+            hashes[count++] = BinaryPrimitives.ReadUInt64LittleEndian(rest[8..]);
+            rest = rest[(4 + length)..];
+        }
+
+        return count;
+    }
+
     /// <summary>Decodes one operation; the request's spans point into it.</summary>
     public static CacheRequest Decode(ReadOnlySpan<byte> operation)
     {
