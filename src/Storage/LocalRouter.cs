@@ -12,12 +12,13 @@ public sealed class LocalRouter : IPartitionRouter, IDisposable
     /// <summary>A whole round over a partition takes about this many periods, so that no tick takes long...</summary>
     private const int ReclaimPeriodsPerRound = 60;
 
-    /// <summary>...and at most this many buckets (of about 8 items) are looked at under one partition's lock.</summary>
-    private const int ReclaimBucketsMax = 256;
+    /// <summary>...and at most this many buckets (of about 8 items) are looked at before a partition's lock is let go.</summary>
+    private const int ReclaimBucketsMax = 64;
 
     private readonly PartitionSet _partitions;
     private readonly TimeProvider _time;
     private readonly ITimer _reclaim;
+    private int _isReclaiming;
 
     public LocalRouter(StoreOptions options, TimeProvider? time = null)
     {
@@ -59,5 +60,12 @@ public sealed class LocalRouter : IPartitionRouter, IDisposable
         _partitions.Dispose();
     }
 
-    private void Reclaim() => _partitions.ReclaimSlice(NowUnixSeconds, ReclaimPeriodsPerRound, ReclaimBucketsMax);
+    private void Reclaim()
+    {
+        // With very many items a slice may take longer than a period; the next one is left out then.
+        if (Interlocked.Exchange(ref _isReclaiming, 1) != 0)
+            return;
+        _partitions.ReclaimSlice(NowUnixSeconds, ReclaimPeriodsPerRound, ReclaimBucketsMax);
+        Volatile.Write(ref _isReclaiming, 0);
+    }
 }

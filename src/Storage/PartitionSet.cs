@@ -119,12 +119,21 @@ public sealed class PartitionSet : IDisposable
         return reclaimed;
     }
 
-    /// <summary>Runs one of <paramref name="slices"/> steps of a round over each partition's buckets, at most <paramref name="bucketsMax"/> of them under one lock.</summary>
+    /// <summary>
+    /// Runs one of <paramref name="slices"/> steps of a round over each partition's buckets, however large it is: in as many turns as it takes, of at most
+    /// <paramref name="bucketsMax"/> buckets under one lock.
+    /// </summary>
     public long ReclaimSlice(uint nowUnixSeconds, int slices, int bucketsMax)
     {
         long reclaimed = 0;
         foreach (Partition? slot in _partitions)
-            reclaimed += slot?.Reclaim(nowUnixSeconds, (int)Math.Clamp((slot.Store.BucketCount / slices) + 1, 1, bucketsMax)) ?? 0;
+        {
+            if (slot is null)
+                continue;
+            for (long left = (slot.Store.BucketCount / slices) + 1; left > 0; left -= bucketsMax)
+                reclaimed += slot.Reclaim(nowUnixSeconds, (int)Math.Min(left, bucketsMax));
+        }
+
         return reclaimed;
     }
 

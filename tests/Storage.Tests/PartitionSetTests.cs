@@ -27,6 +27,30 @@ public class PartitionSetTests
         Assert.Equal(0, set.ReadStatistics(StoreHarness.Start, false).CmdSet);
     }
 
+    [Theory]
+    [InlineData(10)]
+    [InlineData(300_000)]
+    public void ARoundOfReclaimingFreesEveryExpiredItemHoweverManyThereAre(int count)
+    {
+        using var set = new PartitionSet(new StoreOptions { PartitionCount = 1, MemoryBytes = 64 * 1024 * 1024 });
+        Partition partition = set.Open(new PartitionId(0), 1);
+        var sink = new RecordingSink();
+        for (int i = 0; i < count; i++)
+        {
+            CacheRequest request = StoreHarness.Request(CacheOperation.Set, $"key{i}", "v");
+            request.ExpiresAt = StoreHarness.Start + 10;
+            partition.TryExecute(in request, StoreHarness.Start, sink);
+        }
+
+        Assert.Equal(count, partition.ItemCount);
+        long reclaimed = 0;
+        for (int slice = 0; slice < 60; slice++)
+            reclaimed += set.ReclaimSlice(StoreHarness.Start + 11, slices: 60, bucketsMax: 64);
+        Assert.Equal(count, reclaimed);
+        Assert.Equal(0, partition.ItemCount);
+        set.CheckIntegrityAtRest();
+    }
+
     [Fact]
     public void AClosedPartitionAnswersNobody()
     {
