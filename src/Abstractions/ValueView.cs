@@ -87,6 +87,22 @@ public abstract class ValueOwner
 
     /// <summary>The contiguous run that begins at <paramref name="offset"/>; native memory, so that an I/O call can take it as it is. The item must be pinned.</summary>
     protected internal abstract unsafe byte* GetRun(uint handle, int offset, out int length);
+
+    /// <summary>As the other, from a place remembered by an earlier call for the same item. An owner whose values lie in one piece need not remember any.</summary>
+    protected internal virtual unsafe byte* GetRun(uint handle, int offset, ref ValueCursor cursor, out int length) => GetRun(handle, offset, out length);
+}
+
+/// <summary>
+/// Where the last call of GetRun found its run, so that the next one need not walk there from the value's beginning: a walk over a value costs as many steps as
+/// it has runs. The default is the beginning; going back costs a walk, and is allowed.
+/// </summary>
+public struct ValueCursor
+{
+    /// <summary>The owner's name for the run; 0 is the first.</summary>
+    public uint Run { get; set; }
+
+    /// <summary>The offset in the value at which that run begins.</summary>
+    public int RunOffset { get; set; }
 }
 
 /// <summary>A value kept alive by a pin. Dispose exactly once.</summary>
@@ -110,6 +126,9 @@ public readonly struct PinnedValue
 
     /// <summary>The contiguous run that begins at <paramref name="offset"/>. Walk a value by adding each run's length until <see cref="Length"/>.</summary>
     public unsafe byte* GetRun(int offset, out int length) => _owner.GetRun(_handle, offset, out length);
+
+    /// <summary>As the other, for a walk: with the same cursor at each step.</summary>
+    public unsafe byte* GetRun(int offset, ref ValueCursor cursor, out int length) => _owner.GetRun(_handle, offset, ref cursor, out length);
 
     /// <summary>Gives the memory back to the store.</summary>
     public void Release() => _owner.Unpin(_handle);

@@ -140,9 +140,10 @@ public sealed unsafe partial class PartitionStore
         int headBytes = ExportFormat.ItemHeaderBytes + item->KeyLength;
         ExportFormat.WriteItemHeader(output.GetSpan(headBytes), item);
         output.Advance(headBytes);
+        var cursor = default(ValueCursor);
         for (int offset = 0; offset < item->ValueLength;)
         {
-            byte* run = GetRun(handle, offset, out int runBytes);
+            byte* run = GetRun(handle, offset, ref cursor, out int runBytes);
             output.Write(new ReadOnlySpan<byte>(run, runBytes));
             offset += runBytes;
         }

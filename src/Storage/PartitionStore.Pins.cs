@@ -70,9 +70,10 @@ public sealed unsafe partial class PartitionStore
     protected override void CopyTo(uint handle, int offset, Span<byte> destination)
     {
         int length = _space.At(handle)->ValueLength;
+        var cursor = default(ValueCursor);
         while (destination.Length > 0 && offset < length)
         {
-            byte* run = GetRun(handle, offset, out int runBytes);
+            byte* run = GetRun(handle, offset, ref cursor, out int runBytes);
             int count = Math.Min(runBytes, destination.Length);
             new ReadOnlySpan<byte>(run, count).CopyTo(destination);
             destination = destination[count..];
@@ -83,24 +84,38 @@ public sealed unsafe partial class PartitionStore
     /// <inheritdoc/>
     protected override byte* GetRun(uint handle, int offset, out int length)
     {
+        var cursor = default(ValueCursor);
+        return GetRun(handle, offset, ref cursor, out length);
+    }
+
+    /// <inheritdoc/>
+    protected override byte* GetRun(uint handle, int offset, ref ValueCursor cursor, out int length)
+    {
         ItemHeader* item = _space.At(handle);
-        int runBytes = item->IsChained ? Chain.HeadValueBytes(item, _sizes) : item->ValueLength;
-        byte* run = ItemHeader.ValueOf(item);
-        if (offset >= runBytes && item->IsChained)
+        if (!item->IsChained)
         {
-            uint next = Chain.Next(item, _sizes);
-            while (offset >= runBytes && next != 0)
-            {
-                offset -= runBytes;
-                ContinuationHeader* chunk = _space.ContinuationAt(next);
-                run = (byte*)chunk + ContinuationHeader.Bytes;
-                runBytes = chunk->UsedBytes;
-                next = chunk->Next;
-            }
+            length = Math.Max(0, item->ValueLength - offset);
+            return ItemHeader.ValueOf(item) + offset;
         }
 
-        length = Math.Max(0, runBytes - offset);
-        return run + offset;
+        if (cursor.RunOffset > offset)
+            cursor = default;
+        while (true)
+        {
+            ContinuationHeader* chunk = cursor.Run == 0 ? null : _space.ContinuationAt(cursor.Run);
+            byte* run = chunk is null ? ItemHeader.ValueOf(item) : (byte*)chunk + ContinuationHeader.Bytes;
+            int runBytes = chunk is null ? Chain.HeadValueBytes(item, _sizes) : chunk->UsedBytes;
+            uint next = chunk is null ? Chain.Next(item, _sizes) : chunk->Next;
+            int inside = offset - cursor.RunOffset;
+            if (inside < runBytes || next == 0)
+            {
+                length = Math.Max(0, runBytes - inside);
+                return run + inside;
+            }
+
+            cursor.Run = next;
+            cursor.RunOffset += runBytes;
+        }
     }
 
     /// <summary>Marks a pinned item that is unlinked; false if its last pin went at this moment, so that the caller frees it.</summary>

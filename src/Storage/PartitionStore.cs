@@ -460,9 +460,10 @@ public sealed unsafe partial class PartitionStore : ValueOwner, IDisposable
         var writer = new ValueWriter(in _space, _sizes, handle);
         if (request.Operation == CacheOperation.Prepend)
             writer.Write(request.Value);
+        var cursor = default(ValueCursor);
         for (int offset = 0; offset < oldItem->ValueLength;)
         {
-            byte* run = GetRun(old, offset, out int runBytes);
+            byte* run = GetRun(old, offset, ref cursor, out int runBytes);
             writer.Write(new ReadOnlySpan<byte>(run, runBytes));
             offset += runBytes;
         }

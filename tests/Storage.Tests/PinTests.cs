@@ -151,6 +151,19 @@ public class PinTests
         }
 
         Assert.True(walked.AsSpan().SequenceEqual(value));
+        walked.AsSpan().Clear();
+        var cursor = default(ValueCursor);
+        for (int offset = 0; offset < pinned.Length;)
+        {
+            // Each run in two halves: the second begins inside of the run that the cursor knows.
+            byte* run = pinned.GetRun(offset, ref cursor, out int runBytes);
+            int half = (runBytes + 1) / 2;
+            new ReadOnlySpan<byte>(run, half).CopyTo(walked.AsSpan(offset));
+            offset += half;
+        }
+
+        Assert.True(walked.AsSpan().SequenceEqual(value));
+        Assert.True(new ReadOnlySpan<byte>(pinned.GetRun(0, ref cursor, out int first), first).SequenceEqual(value[..first]));
         int middle = value.Length / 3;
         copy = new byte[Math.Min(100, value.Length - middle)];
         pinned.CopyTo(middle, copy);

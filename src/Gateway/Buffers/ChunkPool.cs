@@ -97,6 +97,7 @@ internal sealed unsafe class ChunkPool : IDisposable
         {
             chunk.Pin.Release();
             chunk.Pin = default;
+            chunk.Cursor = default;
             chunk.IsPin = false;
             if (_freeNodesCount < FreeNodesMax)
             {

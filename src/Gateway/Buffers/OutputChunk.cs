@@ -18,4 +18,7 @@ internal sealed unsafe class OutputChunk
     /// <summary>Valid if <see cref="IsPin"/>.</summary>
     public PinnedValue Pin;
     public bool IsPin;
+
+    /// <summary>Where in the pinned value Start was found last.</summary>
+    public ValueCursor Cursor;
 }

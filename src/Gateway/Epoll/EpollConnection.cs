@@ -224,9 +224,11 @@ internal sealed unsafe class EpollConnection : ISessionTransport
             }
 
             int offset = chunk.Start;
+            _ = chunk.Pin.GetRun(offset, ref chunk.Cursor, out _); // the next call begins here, or behind
+            ValueCursor cursor = chunk.Cursor;
             while (offset < chunk.End && count < VectorsMax)
             {
-                byte* run = chunk.Pin.GetRun(offset, out int length);
+                byte* run = chunk.Pin.GetRun(offset, ref cursor, out int length);
                 vectors[count++] = new Native.Vector { Base = run, Length = (nuint)length };
                 offset += length;
             }

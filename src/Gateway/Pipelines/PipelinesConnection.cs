@@ -241,7 +241,7 @@ internal sealed class PipelinesConnection : ISessionTransport
             byte* source = chunk.Data + chunk.Start;
             if (chunk.IsPin)
             {
-                source = chunk.Pin.GetRun(chunk.Start, out int run);
+                source = chunk.Pin.GetRun(chunk.Start, ref chunk.Cursor, out int run);
                 length = Math.Min(run, length);
             }
 
