@@ -25,6 +25,9 @@ internal sealed class CommandStream
         "0", "1", "9", "10", "99", "100", "999", "18446744073709551615", "18446744073709551610", "9999999999999999999", "5 ", " 5", "007", "12 abc", "+5",
     ];
 
+    /// <summary>Below 2^63: above it servers older than 1.6.45 look for a minus behind the value too, in whatever memory (other items' headers) is there.</summary>
+    private static readonly string[] s_smallNumbers = [.. s_numbers.Where(number => number.Length < 19)];
+
     // None is only white space: a counter command would then read on in memory that memcached has not written.
     private static readonly string[] s_texts =
     [
@@ -33,6 +36,8 @@ internal sealed class CommandStream
     ];
 
     private static readonly string[] s_deltas = ["0", "1", "2", "5", "10", "100", "18446744073709551615", "18446744073709551606", "9223372036854775808", "0000000001"];
+
+    private static readonly string[] s_smallDeltas = [.. s_deltas.Where(delta => delta.Length < 19)];
 
     private static readonly string[] s_exptimes = ["0", "0", "0", "0", "100", "2592000", "2592001", "-1", "-100", "2147483647"];
 
@@ -171,7 +176,7 @@ internal sealed class CommandStream
     private DifferentialCommand Count()
     {
         string key = _random.Next(5) == 0 ? Key() : Pick(s_counters);
-        return new DifferentialCommand(Line($"{Pick("incr", "decr")} {key} {Pick(s_deltas)}{NoReply()}"), Keys: [key], Pipelining: Pipelining.NotBehindReadOfKey);
+        return new DifferentialCommand(Line($"{Pick("incr", "decr")} {key} {Pick(_is1645 ? s_deltas : s_smallDeltas)}{NoReply()}"), Keys: [key], Pipelining: Pipelining.NotBehindReadOfKey);
     }
 
     private DifferentialCommand OddStore()
@@ -207,10 +212,10 @@ internal sealed class CommandStream
 
     private string Flags() => Pick("0", "0", "1", "77", "4294967295");
 
-    /// <summary>Older servers look for a minus behind the value too, in whatever memory is there: for them no value has one.</summary>
+    /// <summary>For older servers no value has a minus (see <see cref="s_smallNumbers"/>).</summary>
     private string Value() => _random.Next(10) switch
     {
-        < 5 => Pick(s_numbers),
+        < 5 => Pick(_is1645 ? s_numbers : s_smallNumbers),
         < 8 => Pick(s_texts) is var text && (_is1645 || !text.Contains('-', StringComparison.Ordinal)) ? text : "",
         _ => new string((char)('a' + _random.Next(26)), _random.Next(300)),
     };
