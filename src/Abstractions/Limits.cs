@@ -12,6 +12,12 @@ public static class Limits
     /// <summary>Largest -I.</summary>
     public const int ItemBytesMax = 1024 * 1024 * 1024;
 
+    /// <summary>
+    /// Largest -I in a cluster. An item crosses between silos in one message; a larger one would hold up the messages behind it, the silos' probes among them, for so long
+    /// that a silo is taken for dead.
+    /// </summary>
+    public const int ClusterItemBytesMax = 16 * 1024 * 1024;
+
     /// <summary>Smallest -I.</summary>
     public const int ItemBytesMin = 1024;
 

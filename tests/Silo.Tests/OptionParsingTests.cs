@@ -151,6 +151,9 @@ public sealed class OptionParsingTests
     [InlineData("-I 512", "Item max size cannot be less than 1024 bytes.")]
     [InlineData("-I 33m", "Cannot set item size limit higher than 1/2 of memory max.")]
     [InlineData("-m 8000 -I 1025m", "Cannot set item size limit higher than a gigabyte.")]
+#if CLUSTER
+    [InlineData("--silo-port 11111 -I 17m", "Cannot set item size limit higher than 16m in a cluster: items cross between silos in one message.")]
+#endif
     [InlineData("-I k", "is not a size")]
     [InlineData("-c 0", "Maximum connections must be greater than 0")]
     [InlineData("-c x", "\"x\" is not a number")]

@@ -11,6 +11,8 @@ internal static class OptionChecks
             throw StartException.Usage("Cannot set item size limit higher than 1/2 of memory max.");
         if (options.ItemBytesMax > Limits.ItemBytesMax)
             throw StartException.Usage("Cannot set item size limit higher than a gigabyte.");
+        if (options.WantsCluster && options.ItemBytesMax > Limits.ClusterItemBytesMax)
+            throw StartException.Usage("Cannot set item size limit higher than 16m in a cluster: items cross between silos in one message.");
         if (options.SocketPath is null && options.Port == 0 && (options.Listen is null || !options.Listen.Contains(':', StringComparison.Ordinal)))
             throw StartException.Usage("nothing to listen on: -p 0 switches TCP off, and there is no -s");
 
