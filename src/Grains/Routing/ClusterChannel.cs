@@ -47,6 +47,8 @@ internal sealed class ClusterChannel : RouterChannel
     private PartitionTable? _tableSeen;
     private SiloLane?[] _laneByOwnerIndex = [];
     private long _queuedBytes;
+    private long _now;
+    private bool _clockIsRead;
     private int _delivered;
 
     public ClusterChannel(
@@ -94,7 +96,15 @@ internal sealed class ClusterChannel : RouterChannel
         }
 
         int partition = PartitionId.OfHash(request.KeyHash, _partitionCount).Value;
-        long now = _time.GetTimestamp();
+
+        // One reading of the clock serves a whole turn of the loop.
+        if (!_clockIsRead)
+        {
+            _now = _time.GetTimestamp();
+            _clockIsRead = true;
+        }
+
+        long now = _now;
         _outstanding[partition]++;
         SiloLane? lane = _laneOf[partition];
         if (lane is null)
@@ -116,6 +126,7 @@ internal sealed class ClusterChannel : RouterChannel
 
     public override void Flush()
     {
+        _clockIsRead = false;
         foreach (SiloLane lane in _dirtyLanes)
         {
             lane.IsDirty = false;
