@@ -50,10 +50,6 @@ public interface IPartitionGrain : IGrainWithIntegerKey
     /// <summary>Does nothing but make the activation, and with it the partition's gate, be there.</summary>
     [Alias("Activate")]
     ValueTask ActivateAsync();
-
-    /// <summary>The slow way: runs a batch where the partition is.</summary>
-    [Alias("Execute")]
-    ValueTask<BatchReply> ExecuteAsync(BatchRequest request);
 }
 
 /// <summary>The newest table that the answering silo knows, for gateways that run alone.</summary>
@@ -126,8 +122,6 @@ internal sealed class PartitionGrain(OwnershipRuntime runtime, IGrainContext con
         runtime.OpenGate(Partition, GrainContext);
         return ValueTask.CompletedTask;
     }
-
-    public ValueTask<BatchReply> ExecuteAsync(BatchRequest request) => new(runtime.ExecuteBatch(request));
 }
 
 /// <summary>Answers on whatever silo the gateway's client is connected to.</summary>

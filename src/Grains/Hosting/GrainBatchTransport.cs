@@ -25,9 +25,6 @@ internal sealed class GrainBatchTransport(IGrainFactory grains, ITableCache tabl
         return Bounded(grain.ExecuteAsync(request), cancellationToken);
     }
 
-    public ValueTask<BatchReply> SendToPartitionAsync(PartitionId partition, BatchRequest request, CancellationToken cancellationToken) =>
-        Bounded(grains.GetGrain<IPartitionGrain>(partition.Value).ExecuteAsync(request), cancellationToken);
-
     /// <summary>
     /// Asks the owners round after round until every partition was flushed once while it was active: of a partition on the move no single silo could say that it flushed it all.
     /// </summary>

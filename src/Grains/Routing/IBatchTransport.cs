@@ -15,9 +15,6 @@ public interface IBatchTransport
     /// </summary>
     ValueTask<BatchReply> SendAsync(SiloId target, int lane, BatchRequest request, CancellationToken cancellationToken);
 
-    /// <summary>The slow way: Orleans finds the partition's present owner. For operations that found no active gate where the table said.</summary>
-    ValueTask<BatchReply> SendToPartitionAsync(PartitionId partition, BatchRequest request, CancellationToken cancellationToken);
-
     /// <summary>
     /// Tells every silo to flush the partitions that it holds. Throws <see cref="RouterException"/> if not every silo could be told.
     /// </summary>

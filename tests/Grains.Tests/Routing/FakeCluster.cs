@@ -50,9 +50,6 @@ internal sealed class FakeCluster(int partitionCount) : ITableCache, IBatchTrans
         return new ValueTask<BatchReply>(call.Completion.Task);
     }
 
-    public ValueTask<BatchReply> SendToPartitionAsync(PartitionId partition, BatchRequest request, CancellationToken cancellationToken) =>
-        throw new NotSupportedException();
-
     public ValueTask FlushAllAsync(uint atUnixSeconds, CancellationToken cancellationToken) => ValueTask.CompletedTask;
 
     /// <summary>Executes the oldest waiting batch of a silo (or any) and answers it. Operations from index <paramref name="deferFrom"/> on are deferred.</summary>
