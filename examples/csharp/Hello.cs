@@ -1,3 +1,4 @@
+#:property PublishAot=false
 // Run with: dotnet run examples/csharp/Hello.cs [port]
 using System.Globalization;
 using System.Net.Sockets;
