@@ -163,7 +163,8 @@ public class ModelTests
             default:
                 if (old is null)
                     return (CacheStatus.NotFound, null);
-                if (!ulong.TryParse(Encoding.ASCII.GetString(old.Value).TrimEnd(' '), System.Globalization.NumberStyles.None, null, out ulong number))
+                // A shortened number is padded with spaces; what was appended behind them is not looked at.
+                if (!ulong.TryParse(Encoding.ASCII.GetString(old.Value).Split(' ')[0], System.Globalization.NumberStyles.None, null, out ulong number))
                     return (CacheStatus.NotNumeric, old);
                 number = operation == CacheOperation.Increment ? number + request.Delta : number - Math.Min(number, request.Delta);
                 return (CacheStatus.Ok, old with { Value = Encoding.ASCII.GetBytes(number.ToString().PadRight(old.Value.Length)), Cas = cas });
