@@ -308,6 +308,9 @@ internal sealed unsafe class EpollLoop : ICompletionQueue
     private void CheckIdle(int idleTimeoutSeconds)
     {
         Volatile.Write(ref _idleCheckQueued, 0);
+
+        // Now, not at the turn's start: checks that were asked for since then rely on this one.
+        Context.ReadClock();
         uint before = (uint)Math.Max(0, (long)Context.NowUnixSeconds - idleTimeoutSeconds - 1);
         for (int i = 0; i < _connections.Count; i++)
         {

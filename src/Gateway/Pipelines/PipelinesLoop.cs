@@ -85,6 +85,8 @@ internal sealed class PipelinesLoop : ICompletionQueue, IThreadPoolWorkItem
 
     public void CheckIdle(int idleTimeoutSeconds)
     {
+        // Now, not at the turn's start: it may have been asked for since then.
+        Context.ReadClock();
         uint before = (uint)Math.Max(0, (long)Context.NowUnixSeconds - idleTimeoutSeconds - 1);
         foreach (PipelinesConnection connection in _connections.ToArray())
         {
