@@ -49,8 +49,6 @@ public enum RequestFlags : ushort
     DropValue = 1 << 7,
     /// <summary>The read does not count as an access (no LRU move, no fetched mark): me, and mg without the need for it.</summary>
     Peek = 1 << 8,
-    /// <summary>The counter's result is stored in the same expiry unless Touch is set (reserved so that meta T on ma stays explicit).</summary>
-    KeepExpiry = 1 << 9,
     /// <summary>The read may win the token of a stale item (every mg; a plain get sees stale items without taking part).</summary>
     TakeToken = 1 << 10,
 }
