@@ -17,6 +17,7 @@ public sealed class Checker : IAsyncDisposable
     private const int Writers = 6;
     private const int KeysPerWriter = 150;
     private const int ConstantItems = 3000;
+    private const int RefusedPauseMilliseconds = 5;
 
     private readonly Func<string> _output;
     private readonly int _seed;
@@ -226,6 +227,9 @@ public sealed class Checker : IAsyncDisposable
                 Count(ref _errors, $"{what}: {error.SocketErrorCode}");
             else
                 Interlocked.Increment(ref _cut);
+
+            // A refusal comes at once: without a pause the writers of a dead server would leave no thread of the pool to anybody, not even to those who wait for its end.
+            await Task.Delay(RefusedPauseMilliseconds);
             return null;
         }
         finally
