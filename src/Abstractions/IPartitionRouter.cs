@@ -17,6 +17,13 @@ public interface IPartitionRouter
     /// </summary>
     ValueTask FlushAllAsync(uint atUnixSeconds, CancellationToken cancellationToken);
 
+    /// <summary>
+    /// Reads on in a partition of the whole keyspace, wherever it is: begin with position 0, go on with what the last part returned. An item that is there from the scan's
+    /// beginning to its end is told at least once, also when the index grows or the partition moves meanwhile; expired items are left out.
+    /// Throws <see cref="RouterException"/> if the owner does not answer in time.
+    /// </summary>
+    ValueTask<ItemScanPage> ScanAsync(PartitionId partition, ulong position, CancellationToken cancellationToken);
+
     /// <summary>Adds up this process's stores (a gateway without stores reports zeros).</summary>
     StoreStatistics ReadStatistics(bool perClass);
 

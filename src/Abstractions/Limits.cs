@@ -45,6 +45,9 @@ public static class Limits
     /// <summary>Replies of other silos that one connection may wait for before it stops being parsed.</summary>
     public const int RemoteRepliesPendingMax = 4096;
 
+    /// <summary>Items that one part of a scan brings: little enough that a partition's lock is held for microseconds and a message between silos stays small.</summary>
+    public const int ScanItemsPerPage = 256;
+
     /// <summary>Default and largest number of partitions.</summary>
     public const int PartitionsDefault = 256;
     public const int PartitionsMax = 16384;

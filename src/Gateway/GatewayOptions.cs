@@ -1,5 +1,3 @@
-using System.Net;
-
 namespace OrleansCache.Gateway;
 
 /// <summary>How bytes reach the sessions.</summary>
@@ -18,8 +16,17 @@ public enum TransportKind
 /// <summary>What a gateway is started with; memcached's options in memcached's meanings.</summary>
 public sealed record GatewayOptions
 {
-    /// <summary>-l and -p: where to listen by TCP. Port 0 takes a free one, see <see cref="GatewayServer.EndPoints"/>. May be empty if there is a UNIX socket.</summary>
-    public IReadOnlyList<IPEndPoint> TcpEndPoints { get; init; } = [];
+    /// <summary>-l and -p: where to listen by TCP, see <see cref="GatewayServer.EndPoints"/>. May be empty if there is a UNIX socket.</summary>
+    public IReadOnlyList<ListenerOptions> Listeners { get; init; } = [];
+
+    /// <summary>-B: for the UNIX socket, and for what `stats settings` shows.</summary>
+    public WireProtocol Protocol { get; init; }
+
+    /// <summary>-Y: text connections must log in first. Null: nobody need.</summary>
+    public PasswordCheck? TextPasswords { get; init; }
+
+    /// <summary>-S: binary connections must log in first. Null: SASL is off.</summary>
+    public PasswordCheck? SaslPasswords { get; init; }
 
     /// <summary>-s: path of a UNIX socket to listen on. A socket file that nobody listens on any more is replaced.</summary>
     public string? UnixSocketPath { get; init; }

@@ -33,7 +33,7 @@ public sealed class GatewayServer : IAsyncDisposable
     /// <summary>Listens and serves. Throws <see cref="GatewayStartException"/> for what the operator can mend.</summary>
     public async Task StartAsync(CancellationToken cancellationToken)
     {
-        if (_shared.Options.TcpEndPoints.Count == 0 && _shared.Options.UnixSocketPath is null)
+        if (_shared.Options.Listeners.Count == 0 && _shared.Options.UnixSocketPath is null)
             throw new GatewayStartException("nothing to listen on: no TCP address and no UNIX socket given");
         if (_transport is EpollTransport && !EpollTransport.IsSupported)
             throw new GatewayStartException("the epoll transport needs 64-bit Linux");

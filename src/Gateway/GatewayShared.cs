@@ -125,6 +125,9 @@ internal sealed class ConnectionInfo(Func<string> address, Func<string> listenAd
 
     public long Id { get; set; }
 
+    /// <summary>What its listener speaks.</summary>
+    public WireProtocol Protocol { get; init; }
+
     public string Address => address();
     public string ListenAddress => listenAddress();
 }

@@ -50,6 +50,9 @@ public sealed class LocalRouter : IPartitionRouter, IDisposable
         return ValueTask.CompletedTask;
     }
 
+    public ValueTask<ItemScanPage> ScanAsync(PartitionId partition, ulong position, CancellationToken cancellationToken) =>
+        throw new RouterException("scans are not available");
+
     public StoreStatistics ReadStatistics(bool perClass) => _partitions.ReadStatistics(NowUnixSeconds, perClass);
 
     public void ResetStatistics() => _partitions.ResetStatistics();

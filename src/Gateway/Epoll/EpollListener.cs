@@ -12,9 +12,11 @@ internal sealed unsafe class EpollListener : IDisposable
     private readonly Socket _socket;
     private readonly string _name;
     private readonly bool _isUnix;
+    private readonly WireProtocol _protocol;
 
-    public EpollListener(EndPoint endPoint, GatewayOptions options)
+    public EpollListener(EndPoint endPoint, WireProtocol protocol, GatewayOptions options)
     {
+        _protocol = protocol;
         _isUnix = endPoint is UnixDomainSocketEndPoint;
         _socket = new Socket(endPoint.AddressFamily, SocketType.Stream, _isUnix ? ProtocolType.Unspecified : ProtocolType.Tcp);
         try
@@ -92,13 +94,13 @@ internal sealed unsafe class EpollListener : IDisposable
     private ConnectionInfo Describe(byte* address)
     {
         if (_isUnix)
-            return new ConnectionInfo(() => _name, () => _name);
+            return new ConnectionInfo(() => _name, () => _name) { Protocol = _protocol };
         int family = *(ushort*)address;
         int port = (address[2] << 8) | address[3];
         ulong low = *(ulong*)(address + 8);
         ulong high = *(ulong*)(address + 16);
         uint four = *(uint*)(address + 4);
-        return new ConnectionInfo(() => ConnectionName.Of(new IPEndPoint(ToAddress(family, four, low, high), port)), () => _name);
+        return new ConnectionInfo(() => ConnectionName.Of(new IPEndPoint(ToAddress(family, four, low, high), port)), () => _name) { Protocol = _protocol };
     }
 
     private static IPAddress ToAddress(int family, uint four, ulong low, ulong high)

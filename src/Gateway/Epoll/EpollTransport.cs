@@ -33,12 +33,12 @@ internal sealed class EpollTransport : GatewayTransport
         var listeners = new List<EpollListener>();
         try
         {
-            foreach (IPEndPoint endPoint in options.TcpEndPoints)
-                listeners.Add(Bind(endPoint));
+            foreach (ListenerOptions listener in options.Listeners)
+                listeners.Add(Bind(listener.EndPoint, listener.Protocol));
             if (options.UnixSocketPath is { } path)
             {
                 ListenErrors.PrepareUnixPath(path);
-                listeners.Add(Bind(new UnixDomainSocketEndPoint(path)));
+                listeners.Add(Bind(new UnixDomainSocketEndPoint(path), options.Protocol));
             }
         }
         catch
@@ -61,11 +61,11 @@ internal sealed class EpollTransport : GatewayTransport
             _idleTimer = Shared.TimeProvider.CreateTimer(CheckIdle, null, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(1));
         return Task.FromResult<IReadOnlyList<EndPoint>>([.. listeners.Select(static l => l.EndPoint)]);
 
-        EpollListener Bind(EndPoint endPoint)
+        EpollListener Bind(EndPoint endPoint, WireProtocol protocol)
         {
             try
             {
-                return new EpollListener(endPoint, options);
+                return new EpollListener(endPoint, protocol, options);
             }
             catch (Exception failure)
             {

@@ -15,7 +15,7 @@ internal sealed class PipelinesTransport : GatewayTransport
 {
     private readonly GatewayShared _shared;
     private readonly ILogger _logger;
-    private readonly List<IConnectionListener> _listeners = [];
+    private readonly List<(IConnectionListener Listener, WireProtocol Protocol)> _listeners = [];
     private readonly List<Task> _acceptTasks = [];
     private PipelinesLoop[] _loops = [];
     private ITimer? _idleTimer;
@@ -40,38 +40,38 @@ internal sealed class PipelinesTransport : GatewayTransport
             CreateBoundListenSocket = endPoint => CreateSocket(endPoint, options.UnixSocketMode),
         };
         var factory = new SocketTransportFactory(Options.Create(transportOptions), _shared.LoggerFactory);
-        var endPoints = new List<EndPoint>(options.TcpEndPoints);
+        List<(EndPoint EndPoint, WireProtocol Protocol)> endPoints = [.. options.Listeners.Select(static l => ((EndPoint)l.EndPoint, l.Protocol))];
         if (options.UnixSocketPath is { } path)
         {
             ListenErrors.PrepareUnixPath(path);
-            endPoints.Add(new UnixDomainSocketEndPoint(path));
+            endPoints.Add((new UnixDomainSocketEndPoint(path), options.Protocol));
         }
 
-        foreach (EndPoint endPoint in endPoints)
+        foreach ((EndPoint endPoint, WireProtocol protocol) in endPoints)
         {
             try
             {
-                _listeners.Add(await factory.BindAsync(endPoint, cancellationToken).ConfigureAwait(false));
+                _listeners.Add((await factory.BindAsync(endPoint, cancellationToken).ConfigureAwait(false), protocol));
             }
             catch (Exception failure)
             {
-                foreach (IConnectionListener listener in _listeners)
+                foreach ((IConnectionListener listener, _) in _listeners)
                     await listener.DisposeAsync().ConfigureAwait(false);
                 _listeners.Clear();
                 throw ListenErrors.Describe(endPoint, failure);
             }
         }
 
-        _shared.Listeners = [.. _listeners.Select(static l => ConnectionName.Of(l.EndPoint))];
+        _shared.Listeners = [.. _listeners.Select(static l => ConnectionName.Of(l.Listener.EndPoint))];
         _loops = new PipelinesLoop[Math.Max(1, options.Threads)];
         for (int i = 0; i < _loops.Length; i++)
             _loops[i] = new PipelinesLoop(_shared, _logger);
         _shared.Accepting = true;
-        foreach (IConnectionListener listener in _listeners)
-            _acceptTasks.Add(AcceptAsync(listener));
+        foreach ((IConnectionListener listener, WireProtocol protocol) in _listeners)
+            _acceptTasks.Add(AcceptAsync(listener, protocol));
         if (options.IdleTimeoutSeconds > 0)
             _idleTimer = _shared.TimeProvider.CreateTimer(CheckIdle, null, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(1));
-        return [.. _listeners.Select(static l => l.EndPoint)];
+        return [.. _listeners.Select(static l => l.Listener.EndPoint)];
     }
 
     public override async Task StopAcceptingAsync()
@@ -79,7 +79,7 @@ internal sealed class PipelinesTransport : GatewayTransport
         if (!_shared.Accepting)
             return;
         _shared.Accepting = false;
-        foreach (IConnectionListener listener in _listeners)
+        foreach ((IConnectionListener listener, _) in _listeners)
             await listener.UnbindAsync().ConfigureAwait(false);
         await Task.WhenAll(_acceptTasks).ConfigureAwait(false);
     }
@@ -104,7 +104,7 @@ internal sealed class PipelinesTransport : GatewayTransport
             await Task.WhenAll(_loops.Select(static l => l.Drained)).ConfigureAwait(false);
         }
 
-        foreach (IConnectionListener listener in _listeners)
+        foreach ((IConnectionListener listener, _) in _listeners)
             await listener.DisposeAsync().ConfigureAwait(false);
     }
 
@@ -118,7 +118,7 @@ internal sealed class PipelinesTransport : GatewayTransport
         return socket;
     }
 
-    private async Task AcceptAsync(IConnectionListener listener)
+    private async Task AcceptAsync(IConnectionListener listener, WireProtocol protocol)
     {
         string listenName = ConnectionName.Of(listener.EndPoint);
         while (true)
@@ -129,7 +129,10 @@ internal sealed class PipelinesTransport : GatewayTransport
                 if (connection is null)
                     return;
                 var info = new ConnectionInfo(
-                    () => connection.RemoteEndPoint is IPEndPoint remote ? ConnectionName.Of(remote) : listenName, () => listenName);
+                    () => connection.RemoteEndPoint is IPEndPoint remote ? ConnectionName.Of(remote) : listenName, () => listenName)
+                {
+                    Protocol = protocol,
+                };
                 if (_shared.TryEnter(info))
                     _ = new PipelinesConnection(_loops[_nextLoop++ % (uint)_loops.Length], connection, info).RunAsync();
                 else

@@ -148,7 +148,7 @@ internal static class StatsText
     private static byte[] Settings(GatewayShared shared)
     {
         GatewayOptions options = shared.Options;
-        IPEndPoint? tcp = options.TcpEndPoints.Count > 0 ? options.TcpEndPoints[0] : null;
+        IPEndPoint? tcp = options.Listeners.Count > 0 ? options.Listeners[0].EndPoint : null;
         StoreStatistics store = shared.Router.ReadStatistics(perClass: false);
         var settings = new List<KeyValuePair<string, string>>
         {

@@ -40,6 +40,9 @@ public sealed class ClusterRouter : IPartitionRouter
 
     public ValueTask FlushAllAsync(uint atUnixSeconds, CancellationToken cancellationToken) => _transport.FlushAllAsync(atUnixSeconds, cancellationToken);
 
+    public ValueTask<ItemScanPage> ScanAsync(PartitionId partition, ulong position, CancellationToken cancellationToken) =>
+        throw new RouterException("scans are not available");
+
     public StoreStatistics ReadStatistics(bool perClass) =>
         _local?.ReadStatistics((uint)_time.GetUtcNow().ToUnixTimeSeconds(), perClass) ?? new StoreStatistics();
 

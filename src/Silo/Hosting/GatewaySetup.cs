@@ -10,7 +10,7 @@ internal static class GatewaySetup
 {
     public static GatewayOptions Options(ServeOptions options) => new()
     {
-        TcpEndPoints = options.SocketPath is null ? Resolve(options) : [],
+        Listeners = options.SocketPath is null ? Resolve(options) : [],
         UnixSocketPath = options.SocketPath,
         UnixSocketMode = options.SocketMode,
         Threads = options.Threads,
@@ -68,9 +68,9 @@ internal static class GatewaySetup
         return exception.Message.StartsWith("cannot listen on ", StringComparison.Ordinal) && end > 0 ? exception.Message[(end + 2)..] : null;
     }
 
-    private static List<IPEndPoint> Resolve(ServeOptions options)
+    private static List<ListenerOptions> Resolve(ServeOptions options)
     {
-        var endPoints = new List<IPEndPoint>();
+        var endPoints = new List<ListenerOptions>();
         string text = options.Listen ?? "127.0.0.1";
         if (!ListenSpec.TryParse(text, options.Port, out List<ListenSpec> listeners, out string? error))
             throw StartException.Usage(error!);
@@ -81,7 +81,7 @@ internal static class GatewaySetup
                 continue;
             foreach (IPAddress address in Addresses(listener.Host, text))
             {
-                var endPoint = new IPEndPoint(address, listener.Port);
+                var endPoint = new ListenerOptions(new IPEndPoint(address, listener.Port));
                 if (!endPoints.Contains(endPoint))
                     endPoints.Add(endPoint);
             }

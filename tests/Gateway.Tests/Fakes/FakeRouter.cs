@@ -39,6 +39,9 @@ public sealed class FakeRouter : IPartitionRouter
         Store.Clear();
     }
 
+    public ValueTask<ItemScanPage> ScanAsync(PartitionId partition, ulong position, CancellationToken cancellationToken) =>
+        ValueTask.FromResult(new ItemScanPage([], 0, true));
+
     public StoreStatistics ReadStatistics(bool perClass) => Statistics;
 
     public void ResetStatistics() => Resets++;

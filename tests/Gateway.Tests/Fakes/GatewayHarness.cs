@@ -11,7 +11,7 @@ internal sealed class GatewayHarness : IAsyncDisposable
 {
     public GatewayHarness(TransportKind transport, Func<GatewayOptions, GatewayOptions>? configure = null, FakeRouter? router = null)
     {
-        var options = new GatewayOptions { TcpEndPoints = [new IPEndPoint(IPAddress.Loopback, 0)], Threads = 2, Transport = transport };
+        var options = new GatewayOptions { Listeners = [new ListenerOptions(new IPEndPoint(IPAddress.Loopback, 0))], Threads = 2, Transport = transport };
         Router = router ?? new FakeRouter();
         Server = new GatewayServer(configure?.Invoke(options) ?? options, Router, Errors, Time);
     }

@@ -303,7 +303,7 @@ public sealed class SocketTests
     {
         await using GatewayHarness gateway = await GatewayHarness.StartAsync(transport);
         IPEndPoint taken = gateway.EndPoint;
-        await using var second = new GatewayHarness(transport, o => o with { TcpEndPoints = [taken] });
+        await using var second = new GatewayHarness(transport, o => o with { Listeners = [new ListenerOptions(taken)] });
         var failure = await Assert.ThrowsAsync<GatewayStartException>(() => second.Server.StartAsync(CancellationToken.None));
         Assert.Equal($"cannot listen on {taken}: port {taken.Port} is in use", failure.Message);
     }
@@ -312,7 +312,7 @@ public sealed class SocketTests
     [MemberData(nameof(Transports))]
     public async Task AnAddressOfAnotherMachineIsSaidPlainly(TransportKind transport)
     {
-        await using var gateway = new GatewayHarness(transport, static o => o with { TcpEndPoints = [new IPEndPoint(IPAddress.Parse("192.0.2.1"), 0)] });
+        await using var gateway = new GatewayHarness(transport, static o => o with { Listeners = [new ListenerOptions(new IPEndPoint(IPAddress.Parse("192.0.2.1"), 0))] });
         var failure = await Assert.ThrowsAsync<GatewayStartException>(() => gateway.Server.StartAsync(CancellationToken.None));
         Assert.Contains("no such address", failure.Message);
     }
@@ -334,7 +334,7 @@ public sealed class SocketTests
 
             Assert.True(File.Exists(path));
             await using GatewayHarness gateway = await GatewayHarness.StartAsync(
-                transport, o => o with { TcpEndPoints = [], UnixSocketPath = path, UnixSocketMode = 0b110_100_000 });
+                transport, o => o with { Listeners = [], UnixSocketPath = path, UnixSocketMode = 0b110_100_000 });
             if (!OperatingSystem.IsWindows())
                 Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead, File.GetUnixFileMode(path));
             var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
@@ -343,7 +343,7 @@ public sealed class SocketTests
             await client.AssertAsync("set a 0 0 1\r\nx\r\nget a\r\n", "STORED\r\nVALUE a 0 1\r\nx\r\nEND\r\n");
 
             // While it is served, a second server may not take it over.
-            await using var second = new GatewayHarness(transport, o => o with { TcpEndPoints = [], UnixSocketPath = path });
+            await using var second = new GatewayHarness(transport, o => o with { Listeners = [], UnixSocketPath = path });
             var failure = await Assert.ThrowsAsync<GatewayStartException>(() => second.Server.StartAsync(CancellationToken.None));
             Assert.Contains("another server listens", failure.Message);
         }
@@ -360,7 +360,7 @@ public sealed class SocketTests
         string path = Path.GetTempFileName();
         try
         {
-            await using var gateway = new GatewayHarness(transport, o => o with { TcpEndPoints = [], UnixSocketPath = path });
+            await using var gateway = new GatewayHarness(transport, o => o with { Listeners = [], UnixSocketPath = path });
             var failure = await Assert.ThrowsAsync<GatewayStartException>(() => gateway.Server.StartAsync(CancellationToken.None));
             Assert.Contains("is no socket", failure.Message);
             Assert.True(File.Exists(path));
@@ -375,7 +375,7 @@ public sealed class SocketTests
     [MemberData(nameof(Transports))]
     public async Task NothingToListenOnIsAnError(TransportKind transport)
     {
-        await using var gateway = new GatewayHarness(transport, static o => o with { TcpEndPoints = [] });
+        await using var gateway = new GatewayHarness(transport, static o => o with { Listeners = [] });
         await Assert.ThrowsAsync<GatewayStartException>(() => gateway.Server.StartAsync(CancellationToken.None));
     }
 
