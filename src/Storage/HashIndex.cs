@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
@@ -255,6 +256,41 @@ internal unsafe struct HashIndex(HandleSpace space)
         return count;
     }
 
+    /// <summary>
+    /// The bucket that holds the items of one place in the scan order, and the part of that order that is its own. The order is the bucket half of the hash with its bits
+    /// reversed: then a bucket, however many of the low bits number it, is one interval, and splitting it halves the interval. So a place keeps its meaning when the index
+    /// grows, and in another index of the same items.
+    /// </summary>
+    public readonly uint FindScanInterval(uint order, out uint start, out ulong end)
+    {
+        uint bucket = BucketOf((ulong)Reverse(order) << 32);
+        uint half = (_mask >> 1) + 1;
+        int bits = BitOperations.PopCount(_mask);
+        if (bucket < half && bucket + half >= _bucketCount)
+            bits--;
+        ulong length = 1UL << (32 - bits);
+        start = order & ~(uint)(length - 1);
+        end = start + length;
+        return bucket;
+    }
+
+    /// <summary>A hash's place in the scan order.</summary>
+    public static uint ScanOrderOf(ulong hash) => Reverse((uint)(hash >> 32));
+
+    /// <summary>Adds all handles of one bucket to a list.</summary>
+    public readonly void ReadBucket(uint bucket, List<uint> handles)
+    {
+        byte* line = LineAt(bucket);
+        for (int slot = 0; slot < SlotsPerLine; slot++)
+        {
+            if (line[slot] != 0)
+                handles.Add(Handles(line)[slot]);
+        }
+
+        for (uint handle = Overflow(line); handle != 0; handle = _space.At(handle)->HashNext)
+            handles.Add(handle);
+    }
+
     [MethodImpl(MethodImplOptions.NoInlining)]
     private readonly uint FindInOverflow(byte* line, ReadOnlySpan<byte> key)
     {
@@ -315,6 +351,15 @@ internal unsafe struct HashIndex(HandleSpace space)
     {
         byte tag = (byte)(hash >> 24);
         return tag == 0 ? (byte)1 : tag;
+    }
+
+    /// <summary>The bits in the opposite order.</summary>
+    private static uint Reverse(uint value)
+    {
+        value = ((value >> 1) & 0x5555_5555) | ((value & 0x5555_5555) << 1);
+        value = ((value >> 2) & 0x3333_3333) | ((value & 0x3333_3333) << 2);
+        value = ((value >> 4) & 0x0F0F_0F0F) | ((value & 0x0F0F_0F0F) << 4);
+        return BinaryPrimitives.ReverseEndianness(value);
     }
 
     private static ref uint Overflow(byte* line) => ref *(uint*)(line + OverflowOffset);

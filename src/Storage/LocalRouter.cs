@@ -51,7 +51,9 @@ public sealed class LocalRouter : IPartitionRouter, IDisposable
     }
 
     public ValueTask<ItemScanPage> ScanAsync(PartitionId partition, ulong position, CancellationToken cancellationToken) =>
-        throw new RouterException("scans are not available");
+        _partitions.TryGet(partition) is { } here && here.TryScan(position, NowUnixSeconds, out ItemScanPage? page)
+            ? ValueTask.FromResult(page)
+            : throw new RouterException($"partition {partition} is not available");
 
     public StoreStatistics ReadStatistics(bool perClass) => _partitions.ReadStatistics(NowUnixSeconds, perClass);
 

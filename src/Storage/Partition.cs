@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Diagnostics.CodeAnalysis;
 
 namespace OrleansCache.Storage;
 
@@ -110,6 +111,19 @@ public sealed class Partition
             }
 
             granted = CollectPages(pagesWanted, nowUnixSeconds, out pages);
+        }
+    }
+
+    /// <summary>
+    /// Tells the items from a position on, if the partition is active; otherwise returns false. A position is good for this partition wherever it lies, so a scan goes on
+    /// at the owner that the partition has moved to.
+    /// </summary>
+    public bool TryScan(ulong position, uint nowUnixSeconds, [NotNullWhen(true)] out ItemScanPage? page)
+    {
+        lock (_gate)
+        {
+            page = _state == PartitionState.Active ? _store.Scan(position, nowUnixSeconds) : null;
+            return page is not null;
         }
     }
 
