@@ -1,3 +1,5 @@
+using System.Net;
+
 namespace OrleansCache.Gateway;
 
 /// <summary>How bytes reach the sessions.</summary>
@@ -60,8 +62,46 @@ public sealed record GatewayOptions
     /// <summary>-b.</summary>
     public int Backlog { get; init; } = 1024;
 
-    /// <summary>-v; `stats settings` shows it.</summary>
+    /// <summary>-v at the start; `verbosity` changes it, see <see cref="VerbosityChanged"/>.</summary>
     public int Verbosity { get; init; }
+
+    /// <summary>`verbosity` has been sent: the log level follows. Called on an I/O loop; does not block.</summary>
+    public Action<int>? VerbosityChanged { get; init; }
+
+    /// <summary>
+    /// -U: where to answer datagrams. Never with <see cref="TextPasswords"/> or <see cref="SaslPasswords"/>: a datagram cannot log in, and its sender's address can be forged.
+    /// </summary>
+    public IReadOnlyList<IPEndPoint> UdpEndPoints { get; init; } = [];
+
+    /// <summary>-A: what `shutdown` (false) and `shutdown graceful` (true) do; null: the command is refused. Called on an I/O loop; does not block.</summary>
+    public Action<bool>? Shutdown { get; init; }
+
+    /// <summary>-D: what ends the prefix of a key in `stats detail`.</summary>
+    public char PrefixDelimiter { get; init; } = ':';
+
+    /// <summary>-D: `stats detail` counts from the start.</summary>
+    public bool DetailEnabled { get; init; }
+
+    /// <summary>False with -X: no stats cachedump, stats detail, lru_crawler metadump and mgdump.</summary>
+    public bool DumpingEnabled { get; init; } = true;
+
+    /// <summary>False with -W: watch is refused.</summary>
+    public bool WatchEnabled { get; init; } = true;
+
+    /// <summary>-o watcher_logbuf_size: bytes that a watcher may be behind.</summary>
+    public int WatcherLogBytesMax { get; init; } = 256 * 1024;
+
+    /// <summary>-o worker_logbuf_size: bytes of log that an I/O loop keeps until they are passed on to the watchers.</summary>
+    public int WorkerLogBytesMax { get; init; } = 64 * 1024;
+
+    /// <summary>-o track_sizes: `stats sizes` counts from the start.</summary>
+    public bool TrackSizes { get; init; }
+
+    /// <summary>-o lru_*, slab_* and the like, as they are at the start; the commands `lru`, `lru_crawler` and `slabs` change them.</summary>
+    public LruSettings Lru { get; init; } = new();
+
+    /// <summary>The hidden option of tests: `debugtime` moves the gateway's clock.</summary>
+    public bool DebugTimeEnabled { get; init; }
 
     /// <summary>What `stats settings` shows beyond, or instead of, what the gateway knows itself; in this order behind the gateway's own lines.</summary>
     public IReadOnlyList<KeyValuePair<string, string>> Settings { get; init; } = [];

@@ -148,6 +148,7 @@ internal static class StatsText
     private static byte[] Settings(GatewayShared shared)
     {
         GatewayOptions options = shared.Options;
+        LruSettings lru = options.Lru;
         IPEndPoint? tcp = options.Listeners.Count > 0 ? options.Listeners[0].EndPoint : null;
         StoreStatistics store = shared.Router.ReadStatistics(perClass: false);
         var settings = new List<KeyValuePair<string, string>>
@@ -155,20 +156,20 @@ internal static class StatsText
             new("maxbytes", Number(store.LimitMaxBytes)),
             new("maxconns", Number(options.ConnectionsMax)),
             new("tcpport", Number(tcp?.Port ?? 0)),
-            new("udpport", "0"),
+            new("udpport", Number(options.UdpEndPoints.Count > 0 ? options.UdpEndPoints[0].Port : 0)),
             new("inter", tcp is null || tcp.Address.Equals(IPAddress.Any) ? "NULL" : tcp.Address.ToString()),
             new("verbosity", Number(options.Verbosity)),
             new("oldest", "0"),
             new("evictions", "on"),
             new("domain_socket", options.UnixSocketPath ?? "NULL"),
             new("umask", Convert.ToString(options.UnixSocketMode, 8)),
-            new("shutdown_command", "no"),
+            new("shutdown_command", YesNo(options.Shutdown is not null)),
             new("growth_factor", "1.25"),
             new("chunk_size", "48"),
             new("num_threads", Number(options.Threads)),
             new("num_threads_per_udp", Number(options.Threads)),
-            new("stat_key_prefix", ":"),
-            new("detail_enabled", "no"),
+            new("stat_key_prefix", options.PrefixDelimiter.ToString()),
+            new("detail_enabled", YesNo(options.DetailEnabled)),
             new("reqs_per_event", Number(options.RequestsPerEvent)),
             new("cas_enabled", "yes"),
             new("tcp_backlog", Number(options.Backlog)),
@@ -177,32 +178,32 @@ internal static class StatsText
             new("auth_enabled_ascii", "no"),
             new("item_size_max", Number(options.ItemBytesMax)),
             new("maxconns_fast", "yes"),
-            new("hashpower_init", "0"),
-            new("slab_reassign", "yes"),
-            new("slab_automove", "1"),
-            new("slab_automove_ratio", "0.80"),
-            new("slab_automove_window", "10"),
-            new("slab_chunk_max", Number(512 * 1024)),
-            new("lru_crawler", "no"),
-            new("lru_crawler_sleep", "100"),
-            new("lru_crawler_tocrawl", "0"),
-            new("tail_repair_time", "0"),
-            new("flush_enabled", options.FlushEnabled ? "yes" : "no"),
-            new("dump_enabled", "yes"),
+            new("hashpower_init", Number(lru.HashPowerAtStart)),
+            new("slab_reassign", YesNo(lru.SlabReassign)),
+            new("slab_automove", Number(lru.SlabAutomove)),
+            new("slab_automove_ratio", Hundredths(lru.SlabAutomoveRatio)),
+            new("slab_automove_window", Number(lru.SlabAutomoveWindow)),
+            new("slab_chunk_max", Number(lru.SlabChunkBytesMax)),
+            new("lru_crawler", YesNo(lru.CrawlerEnabled)),
+            new("lru_crawler_sleep", Number(lru.CrawlerSleepMicroseconds)),
+            new("lru_crawler_tocrawl", Number(lru.CrawlerItemsMax)),
+            new("tail_repair_time", Number(lru.TailRepairSeconds)),
+            new("flush_enabled", YesNo(options.FlushEnabled)),
+            new("dump_enabled", YesNo(options.DumpingEnabled)),
             new("hash_algorithm", "wyhash"),
-            new("lru_maintainer_thread", "no"),
-            new("lru_segmented", "no"),
-            new("hot_lru_pct", "20"),
-            new("warm_lru_pct", "40"),
-            new("hot_max_factor", "0.20"),
-            new("warm_max_factor", "2.00"),
-            new("temp_lru", "no"),
-            new("temporary_ttl", "61"),
+            new("lru_maintainer_thread", YesNo(lru.MaintainerEnabled)),
+            new("lru_segmented", YesNo(lru.IsSegmented)),
+            new("hot_lru_pct", Number(lru.HotPercent)),
+            new("warm_lru_pct", Number(lru.WarmPercent)),
+            new("hot_max_factor", Hundredths(lru.HotAgeFactor)),
+            new("warm_max_factor", Hundredths(lru.WarmAgeFactor)),
+            new("temp_lru", YesNo(lru.TemporaryEnabled)),
+            new("temporary_ttl", Number(lru.TemporaryTtlSeconds)),
             new("idle_timeout", Number(options.IdleTimeoutSeconds)),
-            new("watcher_logbuf_size", "0"),
-            new("worker_logbuf_size", "0"),
+            new("watcher_logbuf_size", Number(options.WatcherLogBytesMax)),
+            new("worker_logbuf_size", Number(options.WorkerLogBytesMax)),
             new("read_buf_mem_limit", "0"),
-            new("track_sizes", "no"),
+            new("track_sizes", YesNo(options.TrackSizes)),
             new("inline_ascii_response", "no"),
             new("num_napi_ids", "0"),
             new("memory_file", "(null)"),
@@ -314,6 +315,10 @@ internal static class StatsText
     }
 
     private static string Number(long value) => value.ToString(CultureInfo.InvariantCulture);
+
+    private static string Hundredths(double value) => value.ToString("F2", CultureInfo.InvariantCulture);
+
+    private static string YesNo(bool value) => value ? "yes" : "no";
 
     private static string Seconds(TimeSpan time) => time.TotalSeconds.ToString("F6", CultureInfo.InvariantCulture);
 
