@@ -48,6 +48,15 @@ public static class Limits
     /// <summary>Items that one part of a scan brings: little enough that a partition's lock is held for microseconds and a message between silos stays small.</summary>
     public const int ScanItemsPerPage = 256;
 
+    /// <summary>Longest name of a SASL mechanism (memcached's MAX_SASL_MECH_LEN).</summary>
+    public const int SaslMechanismBytesMax = 32;
+
+    /// <summary>Longest answer of a client to a SASL mechanism: PLAIN's two names and a password. (memcached: half a MiB.)</summary>
+    public const int SaslDataBytesMax = 4096;
+
+    /// <summary>Wrong passwords after which a connection is closed.</summary>
+    public const int AuthFailuresMax = 8;
+
     /// <summary>Default and largest number of partitions.</summary>
     public const int PartitionsDefault = 256;
     public const int PartitionsMax = 16384;

@@ -22,6 +22,7 @@ internal sealed class GatewayShared
         LoggerFactory = loggerFactory;
         TimeProvider = timeProvider;
         StartedAt = timeProvider.GetUtcNow();
+        VersionNumber = Encoding.ASCII.GetBytes(options.Version);
         VersionReply = Encoding.ASCII.GetBytes($"VERSION {options.Version}\r\n");
     }
 
@@ -31,6 +32,9 @@ internal sealed class GatewayShared
     public TimeProvider TimeProvider { get; }
     public DateTimeOffset StartedAt { get; }
     public byte[] VersionReply { get; }
+
+    /// <summary>What the binary protocol's version answers.</summary>
+    public byte[] VersionNumber { get; }
 
     /// <summary>Where the gateway listens, for `stats conns`: memcached's way to write an address.</summary>
     public IReadOnlyList<string> Listeners { get; set; } = [];
@@ -76,13 +80,13 @@ internal sealed class GatewayShared
         foreach (LoopCounters loop in _loops)
         {
             // A loop that counts at this moment may keep its former number; memcached's own reset is no more exact across its threads.
-            loop.BytesRead = loop.BytesWritten = loop.Yields = loop.Operations = loop.Flushes = loop.Unavailable = loop.IdleKicks = 0;
+            loop.BytesRead = loop.BytesWritten = loop.Yields = loop.Operations = loop.Flushes = loop.Unavailable = loop.IdleKicks = loop.AuthCommands = loop.AuthErrors = 0;
         }
     }
 
     public GatewayStatistics ReadStatistics()
     {
-        long read = 0, written = 0, yields = 0, operations = 0, flushes = 0, unavailable = 0, kicks = 0;
+        long read = 0, written = 0, yields = 0, operations = 0, flushes = 0, unavailable = 0, kicks = 0, authCommands = 0, authErrors = 0;
         foreach (LoopCounters loop in _loops)
         {
             read += Volatile.Read(ref loop.BytesRead);
@@ -92,6 +96,8 @@ internal sealed class GatewayShared
             flushes += Volatile.Read(ref loop.Flushes);
             unavailable += Volatile.Read(ref loop.Unavailable);
             kicks += Volatile.Read(ref loop.IdleKicks);
+            authCommands += Volatile.Read(ref loop.AuthCommands);
+            authErrors += Volatile.Read(ref loop.AuthErrors);
         }
 
         return new GatewayStatistics
@@ -109,6 +115,8 @@ internal sealed class GatewayShared
             CmdFlush = flushes,
             Operations = operations,
             Unavailable = unavailable,
+            AuthCmds = authCommands,
+            AuthErrors = authErrors,
             Threads = _loops.Length,
         };
     }

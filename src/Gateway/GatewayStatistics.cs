@@ -29,5 +29,9 @@ public sealed record GatewayStatistics
     /// <summary>Replies that said SERVER_ERROR because an owner could not be reached.</summary>
     public long Unavailable { get; init; }
 
+    /// <summary>Attempts to authenticate, and those that failed.</summary>
+    public long AuthCmds { get; init; }
+    public long AuthErrors { get; init; }
+
     public int Threads { get; init; }
 }

@@ -1,4 +1,5 @@
 using OrleansCache.Gateway.Buffers;
+using OrleansCache.Protocol.Binary;
 using OrleansCache.Protocol.Text;
 
 namespace OrleansCache.Gateway.Sessions;
@@ -24,6 +25,10 @@ internal sealed unsafe class IncomingValue
     public ulong Cas { get; private set; }
     public ReadOnlySpan<byte> Key => _key.AsSpan(0, _keyLength);
 
+    /// <summary>Of a binary packet, as is the opaque; its block has no CRLF.</summary>
+    public BinaryOpcode Opcode { get; private set; }
+    public uint Opaque { get; private set; }
+
     /// <summary>The block with its CRLF, as far as it is here.</summary>
     public ReadOnlySpan<byte> Block => _buffer.Span;
 
@@ -34,15 +39,22 @@ internal sealed unsafe class IncomingValue
 
     public void Begin(ChunkPool pool, in TextCommand command)
     {
-        _bytes = command.ValueLength + 2;
-        _buffer = pool.RentBuffer(Math.Min(_bytes, FirstBytesMax));
+        Begin(pool, command.ValueLength + 2, command.Key);
         Verb = command.Verb;
         NoReply = command.NoReply;
         ClientFlags = command.ClientFlags;
         Exptime = command.Exptime;
         Cas = command.Cas;
-        _keyLength = command.Key.Length;
-        command.Key.CopyTo(_key);
+    }
+
+    public void Begin(ChunkPool pool, in BinaryCommand command)
+    {
+        Begin(pool, command.ValueLength, command.Key);
+        Opcode = command.Opcode;
+        Opaque = command.Opaque;
+        ClientFlags = command.ClientFlags;
+        Exptime = command.Exptime;
+        Cas = command.Cas;
     }
 
     public int Append(byte* source, int count)
@@ -65,6 +77,14 @@ internal sealed unsafe class IncomingValue
     {
         _buffer.Length += bytes;
         return Missing == 0;
+    }
+
+    private void Begin(ChunkPool pool, int bytes, ReadOnlySpan<byte> key)
+    {
+        _bytes = bytes;
+        _buffer = pool.RentBuffer(Math.Min(bytes, FirstBytesMax));
+        _keyLength = key.Length;
+        key.CopyTo(_key);
     }
 
     public void End(ChunkPool pool)

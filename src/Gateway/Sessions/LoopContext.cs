@@ -1,4 +1,5 @@
 using OrleansCache.Gateway.Buffers;
+using OrleansCache.Protocol.Binary;
 using OrleansCache.Protocol.Text;
 
 namespace OrleansCache.Gateway.Sessions;
@@ -31,6 +32,7 @@ internal sealed class LoopContext : IDisposable
     public LoopCounters Counters { get; } = new();
     public GetSink GetSink { get; } = new();
     public ResultSink ResultSink { get; } = new();
+    public BinarySink BinarySink { get; } = new();
     public SilentSink SilentSink { get; } = new();
 
     /// <summary>Read once per turn.</summary>
@@ -62,9 +64,14 @@ internal sealed class LoopContext : IDisposable
 
     public IncomingValue RentValue(in TextCommand command)
     {
-        IncomingValue value = _freeValue ?? new IncomingValue();
-        _freeValue = value.NextFree;
-        value.NextFree = null;
+        IncomingValue value = TakeValue();
+        value.Begin(Chunks, command);
+        return value;
+    }
+
+    public IncomingValue RentValue(in BinaryCommand command)
+    {
+        IncomingValue value = TakeValue();
         value.Begin(Chunks, command);
         return value;
     }
@@ -77,6 +84,14 @@ internal sealed class LoopContext : IDisposable
     }
 
     public void Dispose() => Chunks.Dispose();
+
+    private IncomingValue TakeValue()
+    {
+        IncomingValue value = _freeValue ?? new IncomingValue();
+        _freeValue = value.NextFree;
+        value.NextFree = null;
+        return value;
+    }
 }
 
 /// <summary>Counters of one loop. Written by the loop alone, read by anyone.</summary>
@@ -89,4 +104,8 @@ internal sealed class LoopCounters
     public long Flushes;
     public long Unavailable;
     public long IdleKicks;
+
+    /// <summary>Attempts to authenticate, and those that failed.</summary>
+    public long AuthCommands;
+    public long AuthErrors;
 }

@@ -1,4 +1,5 @@
 using OrleansCache.Gateway.Buffers;
+using OrleansCache.Protocol.Binary;
 using OrleansCache.Protocol.Text;
 
 namespace OrleansCache.Gateway.Sessions;
@@ -27,6 +28,12 @@ internal enum PendingKind : byte
     /// noreply at another silo: answers nothing, but holds its place, so that whoever reads a later reply of this connection finds the write done, through every gateway.
     /// </summary>
     Silent,
+
+    /// <summary>A binary packet with a key; a quiet one may answer nothing.</summary>
+    Binary,
+
+    /// <summary>The deletion that goes before the error of a binary packet whose value is too large.</summary>
+    BinaryTooLarge,
 }
 
 /// <summary>
@@ -46,6 +53,10 @@ internal sealed class PendingReply(LoopContext loop) : ReplySink
     public PendingKind Kind { get; set; }
     public TextVerb Verb { get; set; }
     public bool IsCompleted { get; set; }
+
+    /// <summary>Of <see cref="PendingKind.Binary"/>, as is the opaque.</summary>
+    public BinaryOpcode Opcode { get; set; }
+    public uint Opaque { get; set; }
 
     /// <summary>Of <see cref="PendingKind.GroupKey"/> and <see cref="PendingKind.GroupEnd"/>: the <see cref="PendingKind.GroupBegin"/>.</summary>
     public PendingReply? Group { get; set; }
@@ -108,6 +119,12 @@ internal sealed class PendingReply(LoopContext loop) : ReplySink
                 break;
             case PendingKind.SingleGet:
                 target.Commit(TextReply.WriteServerError(target.Reserve(TextReply.LineBytesMax), reply.Reason ?? "temporary failure"));
+                break;
+            case PendingKind.Binary:
+                BinarySink.Write(target, Opcode, Opaque, _key.AsSpan(0, _keyLength), reply);
+                break;
+            case PendingKind.BinaryTooLarge:
+                BinarySink.WriteTooLarge(target, Opcode, Opaque, reply);
                 break;
             default:
                 Group!.GroupWaiting--;

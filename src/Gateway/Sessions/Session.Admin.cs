@@ -92,6 +92,12 @@ internal sealed partial class Session
     private void FinishFlush(string? failure)
     {
         _barrier = Barrier.None;
+        if (_wire == Wire.Binary)
+        {
+            FinishBinaryFlush(failure);
+            return;
+        }
+
         if (_flushNoReply)
             return;
         if (failure is null)

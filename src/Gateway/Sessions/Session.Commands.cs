@@ -263,7 +263,10 @@ internal sealed unsafe partial class Session
     {
         IncomingValue value = _value!;
         _value = null;
-        Store(value.Verb, value.Key, value.ClientFlags, value.Exptime, value.Cas, value.NoReply, value.Block);
+        if (_wire == Wire.Binary)
+            CompletePacket(value);
+        else
+            Store(value.Verb, value.Key, value.ClientFlags, value.Exptime, value.Cas, value.NoReply, value.Block);
         _loop.ReturnValue(value);
     }
 

@@ -45,6 +45,7 @@ internal sealed unsafe partial class Session
     private int _waiting;
     private long _heldBytes;
 
+    private Wire _wire;
     private Barrier _barrier;
     private bool _isClosing;
     private bool _inputEnded;
@@ -65,6 +66,14 @@ internal sealed unsafe partial class Session
 
         /// <summary>A flush_all is on its way.</summary>
         Flushing,
+    }
+
+    private enum Wire : byte
+    {
+        /// <summary>Nothing has arrived; the first byte may decide.</summary>
+        Undecided,
+        Text,
+        Binary,
     }
 
     /// <summary>What may be sent now.</summary>
@@ -319,6 +328,9 @@ internal sealed unsafe partial class Session
     /// <summary>Works on input until it is used up, or the session must wait or close. Returns the bytes consumed.</summary>
     private int Process(byte* input, int length)
     {
+        if (_wire != Wire.Text && !BeginText(input, length))
+            return ProcessPackets(input, length);
+
         int at = 0;
         int announced = 0;
         while (at < length)

@@ -110,7 +110,8 @@ internal static class StatsText
         text.Add("touch_misses", store.TouchMisses);
         text.Add("store_too_large", store.StoreTooLarge);
         text.Add("store_no_memory", store.StoreNoMemory);
-        text.Zero("auth_cmds", "auth_errors");
+        text.Add("auth_cmds", gateway.AuthCmds);
+        text.Add("auth_errors", gateway.AuthErrors);
         if (shared.Options.IdleTimeoutSeconds > 0)
             text.Add("idle_kicks", gateway.ConnectionsIdleKicked);
         text.Add("bytes_read", gateway.BytesRead);

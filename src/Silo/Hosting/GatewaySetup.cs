@@ -11,6 +11,7 @@ internal static class GatewaySetup
     public static GatewayOptions Options(ServeOptions options) => new()
     {
         Listeners = options.SocketPath is null ? Resolve(options) : [],
+        Protocol = options.Protocol,
         UnixSocketPath = options.SocketPath,
         UnixSocketMode = options.SocketMode,
         Threads = options.Threads,
@@ -81,8 +82,8 @@ internal static class GatewaySetup
                 continue;
             foreach (IPAddress address in Addresses(listener.Host, text))
             {
-                var endPoint = new ListenerOptions(new IPEndPoint(address, listener.Port));
-                if (!endPoints.Contains(endPoint))
+                var endPoint = new ListenerOptions(new IPEndPoint(address, listener.Port)) { Protocol = listener.Protocol ?? options.Protocol };
+                if (!endPoints.Exists(other => other.EndPoint.Equals(endPoint.EndPoint)))
                     endPoints.Add(endPoint);
             }
         }

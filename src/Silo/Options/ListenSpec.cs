@@ -1,3 +1,5 @@
+using OrleansCache.Gateway;
+
 namespace OrleansCache.Silo.Options;
 
 /// <summary>
@@ -6,7 +8,8 @@ namespace OrleansCache.Silo.Options;
 /// </summary>
 /// <param name="Host">Name or address; null for every interface.</param>
 /// <param name="Port">0 for any free port.</param>
-internal readonly record struct ListenSpec(string? Host, int Port)
+/// <param name="Protocol">Null: -B says it.</param>
+internal readonly record struct ListenSpec(string? Host, int Port, WireProtocol? Protocol = null)
 {
     private const int TagCharactersMax = 8;
 
@@ -19,7 +22,7 @@ internal readonly record struct ListenSpec(string? Host, int Port)
         {
             if (!TryParseOne(entry, defaultPort, out ListenSpec listener, out error))
                 return false;
-            if (!listeners.Contains(listener))
+            if (!listeners.Exists(other => other.Host == listener.Host && other.Port == listener.Port))
                 listeners.Add(listener);
         }
 
@@ -32,6 +35,7 @@ internal readonly record struct ListenSpec(string? Host, int Port)
     {
         listener = default;
         string rest = entry;
+        WireProtocol? wire = null;
         foreach (string prefix in (ReadOnlySpan<string>)["notls", "btls", "mtls"])
         {
             if (rest.StartsWith(prefix + ":", StringComparison.Ordinal))
@@ -42,9 +46,14 @@ internal readonly record struct ListenSpec(string? Host, int Port)
         {
             if (!TakeBracketed(ref rest, "proto[", ']', out string protocol))
                 return Fail($"Invalid protocol spec: \"{entry}\"", out error);
-            if (protocol == "binary")
-                return Fail("the binary protocol is not supported yet", out error);
-            if (protocol is not ("ascii" or "negotiating"))
+            wire = protocol switch
+            {
+                "ascii" => WireProtocol.Ascii,
+                "binary" => WireProtocol.Binary,
+                "negotiating" => WireProtocol.Auto,
+                _ => null,
+            };
+            if (wire is null)
                 return Fail($"Invalid protocol spec: \"{entry}\"", out error);
         }
 
@@ -91,7 +100,7 @@ internal readonly record struct ListenSpec(string? Host, int Port)
             port = Math.Max(port, 0);
         }
 
-        listener = new ListenSpec(host is "*" or "" ? null : host, port);
+        listener = new ListenSpec(host is "*" or "" ? null : host, port, wire);
         error = null;
         return true;
     }

@@ -1,3 +1,5 @@
+using OrleansCache.Gateway;
+
 namespace OrleansCache.Silo.Options;
 
 /// <summary>
@@ -128,11 +130,12 @@ internal static partial class OptionTable
         new()
         {
             Short = 'B', Long = "protocol", Argument = "name", Default = "auto", Group = OptionGroup.Commands, IsMemcached = true,
-            Help = "protocol: ascii or auto; binary is not supported yet",
-            Apply = (_, text) => text switch
+            Help = "protocol: auto (a connection's first byte decides), ascii or binary",
+            Apply = (o, text) => text switch
             {
-                "auto" or "ascii" => null,
-                "binary" => "the binary protocol is not supported yet",
+                "auto" => Done(() => o.Protocol = WireProtocol.Auto),
+                "ascii" => Done(() => o.Protocol = WireProtocol.Ascii),
+                "binary" => Done(() => o.Protocol = WireProtocol.Binary),
                 _ => $"Invalid value for binding protocol: {text}\n -- should be one of auto, binary, or ascii",
             },
         },

@@ -1,3 +1,5 @@
+using OrleansCache.Gateway;
+
 namespace OrleansCache.Silo.Options;
 
 /// <summary>What the process is asked to be.</summary>
@@ -55,6 +57,8 @@ internal sealed class ServeOptions
 
     /// <summary>I/O loops.</summary>
     public int Threads { get; set; } = Environment.ProcessorCount;
+
+    public WireProtocol Protocol { get; set; }
 
     public int RequestsPerTurnMax { get; set; } = 20;
 

@@ -1,0 +1,88 @@
+using OrleansCache.Gateway.Buffers;
+using OrleansCache.Protocol.Binary;
+
+namespace OrleansCache.Gateway.Sessions;
+
+/// <summary>
+/// Writes the reply to a binary packet straight into the output, under the partition's lock. One per loop, filled in before each call.
+/// A quiet packet that has nothing to say does not touch the output, so that an idle connection holds no memory.
+/// </summary>
+internal sealed unsafe class BinarySink : ReplySink
+{
+    public OutputList Output = null!;
+    public BinaryOpcode Opcode;
+    public uint Opaque;
+
+    /// <summary>Where the reply repeats it; memory that does not move.</summary>
+    public byte* Key;
+    public int KeyLength;
+
+    public LoopCounters Counters = null!;
+
+    public override void OnReply(in CacheReply reply)
+    {
+        if (reply.Status == CacheStatus.Unavailable)
+            Counters.Unavailable++;
+        Write(Output, Opcode, Opaque, new ReadOnlySpan<byte>(Key, KeyLength), reply);
+    }
+
+    /// <summary>The whole reply. <paramref name="key"/> is what it repeats, empty if it does not.</summary>
+    public static void Write(OutputList output, BinaryOpcode opcode, uint opaque, ReadOnlySpan<byte> key, in CacheReply reply)
+    {
+        bool quiet = BinaryOpcodes.IsQuiet(opcode);
+        if (BinaryOpcodes.IsRead(BinaryOpcodes.Loud(opcode)))
+        {
+            switch (reply.Status)
+            {
+                case CacheStatus.Ok:
+                    WriteHit(output, opcode, opaque, key, reply);
+                    return;
+                case CacheStatus.NotFound when quiet:
+                    return;
+                case CacheStatus.NotFound when !key.IsEmpty:
+                    output.Commit(BinaryReply.WriteKeyMiss(output.Reserve(BinaryReply.ReplyBytesMax), opcode, key, opaque));
+                    return;
+            }
+        }
+        else if (quiet && reply.Status == CacheStatus.Ok)
+        {
+            return;
+        }
+
+        output.Commit(BinaryReply.WriteResult(output.Reserve(BinaryReply.ReplyBytesMax), opcode, opaque, reply));
+    }
+
+    /// <summary>The former value under the key of one that is too large is gone, or could not be reached.</summary>
+    public static void WriteTooLarge(OutputList output, BinaryOpcode opcode, uint opaque, in CacheReply reply)
+    {
+        Span<byte> destination = output.Reserve(BinaryReply.ReplyBytesMax);
+        output.Commit(reply.Status == CacheStatus.Unavailable
+            ? BinaryReply.WriteResult(destination, opcode, opaque, reply)
+            : BinaryReply.WriteError(destination, opcode, BinaryStatus.TooLarge, opaque));
+    }
+
+    private static void WriteHit(OutputList output, BinaryOpcode opcode, uint opaque, ReadOnlySpan<byte> key, in CacheReply reply)
+    {
+        int length = reply.Value.Length;
+        bool copies = length < Limits.PinValueBytesMin;
+        Span<byte> destination = output.Reserve(BinaryReply.ReplyBytesMax + (copies ? length : 0));
+        int head = BinaryReply.WriteHitHead(destination, opcode, key, reply.ClientFlags, length, opaque, reply.Cas);
+        if (copies)
+        {
+            reply.Value.CopyTo(destination[head..]);
+            output.Commit(head + length);
+            return;
+        }
+
+        output.Commit(head);
+        if (reply.Value.TryPin(out PinnedValue pin))
+        {
+            output.WritePin(pin);
+        }
+        else
+        {
+            reply.Value.CopyTo(output.Reserve(length));
+            output.Commit(length);
+        }
+    }
+}
