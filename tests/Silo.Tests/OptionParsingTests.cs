@@ -1,3 +1,4 @@
+using OrleansCache.Gateway;
 using OrleansCache.Silo.Options;
 
 namespace OrleansCache.Silo.Tests;
@@ -31,6 +32,7 @@ public sealed class OptionParsingTests
         ["partitions"] = o => o.PartitionCount,
         ["verb"] = o => o.Verb.ToString(),
         ["transport"] = o => o.Transport.ToString(),
+        ["protocol"] = o => o.Protocol.ToString(),
         ["siloport"] = o => o.SiloPort,
         ["join"] = o => o.Join,
         ["clusterid"] = o => o.ClusterId,
@@ -239,6 +241,7 @@ public sealed class OptionParsingTests
     [InlineData("[::1]", "::1|11211")]
     [InlineData("[::1]:9", "::1|9")]
     [InlineData("proto[ascii]:127.0.0.1:6", "127.0.0.1|6")]
+    [InlineData("proto[binary]:127.0.0.1:6", "127.0.0.1|6")]
     [InlineData("proto[negotiating]:tag[web]:127.0.0.1:6", "127.0.0.1|6")]
     [InlineData("tag_tools_:127.0.0.1:6", "127.0.0.1|6")]
     [InlineData("host:-1", "host|0")]
@@ -246,6 +249,13 @@ public sealed class OptionParsingTests
     {
         Assert.True(ListenSpec.TryParse(text, 11211, out List<ListenSpec> listeners, out string? error), error);
         Assert.Equal(expected, string.Join(" ", listeners.Select(listener => $"{listener.Host ?? "*"}|{listener.Port}")));
+    }
+
+    [Fact]
+    public void ListenersSayWhatTheySpeak()
+    {
+        Assert.True(ListenSpec.TryParse("proto[ascii]:a,proto[binary]:b,proto[negotiating]:c,d", 1, out List<ListenSpec> listeners, out _));
+        Assert.Equal([WireProtocol.Ascii, WireProtocol.Binary, WireProtocol.Auto, null], listeners.Select(listener => listener.Protocol));
     }
 
     /// <summary>The letters and names of memcached 1.6.45, so that no command line written for it fails here as unknown.</summary>
