@@ -51,6 +51,10 @@ public enum RequestFlags : ushort
     Peek = 1 << 8,
     /// <summary>The read may win the token of a stale item (every mg; a plain get sees stale items without taking part).</summary>
     TakeToken = 1 << 10,
+    /// <summary>A meta command asks: the lines of those who watch name it so.</summary>
+    MetaCommand = 1 << 11,
+    /// <summary>Delete: a store was refused and takes what it was to replace with it; that counts as no deletion.</summary>
+    RefusedStore = 1 << 12,
 }
 
 /// <summary>How a request ended. Values travel between silos: never renumber, only append.</summary>

@@ -31,6 +31,9 @@ public ref struct CacheRequest
     /// <summary>With <see cref="RequestFlags.Recache"/>: the remaining seconds below which a win token is handed out.</summary>
     public uint RecacheSeconds;
 
+    /// <summary>The client's connection in the lines of those who watch (memcached's cfd). Stays in this process: 0 for the request of another silo.</summary>
+    public int Connection;
+
     public ulong CompareCas;
     public ulong NewCas;
     public ulong Delta;

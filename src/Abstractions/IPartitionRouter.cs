@@ -24,6 +24,16 @@ public interface IPartitionRouter
     /// </summary>
     ValueTask<ItemScanPage> ScanAsync(PartitionId partition, ulong position, CancellationToken cancellationToken);
 
+    /// <summary>What happens in this process: its stores' events, and its gateway's.</summary>
+    EventLog Events { get; }
+
+    /// <summary>
+    /// Begins to watch the whole cluster, from now on, silos that join later included; as <see cref="EventLog.Watch"/>, whose rules for <paramref name="wake"/> hold.
+    /// Lines of different silos come in any order. Null if there are too many watchers; throws <see cref="RouterException"/> if it cannot be done now.
+    /// </summary>
+    ValueTask<IEventFeed?> WatchAsync(EventKinds kinds, int bytesMax, Action wake, CancellationToken cancellationToken) =>
+        ValueTask.FromResult(Events.Watch(kinds, bytesMax, wake));
+
     /// <summary>Adds up this process's stores (a gateway without stores reports zeros).</summary>
     StoreStatistics ReadStatistics(bool perClass);
 

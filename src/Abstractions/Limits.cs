@@ -57,6 +57,31 @@ public static class Limits
     /// <summary>Wrong passwords after which a connection is closed.</summary>
     public const int AuthFailuresMax = 8;
 
+    /// <summary>Connections that watch one gateway (memcached's WATCHER_LIMIT).</summary>
+    public const int WatchersMax = 20;
+
+    /// <summary>Watchers of one process's events, those of other silos included.</summary>
+    public const int EventFeedsMax = 320;
+
+    /// <summary>Events that wait to be made into lines, in bytes (memcached's worker_logbuf_size, for four threads).</summary>
+    public const int EventRingBytesDefault = 256 * 1024;
+    public const int EventRingBytesMin = 16 * 1024;
+    public const int EventRingBytesMax = 256 * 1024 * 1024;
+
+    /// <summary>Lines that wait for one watcher (memcached's watcher_logbuf_size).</summary>
+    public const int EventFeedBytesDefault = 256 * 1024;
+    public const int EventFeedBytesMin = 4 * 1024;
+    public const int EventFeedBytesMax = 256 * 1024 * 1024;
+
+    /// <summary>What an event carries besides its numbers: a key, an address, a sentence.</summary>
+    public const int EventTextBytesMax = 512;
+
+    /// <summary>The silo's name at the end of an event's line.</summary>
+    public const int EventSuffixBytesMax = 100;
+
+    /// <summary>An event's line: a key of which every byte is encoded, all numbers at their longest, the silo's name.</summary>
+    public const int EventLineBytesMax = 2048;
+
     /// <summary>Default and largest number of partitions.</summary>
     public const int PartitionsDefault = 256;
     public const int PartitionsMax = 16384;

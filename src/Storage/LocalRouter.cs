@@ -20,10 +20,10 @@ public sealed class LocalRouter : IPartitionRouter, IDisposable
     private readonly ITimer _reclaim;
     private int _isReclaiming;
 
-    public LocalRouter(StoreOptions options, TimeProvider? time = null)
+    public LocalRouter(StoreOptions options, TimeProvider? time = null, EventLog? events = null)
     {
         _time = time ?? TimeProvider.System;
-        _partitions = new PartitionSet(options);
+        _partitions = new PartitionSet(options, events);
         for (int i = 0; i < _partitions.PartitionCount; i++)
             _partitions.Open(new PartitionId(i), 1);
         var period = TimeSpan.FromMilliseconds(ReclaimPeriodMilliseconds);
@@ -33,6 +33,8 @@ public sealed class LocalRouter : IPartitionRouter, IDisposable
     public PartitionSet Partitions => _partitions;
 
     public int PartitionCount => _partitions.PartitionCount;
+
+    public EventLog Events => _partitions.Events;
 
     internal uint NowUnixSeconds => (uint)_time.GetUtcNow().ToUnixTimeSeconds();
 

@@ -39,12 +39,13 @@ public sealed unsafe partial class PageArena : IDisposable
     private uint _freshNext = 1;
     private long _pinnedBytes;
 
-    public PageArena(StoreOptions options)
+    public PageArena(StoreOptions options, EventLog? events = null)
     {
         ArgumentNullException.ThrowIfNull(options);
         ArgumentOutOfRangeException.ThrowIfLessThan(options.PartitionCount, 1, nameof(options));
         ArgumentOutOfRangeException.ThrowIfGreaterThan(options.PartitionCount, Limits.PartitionsMax, nameof(options));
         Options = options;
+        Events = events ?? new EventLog();
         _lenders = new Partition?[options.PartitionCount];
         int pageShift = PageShiftMax;
         while (pageShift > PageShiftMin && options.MemoryBytes / options.PartitionCount >> pageShift < PagesPerShareMin)
@@ -62,6 +63,9 @@ public sealed unsafe partial class PageArena : IDisposable
     }
 
     public StoreOptions Options { get; }
+
+    /// <summary>Where the stores tell what they do to those who watch.</summary>
+    public EventLog Events { get; }
 
     /// <summary>Bytes of a page, fixed by -m and the number of partitions.</summary>
     public int PageBytes { get; }

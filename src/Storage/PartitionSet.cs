@@ -14,16 +14,19 @@ public sealed class PartitionSet : IDisposable
     private long _flushes;
     private bool _disposed;
 
-    public PartitionSet(StoreOptions options)
+    public PartitionSet(StoreOptions options, EventLog? events = null)
     {
         ArgumentNullException.ThrowIfNull(options);
         Options = options;
-        Arena = new PageArena(options);
+        Arena = new PageArena(options, events);
         _partitions = new Partition?[options.PartitionCount];
     }
 
     public StoreOptions Options { get; }
     public PageArena Arena { get; }
+
+    /// <summary>Where the stores tell what they do to those who watch.</summary>
+    public EventLog Events => Arena.Events;
     public int PartitionCount => _partitions.Length;
 
     /// <summary>Opens a partition that is not open, empty. Sealed is for one whose items are still to be imported. Throws if it is open already.</summary>

@@ -31,9 +31,12 @@ public sealed class ClusterRouter : IPartitionRouter
         _transport = transport;
         _time = time;
         _options = options ?? new ClusterRouterOptions();
+        Events = local?.Events ?? new EventLog();
     }
 
     public int PartitionCount { get; }
+
+    public EventLog Events { get; }
 
     public RouterChannel OpenChannel(ICompletionQueue loop) =>
         new ClusterChannel(PartitionCount, _local, _table, _transport, loop, Interlocked.Increment(ref _channels) - 1, _options, _time);

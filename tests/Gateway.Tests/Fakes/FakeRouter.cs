@@ -27,6 +27,7 @@ public sealed class FakeRouter : IPartitionRouter
     public StoreStatistics Statistics { get; } = new() { LimitMaxBytes = 64 << 20 };
     public int Resets { get; private set; }
     public int PartitionCount => 16;
+    public EventLog Events { get; } = new();
 
     public RouterChannel OpenChannel(ICompletionQueue loop) => new Channel(this, loop);
 
