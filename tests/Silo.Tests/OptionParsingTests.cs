@@ -1,3 +1,4 @@
+using System.Globalization;
 using OrleansCache.Gateway;
 using OrleansCache.Silo.Options;
 
@@ -39,6 +40,20 @@ public sealed class OptionParsingTests
         ["connection"] = o => o.ConnectionString,
         ["cluster"] = o => o.WantsCluster,
         ["zone"] = o => o.Zone,
+        ["udp"] = o => o.UdpPort,
+        ["shutdown"] = o => o.ShutdownEnabled,
+        ["delimiter"] = o => o.PrefixDelimiter.ToString(),
+        ["detail"] = o => o.DetailEnabled,
+        ["dumping"] = o => o.DumpingEnabled,
+        ["watch"] = o => o.WatchEnabled,
+        ["debugtime"] = o => o.DebugTimeEnabled,
+        ["napi"] = o => o.NapiIds,
+        ["watcherlog"] = o => o.WatcherLogBytesMax,
+        ["workerlog"] = o => o.WorkerLogBytesMax,
+        ["sizes"] = o => o.TrackSizes,
+        ["lru"] = o => string.Create(CultureInfo.InvariantCulture, $"{o.Lru.HotPercent} {o.Lru.WarmPercent} {o.Lru.HotAgeFactor} {o.Lru.WarmAgeFactor} {o.Lru.TemporaryTtlSeconds}"),
+        ["crawler"] = o => string.Create(CultureInfo.InvariantCulture, $"{o.Lru.CrawlerEnabled} {o.Lru.CrawlerSleepMicroseconds} {o.Lru.CrawlerItemsMax}"),
+        ["slabs"] = o => string.Create(CultureInfo.InvariantCulture, $"{o.Lru.SlabReassign} {o.Lru.SlabAutomove} {o.Lru.SlabAutomoveRatio} {o.Lru.SlabAutomoveWindow}"),
     };
 
     [Theory]
@@ -111,6 +126,24 @@ public sealed class OptionParsingTests
     [InlineData("-B binary", "protocol", "Binary")]
     [InlineData("--partitions 16", "partitions", 16)]
     [InlineData("--transport pipelines", "transport", "Pipelines")]
+    [InlineData("-A", "shutdown", true)]
+    [InlineData("-D /", "delimiter", "/")]
+    [InlineData("-D::", "delimiter", ":")]
+    [InlineData("-D.", "detail", true)]
+    [InlineData("", "detail", false)]
+    [InlineData("-X", "dumping", false)]
+    [InlineData("-W", "watch", false)]
+    [InlineData("-t 4 -N 4", "napi", 4)]
+    [InlineData("--enable-debugtime", "debugtime", true)]
+    [InlineData("-o watcher_logbuf_size=512,worker_logbuf_size=32", "watcherlog", 512L << 10)]
+    [InlineData("-o watcher_logbuf_size=512,worker_logbuf_size=32", "workerlog", 32L << 10)]
+    [InlineData("-o track_sizes", "sizes", true)]
+    [InlineData("-o hot_lru_pct=10,warm_lru_pct=30,hot_max_factor=0.5,warm_max_factor=3,temporary_ttl=99", "lru", "10 30 0.5 3 99")]
+    [InlineData("-o lru_crawler_sleep=7,lru_crawler_tocrawl=4000000000,no_lru_crawler", "crawler", "False 7 4000000000")]
+    [InlineData("-o no_slab_reassign,slab_automove=2,slab_automove_ratio=0.5,slab_automove_window=30", "slabs", "False 2 0.5 30")]
+    [InlineData("-o no_slab_automove,slab_automove", "slabs", "True 1 0.8 10")]
+    [InlineData("-o no_modern", "slabs", "False 0 0.8 10")]
+    [InlineData("-o slab_sizes=100-200-500-1000,ext_page_size=8,ext_drop_unread,slab_automove_freeratio=0.02", "idle", 0)]
     [InlineData("serve -p 5", "port", 5)]
     [InlineData("-p 5 serve", "verb", "Serve")]
     [InlineData("-p 5 -- serve", "verb", "Serve")]
@@ -173,17 +206,27 @@ public sealed class OptionParsingTests
     [InlineData("-S", "-S, --enable-sasl is not supported yet")]
     [InlineData("-Z", "-Z, --enable-ssl is not supported yet")]
     [InlineData("-Y f", "-Y, --auth-file is not supported yet")]
-    [InlineData("-e f", "-e, --memory-file is not supported yet")]
-    [InlineData("-A", "is not supported yet")]
-    [InlineData("-D :", "is not supported yet")]
-    [InlineData("-N 2", "is not supported yet")]
+    [InlineData("-e f", "-e, --memory-file cannot be used here: ")]
+    [InlineData("--prefix-delimiter=", "No delimiter specified")]
+    [InlineData("-D é", "The delimiter must be a visible ASCII character")]
+    [InlineData("-N 0", "Maximum number of NAPI IDs must be greater than 0")]
+    [InlineData("-t 2 -N 3", "Number of napi_ids(3) cannot be greater than number of threads(2)")]
+    [InlineData("-o hot_lru_pct=80", "hot_lru_pct must be > 1 and < 80")]
+    [InlineData("-o hot_lru_pct=50,warm_lru_pct=40", "hot_lru_pct + warm_lru_pct cannot be more than 80% combined")]
+    [InlineData("-o temporary_ttl=5,no_lru_maintainer", "temporary_ttl requires lru_maintainer to be enabled")]
+    [InlineData("-o slab_sizes=100-90", "slab size 90 cannot be lower than or equal to a previous class size")]
+    [InlineData("-o slab_sizes=100-104", "slab size 104 must be at least 8 bytes larger than previous class")]
+    [InlineData("-o slab_sizes=10", "slab size 10 is out of valid range")]
+    [InlineData("-o slab_sizes", "Missing slab_sizes argument")]
+    [InlineData("-o proxy_config=x", "-o proxy_config cannot be used here: ")]
+    [InlineData("-o watcher_logbuf_size=x", "watcher_logbuf_size: \"x\" is not a number")]
     [InlineData("--http 80", "--http is not supported yet")]
     [InlineData("-o foo", "Illegal suboption \"foo\"")]
     [InlineData("-o modern,foo=1", "Illegal suboption \"foo=1\"")]
     [InlineData("-o idle_timeout", "Missing numeric argument for idle_timeout")]
     [InlineData("-o hashpower=4", "Initial hashtable multiplier of 4 is too low")]
     [InlineData("-o slab_automove=3", "slab_automove must be between 0 and 2")]
-    [InlineData("-o ext_path=/x:1G", "not supported yet")]
+    [InlineData("-o ext_path=/x:1G", "-o ext_path cannot be used here: ")]
     [InlineData("-o ssl_chain_cert=x", "not supported yet")]
     [InlineData("-l [::1", "Invalid IPV6 address")]
     [InlineData("-l 127.0.0.1:x", "Invalid port number: \"x\"")]
@@ -275,6 +318,22 @@ public sealed class OptionParsingTests
         Assert.All(Letters, letter => Assert.NotNull(OptionTable.ByLetter(letter)));
         Assert.All(Letters, letter => Assert.Equal(WithValue.Contains(letter, StringComparison.Ordinal), OptionTable.ByLetter(letter)!.TakesValue));
         Assert.All(names, name => Assert.Contains(OptionTable.All, option => option.Long == name && option.IsMemcached));
+    }
+
+    /// <summary>The names of memcached 1.6.45's -o, TLS, the proxy and external storage among them.</summary>
+    [Fact]
+    public void EveryExtendedOptionOfMemcachedIsKnown()
+    {
+        const string Names =
+            "maxconns_fast hashpower no_hashexpand slab_reassign slab_automove slab_automove_ratio slab_automove_window tail_repair_time hash_algorithm lru_crawler "
+            + "lru_crawler_sleep lru_crawler_tocrawl lru_maintainer hot_lru_pct warm_lru_pct hot_max_factor warm_max_factor temporary_ttl idle_timeout watcher_logbuf_size "
+            + "worker_logbuf_size slab_sizes slab_chunk_max track_sizes no_inline_ascii_resp modern no_modern no_chunked_items no_slab_reassign no_slab_automove "
+            + "no_maxconns_fast inline_ascii_resp no_lru_crawler no_lru_maintainer no_drop_privileges drop_privileges resp_obj_mem_limit read_buf_mem_limit "
+            + "ssl_chain_cert ssl_key ssl_verify_mode ssl_keyformat ssl_ciphers ssl_ca_cert ssl_wbuf_size ssl_session_cache ssl_kernel_tls ssl_min_version "
+            + "proxy_config proxy_arg proxy_uring proxy_memprofile sock_cookie_id ext_page_size ext_wbuf_size ext_threads ext_io_depth ext_path ext_item_size ext_item_age "
+            + "ext_low_ttl ext_recache_rate ext_compact_under ext_drop_under ext_max_sleep ext_max_frag ext_drop_unread slab_automove_freeratio";
+
+        Assert.All(Names.Split(' '), name => Assert.Single(ExtendedOptions.All, option => option.Name == name));
     }
 
     [Fact]

@@ -28,6 +28,14 @@ internal static class GatewaySetup
         RequestsPerEvent = options.RequestsPerTurnMax,
         Backlog = options.Backlog,
         Verbosity = options.Verbosity,
+        PrefixDelimiter = options.PrefixDelimiter,
+        DetailEnabled = options.DetailEnabled,
+        DumpingEnabled = options.DumpingEnabled,
+        WatchEnabled = options.WatchEnabled,
+        WatcherLogBytesMax = (int)options.WatcherLogBytesMax,
+        WorkerLogBytesMax = (int)options.WorkerLogBytesMax,
+        TrackSizes = options.TrackSizes,
+        Lru = options.Lru,
         Settings = Settings(options),
     };
 
@@ -49,10 +57,12 @@ internal static class GatewaySetup
         new("growth_factor", Values.Invariant($"{options.GrowthFactor:F2}")),
         new("chunk_size", Values.Invariant($"{options.ChunkBytesMin}")),
         new("cas_enabled", options.NoCas ? "no" : "yes"),
-        new("udpport", "0"),
         new("inter", options.Listen ?? "127.0.0.1"),
         new("umask", Convert.ToString(options.SocketMode, 8)),
         new("domain_socket", options.SocketPath ?? "NULL"),
+        new("read_buf_mem_limit", Values.Invariant($"{options.ReadBufferBytesMax}")),
+        new("slab_automove_freeratio", Values.Invariant($"{options.Lru.SlabAutomoveFreeRatio:F3}")),
+        new("num_napi_ids", Values.Invariant($"{options.NapiIds}")),
         new("partitions", Values.Invariant($"{options.PartitionCount}")),
     ];
 

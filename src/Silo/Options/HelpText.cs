@@ -38,7 +38,7 @@ internal static class HelpText
         foreach (OptionGroup group in Enum.GetValues<OptionGroup>())
         {
             text.Append('\n').Append(Title(group)).Append(":\n");
-            foreach (Option option in OptionTable.All.Where(option => option.Group == group && option.State != OptionState.NotYet))
+            foreach (Option option in OptionTable.Shown.Where(option => option.Group == group && option.State is OptionState.Works or OptionState.NoEffect))
                 Row(text, Left(option), Right(option));
         }
 
@@ -46,10 +46,19 @@ internal static class HelpText
         foreach (ExtendedOption option in ExtendedOptions.All.Where(option => option.State == OptionState.Works))
             Row(text, "  " + option.Name + (option.Missing is null ? "" : "=<num>"), option.Help);
         Row(text, "  accepted without effect", Names(OptionState.NoEffect));
-        text.Append("\nNot supported yet:\n");
-        foreach (Option option in OptionTable.All.Where(option => option.State == OptionState.NotYet))
-            Row(text, Left(option), option.Help);
-        Row(text, "  -o", Names(OptionState.NotYet));
+        foreach ((OptionState state, string title) in (ReadOnlySpan<(OptionState, string)>)
+            [(OptionState.NotYet, "Not supported yet"), (OptionState.Refused, "Refused, because it cannot be here")])
+        {
+            Option[] options = [.. OptionTable.Shown.Where(option => option.State == state)];
+            string extended = Names(state);
+            if (options.Length == 0 && extended.Length == 0)
+                continue;
+            text.Append('\n').Append(title).Append(":\n");
+            foreach (Option option in options)
+                Row(text, Left(option), option.Help);
+            if (extended.Length > 0)
+                Row(text, "  -o", extended);
+        }
 
         text.Append("""
 
@@ -107,7 +116,7 @@ internal static class HelpText
         foreach (OptionGroup group in Enum.GetValues<OptionGroup>())
         {
             text.Append("## ").Append(Title(group)).Append("\n\n|option|environment variable|default|meaning|\n|-|-|-|-|\n");
-            foreach (Option option in OptionTable.All.Where(option => option.Group == group))
+            foreach (Option option in OptionTable.Shown.Where(option => option.Group == group))
             {
                 string argument = option.Argument.Length == 0 ? "" : $"=<{option.Argument}>";
                 string letter = option.Short == '\0' ? "" : $"`-{option.Short}`, ";
@@ -115,6 +124,7 @@ internal static class HelpText
                 {
                     OptionState.NoEffect => "Accepted, no effect: ",
                     OptionState.NotYet => "**Not supported yet** (exit code 64): ",
+                    OptionState.Refused => "**Refused** (exit code 64): ",
                     _ => "",
                 };
                 string variable = option.Long is "help" or "version" or "license" ? "" : $"`{option.Variable}`";
@@ -139,6 +149,7 @@ internal static class HelpText
             {
                 OptionState.Works => "works",
                 OptionState.NoEffect => "accepted, no effect",
+                OptionState.Refused => "refused",
                 _ => "not supported yet",
             };
             text.Append(CultureInfo.InvariantCulture, $"|`{option.Name}`|{state}|{Cell(option.Help)}|\n");
@@ -151,7 +162,7 @@ internal static class HelpText
             |code|meaning|
             |-|-|
             |0|stopped by SIGINT or SIGTERM, or help and version were asked for|
-            |64|a wrong option, variable or setting, or one that is not supported yet|
+            |64|a wrong option, variable or setting, or one that is not supported|
             |67|the user of `-u` does not exist|
             |69|the cluster or its membership store cannot be reached|
             |70|internal error (one line; with `-vv` the stack trace)|

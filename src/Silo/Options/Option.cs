@@ -35,6 +35,9 @@ internal enum OptionState
 
     /// <summary>Known, but an error in this version.</summary>
     NotYet,
+
+    /// <summary>Known, and an error for good: what it asks for cannot be here, for the reason that its help names.</summary>
+    Refused,
 }
 
 /// <summary>
@@ -65,6 +68,9 @@ internal sealed record Option
 
     /// <summary>Whether memcached 1.6 has this option: its names win when a long name is abbreviated.</summary>
     public bool IsMemcached { get; init; }
+
+    /// <summary>For tests of this program and of its clients: works, but stands in no help and on no page.</summary>
+    public bool IsHidden { get; init; }
 
     /// <summary>Takes the value over. Returns what is wrong with it, in memcached's words where it has some, or null.</summary>
     public Func<ServeOptions, string, string?>? Apply { get; init; }

@@ -13,7 +13,15 @@ internal static class OptionChecks
             throw StartException.Usage("Cannot set item size limit higher than a gigabyte.");
         if (options.WantsCluster && options.ItemBytesMax > Limits.ClusterItemBytesMax)
             throw StartException.Usage("Cannot set item size limit higher than 16m in a cluster: items cross between silos in one message.");
-        if (options.SocketPath is null && options.Port == 0 && (options.Listen is null || !options.Listen.Contains(':', StringComparison.Ordinal)))
+        if (options.UdpPort != 0 && !options.PortGiven)
+            options.Port = options.UdpPort;
+        if (options.NapiIds > options.Threads)
+            throw StartException.Usage(Values.Invariant($"Number of napi_ids({options.NapiIds}) cannot be greater than number of threads({options.Threads})"));
+        if (options.Lru.HotPercent + options.Lru.WarmPercent > 80)
+            throw StartException.Usage("hot_lru_pct + warm_lru_pct cannot be more than 80% combined");
+        if (options.Lru.TemporaryEnabled && !options.Lru.MaintainerEnabled)
+            throw StartException.Usage("temporary_ttl requires lru_maintainer to be enabled");
+        if (options.SocketPath is null && options.UdpPort == 0 && options.Port == 0 && (options.Listen is null || !options.Listen.Contains(':', StringComparison.Ordinal)))
             throw StartException.Usage("nothing to listen on: -p 0 switches TCP off, and there is no -s");
 
         if (options.ConnectionString is not null && options.ClusteringName is null)

@@ -90,6 +90,8 @@ internal static class OptionReader
             return;
         if (option.State == OptionState.NotYet)
             throw StartException.Usage($"{value.Place}{option.Names} is not supported yet ({option.Help})");
+        if (option.State == OptionState.Refused)
+            throw StartException.Usage($"{value.Place}{option.Names} cannot be used here: {option.Help}");
         if (option.Group == OptionGroup.Cluster)
         {
             if (!hasCluster)

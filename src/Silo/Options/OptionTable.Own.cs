@@ -43,6 +43,12 @@ internal static partial class OptionTable
         },
         new()
         {
+            Long = "enable-debugtime", Kind = OptionKind.Flag, Group = OptionGroup.Commands, IsHidden = true,
+            Help = "enable the text command debugtime, which stops and moves this process's clock; for tests",
+            Apply = (o, _) => Done(() => o.DebugTimeEnabled = true),
+        },
+        new()
+        {
             Long = "http", Argument = "port", State = OptionState.NotYet, Group = OptionGroup.Process,
             Help = "port for metrics, health and administration over HTTP",
         },

@@ -12,6 +12,9 @@ internal static partial class OptionTable
 
     public static IReadOnlyList<Option> All { get; } = [.. Memcached(), .. Own()];
 
+    /// <summary>Those that a person is told of.</summary>
+    public static IEnumerable<Option> Shown => All.Where(option => !option.IsHidden);
+
     public static Option? ByLetter(char letter) => All.FirstOrDefault(option => option.Short == letter && letter != '\0');
 
     private static IEnumerable<Option> Memcached() =>
@@ -27,6 +30,7 @@ internal static partial class OptionTable
                 if (value is < -1 or > 65535)
                     return $"ERROR: Invalid port number {text}.";
                 o.Port = (int)value;
+                o.PortGiven = true;
                 return null;
             },
         },
@@ -52,8 +56,12 @@ internal static partial class OptionTable
         new()
         {
             Short = 'U', Long = "udp-port", Argument = "num", Default = "0, off", Group = OptionGroup.Listening, IsMemcached = true,
-            Help = "UDP port to listen on; only 0 in this version",
-            Apply = (_, text) => !Values.TryInteger(text, out long value) ? Values.NotANumber(text) : value == 0 ? null : "UDP is not supported yet",
+            Help = "UDP port to answer datagrams on, at the addresses of -l; -1 takes any free one. Without -p it is the TCP port too. "
+                + "A reply of more than 64 KiB is refused, and there is no UDP with authentication",
+            Apply = (o, text) => !Values.TryInteger(text, out long value) ? Values.NotANumber(text)
+                : value is < -1 or > 65535 ? $"ERROR: Invalid port number {text}."
+                : value != 0 ? "UDP is not supported yet"
+                : Done(() => o.UdpPort = (int)value),
         },
         new()
         {
@@ -153,21 +161,44 @@ internal static partial class OptionTable
         },
         new()
         {
-            Short = 'X', Long = "disable-dumping", Kind = OptionKind.Flag, State = OptionState.NoEffect, Group = OptionGroup.Commands, IsMemcached = true,
-            Help = "disable stats cachedump and lru_crawler metadump: this version has neither",
+            Short = 'X', Long = "disable-dumping", Kind = OptionKind.Flag, Group = OptionGroup.Commands, IsMemcached = true,
+            Help = "disable stats cachedump, stats detail, lru_crawler metadump and lru_crawler mgdump",
+            Apply = (o, _) => Done(() => o.DumpingEnabled = false),
         },
         new()
         {
-            Short = 'W', Long = "disable-watch", Kind = OptionKind.Flag, State = OptionState.NoEffect, Group = OptionGroup.Commands, IsMemcached = true,
-            Help = "disable the watch command: this version has none",
+            Short = 'W', Long = "disable-watch", Kind = OptionKind.Flag, Group = OptionGroup.Commands, IsMemcached = true,
+            Help = "disable the watch command (live logging)",
+            Apply = (o, _) => Done(() => o.WatchEnabled = false),
         },
-        NotYet('A', "enable-shutdown", OptionKind.Flag, "", OptionGroup.Commands, "enable the ascii shutdown command"),
-        NotYet('D', "prefix-delimiter", OptionKind.Value, "char", OptionGroup.Commands, "delimiter of key prefixes for stats detail"),
+        new()
+        {
+            Short = 'A', Long = "enable-shutdown", Kind = OptionKind.Flag, Group = OptionGroup.Commands, IsMemcached = true,
+            Help = "enable the text command shutdown, which anybody who can connect may send",
+            Apply = (o, _) => Done(() => o.ShutdownEnabled = true),
+        },
+        new()
+        {
+            Short = 'D', Long = "prefix-delimiter", Argument = "char", Default = ":", Group = OptionGroup.Commands, IsMemcached = true,
+            Help = "what ends the prefix of a key, for stats detail; given, it also switches the counting on",
+            Apply = (o, text) => text.Length == 0 ? "No delimiter specified"
+                : text[0] is < '!' or > '~' ? "The delimiter must be a visible ASCII character"
+                : Done(() => (o.PrefixDelimiter, o.DetailEnabled) = (text[0], true)),
+        },
         NotYet('Y', "auth-file", OptionKind.Value, "file", OptionGroup.Commands, "authentication of the text protocol"),
         NotYet('S', "enable-sasl", OptionKind.Flag, "", OptionGroup.Commands, "SASL authentication"),
         NotYet('Z', "enable-ssl", OptionKind.Flag, "", OptionGroup.Listening, "TLS"),
-        NotYet('e', "memory-file", OptionKind.Value, "file", OptionGroup.Memory, "memory-mapped file for items, for a warm restart"),
-        NotYet('N', "napi-ids", OptionKind.Value, "num", OptionGroup.Connections, "selection of threads by NAPI id"),
+        new()
+        {
+            Short = 'e', Long = "memory-file", Argument = "file", State = OptionState.Refused, Group = OptionGroup.Memory, IsMemcached = true,
+            Help = "a file that keeps the items over a restart would bring values back that others have changed since. A silo that stops hands its items to the other silos instead",
+        },
+        new()
+        {
+            Short = 'N', Long = "napi-ids", Argument = "num", State = OptionState.NoEffect, Group = OptionGroup.Connections, IsMemcached = true,
+            Help = "choice of the thread by the network card's queue: connections are dealt out to the threads in turn",
+            Apply = (o, text) => Values.Count(text, 1, int.MaxValue, "Maximum number of NAPI IDs must be greater than 0", value => o.NapiIds = value),
+        },
         new()
         {
             Short = 'o', Long = "extended", Kind = OptionKind.List, Argument = "a,b=c", Group = OptionGroup.Process, IsMemcached = true,

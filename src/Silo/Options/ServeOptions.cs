@@ -24,7 +24,7 @@ internal enum TransportChoice
 }
 
 /// <summary>All options after the command line, the environment and the settings file have been read; memcached's defaults.</summary>
-internal sealed class ServeOptions
+internal sealed partial class ServeOptions
 {
     public Verb Verb { get; set; } = Verb.Serve;
 
