@@ -43,18 +43,24 @@ public enum RequestFlags : ushort
     CreateOnMiss = 1 << 4,
     /// <summary>Meta I: Delete marks the item stale instead; Set accepts an older CAS and marks the new item stale.</summary>
     Invalidate = 1 << 5,
-    /// <summary>Meta R: hand out a win token if the item expires within <see cref="CacheRequest.RecacheSeconds"/>.</summary>
+    /// <summary>Meta R: hand out a win token if the item expires before <see cref="CacheRequest.RecacheBefore"/>.</summary>
     Recache = 1 << 6,
     /// <summary>Meta md x: drop the value and the client flags, keep the item.</summary>
     DropValue = 1 << 7,
-    /// <summary>The read does not count as an access (no LRU move, no fetched mark): me, and mg without the need for it.</summary>
+    /// <summary>The read leaves no trace (no LRU move, no fetched mark): mg u; without <see cref="TakeToken"/> it is not counted as a get either: me.</summary>
     Peek = 1 << 8,
+    /// <summary>With <see cref="Touch"/>: the reply's expiry is the one before it (meta t before T).</summary>
+    FormerExpiry = 1 << 9,
     /// <summary>The read may win the token of a stale item (every mg; a plain get sees stale items without taking part).</summary>
     TakeToken = 1 << 10,
     /// <summary>A meta command asks: the lines of those who watch name it so.</summary>
     MetaCommand = 1 << 11,
     /// <summary>Delete: a store was refused and takes what it was to replace with it; that counts as no deletion.</summary>
     RefusedStore = 1 << 12,
+    /// <summary>With <see cref="Touch"/> and <see cref="Recache"/>: the latter looks at the expiry before the former (meta R before T).</summary>
+    RecacheBeforeTouch = 1 << 13,
+    /// <summary>Meta ms b: the key came in base64; the item remembers it for those who show its key.</summary>
+    BinaryKey = 1 << 14,
 }
 
 /// <summary>How a request ended. Values travel between silos: never renumber, only append.</summary>
@@ -94,4 +100,6 @@ public enum ItemFlags : byte
     Fetched = 1 << 3,
     /// <summary>The request created the item (vivify or auto-create).</summary>
     Created = 1 << 4,
+    /// <summary>The item was stored with <see cref="RequestFlags.BinaryKey"/>.</summary>
+    BinaryKey = 1 << 5,
 }

@@ -28,8 +28,8 @@ public ref struct CacheRequest
     /// <summary>With <see cref="RequestFlags.CreateOnMiss"/>: expiry of the created item, as <see cref="ExpiresAt"/>.</summary>
     public uint CreateExpiresAt;
 
-    /// <summary>With <see cref="RequestFlags.Recache"/>: the remaining seconds below which a win token is handed out.</summary>
-    public uint RecacheSeconds;
+    /// <summary>With <see cref="RequestFlags.Recache"/>: an item that expires before this, as made by <see cref="Expiry.Resolve"/>, hands out a win token.</summary>
+    public uint RecacheBefore;
 
     /// <summary>The client's connection in the lines of those who watch (memcached's cfd). Stays in this process: 0 for the request of another silo.</summary>
     public int Connection;
@@ -48,6 +48,9 @@ public ref struct CacheReply
 {
     public CacheStatus Status;
     public ItemFlags ItemFlags;
+
+    /// <summary>Of a read: the number of the item's slab class, from 1.</summary>
+    public byte SlabClass;
     public uint ClientFlags;
 
     /// <summary>Unix seconds, 0 = never.</summary>

@@ -27,6 +27,9 @@ public static class Limits
     /// <summary>A get or gets line may be this long (memcached lets it grow without end).</summary>
     public const int GetLineBytesMax = 8 * 1024 * 1024;
 
+    /// <summary>The longest opaque token of a meta command, its letter included.</summary>
+    public const int OpaqueBytesMax = 32;
+
     /// <summary>Tokens that a command may have, apart from the keys of a get.</summary>
     public const int TokensMax = 24;
 
@@ -91,5 +94,9 @@ public static class Limits
 
     /// <summary>memcached's test for "object too large": its own headers count, so that both accept and refuse the same values.</summary>
     public static bool IsItemTooLarge(int keyBytes, long valueBytes, uint clientFlags, int itemBytesMax) =>
-        MemcachedItemOverheadBytes + keyBytes + valueBytes + (clientFlags != 0 ? 4 : 0) > itemBytesMax;
+        MemcachedItemBytes(keyBytes, valueBytes, clientFlags) > itemBytesMax;
+
+    /// <summary>What an item takes in memcached.</summary>
+    public static long MemcachedItemBytes(int keyBytes, long valueBytes, uint clientFlags) =>
+        MemcachedItemOverheadBytes + keyBytes + valueBytes + (clientFlags != 0 ? 4 : 0);
 }

@@ -80,13 +80,13 @@ internal sealed class GatewayShared
         foreach (LoopCounters loop in _loops)
         {
             // A loop that counts at this moment may keep its former number; memcached's own reset is no more exact across its threads.
-            loop.BytesRead = loop.BytesWritten = loop.Yields = loop.Operations = loop.Flushes = loop.Unavailable = loop.IdleKicks = loop.AuthCommands = loop.AuthErrors = 0;
+            loop.BytesRead = loop.BytesWritten = loop.Yields = loop.Operations = loop.Flushes = loop.MetaDebugs = loop.Unavailable = loop.IdleKicks = loop.AuthCommands = loop.AuthErrors = 0;
         }
     }
 
     public GatewayStatistics ReadStatistics()
     {
-        long read = 0, written = 0, yields = 0, operations = 0, flushes = 0, unavailable = 0, kicks = 0, authCommands = 0, authErrors = 0;
+        long read = 0, written = 0, yields = 0, operations = 0, flushes = 0, metaDebugs = 0, unavailable = 0, kicks = 0, authCommands = 0, authErrors = 0;
         foreach (LoopCounters loop in _loops)
         {
             read += Volatile.Read(ref loop.BytesRead);
@@ -94,6 +94,7 @@ internal sealed class GatewayShared
             yields += Volatile.Read(ref loop.Yields);
             operations += Volatile.Read(ref loop.Operations);
             flushes += Volatile.Read(ref loop.Flushes);
+            metaDebugs += Volatile.Read(ref loop.MetaDebugs);
             unavailable += Volatile.Read(ref loop.Unavailable);
             kicks += Volatile.Read(ref loop.IdleKicks);
             authCommands += Volatile.Read(ref loop.AuthCommands);
@@ -113,6 +114,7 @@ internal sealed class GatewayShared
             BytesWritten = written,
             ConnectionYields = yields,
             CmdFlush = flushes,
+            CmdMeta = metaDebugs,
             Operations = operations,
             Unavailable = unavailable,
             AuthCmds = authCommands,

@@ -23,6 +23,9 @@ public sealed record GatewayStatistics
     /// <summary>flush_all commands.</summary>
     public long CmdFlush { get; init; }
 
+    /// <summary>me commands; memcached counts the other meta commands with the classic ones.</summary>
+    public long CmdMeta { get; init; }
+
     /// <summary>Keys that the gateway asked for and commands that it executed, all verbs together.</summary>
     public long Operations { get; init; }
 

@@ -17,7 +17,7 @@ internal static class ExportFormat
     public const int ItemHeaderBytes = 26;
 
     /// <summary>Marks that travel.</summary>
-    public const ItemMarks MarksMask = ItemMarks.Stale | ItemMarks.TokenSent | ItemMarks.Fetched | ItemMarks.Referenced;
+    public const ItemMarks MarksMask = ItemMarks.Stale | ItemMarks.TokenSent | ItemMarks.Fetched | ItemMarks.Referenced | ItemMarks.BinaryKey;
 
     public static void WriteBlockHeader(Span<byte> destination, ulong sequence, uint scheduledFlush)
     {

@@ -42,6 +42,9 @@ internal enum ItemMarks : byte
 
     /// <summary>The value goes on in continuation chunks. Never exported.</summary>
     Chained = 1 << 4,
+
+    /// <summary>Stored with its key in base64 (ms b).</summary>
+    BinaryKey = 1 << 5,
 }
 
 /// <summary>

@@ -42,7 +42,7 @@ internal sealed class LocalChannel(LocalRouter router, ICompletionQueue loop) : 
         private readonly byte[] _value;
         private readonly CacheOperation _operation;
         private readonly RequestFlags _flags;
-        private readonly uint _clientFlags, _expiresAt, _createExpiresAt, _recacheSeconds;
+        private readonly uint _clientFlags, _expiresAt, _createExpiresAt, _recacheBefore;
         private readonly ulong _keyHash, _compareCas, _newCas, _delta, _initialValue;
 
         public SentRequest(LocalChannel channel, in CacheRequest request, ReplySink sink)
@@ -56,7 +56,7 @@ internal sealed class LocalChannel(LocalRouter router, ICompletionQueue loop) : 
             _clientFlags = request.ClientFlags;
             _expiresAt = request.ExpiresAt;
             _createExpiresAt = request.CreateExpiresAt;
-            _recacheSeconds = request.RecacheSeconds;
+            _recacheBefore = request.RecacheBefore;
             _keyHash = request.KeyHash;
             _compareCas = request.CompareCas;
             _newCas = request.NewCas;
@@ -77,7 +77,7 @@ internal sealed class LocalChannel(LocalRouter router, ICompletionQueue loop) : 
                 Value = _value,
                 ExpiresAt = _expiresAt,
                 CreateExpiresAt = _createExpiresAt,
-                RecacheSeconds = _recacheSeconds,
+                RecacheBefore = _recacheBefore,
                 CompareCas = _compareCas,
                 NewCas = _newCas,
                 Delta = _delta,

@@ -208,7 +208,9 @@ public sealed unsafe partial class PartitionStore : ValueOwner, IDisposable
         reply.LastAccess = item->LastAccess;
         reply.Cas = item->Cas;
         RequestFlags flags = request.Flags;
+        reply.SlabClass = (byte)(item->ClassIndex + 1);
         ItemMarks marks = item->Marks;
+        uint formerExpiresAt = item->ExpiresAt;
         if ((marks & ItemMarks.Fetched) != 0)
             reply.ItemFlags = ItemFlags.Fetched;
         if ((flags & RequestFlags.Touch) != 0)
@@ -217,14 +219,14 @@ public sealed unsafe partial class PartitionStore : ValueOwner, IDisposable
             _sequence++;
             slab.Counters.TouchHits++;
         }
-        else
+        else if ((flags & (RequestFlags.Peek | RequestFlags.TakeToken)) != RequestFlags.Peek)
         {
             slab.Counters.GetHits++;
         }
 
-        if ((flags & (RequestFlags.Recache | RequestFlags.TakeToken | RequestFlags.CreateOnMiss)) != 0 || (marks & (ItemMarks.Stale | ItemMarks.TokenSent)) != 0)
-            reply.ItemFlags |= HandToken(item, in request, now);
-        reply.ExpiresAt = item->ExpiresAt;
+        if ((flags & RequestFlags.Recache) != 0 || (marks & (ItemMarks.Stale | ItemMarks.TokenSent | ItemMarks.BinaryKey)) != 0)
+            reply.ItemFlags |= HandToken(item, in request, formerExpiresAt);
+        reply.ExpiresAt = (flags & RequestFlags.FormerExpiry) == 0 ? item->ExpiresAt : formerExpiresAt;
         if ((flags & RequestFlags.Peek) == 0)
             Bump(item, now);
         bool matches = (flags & RequestFlags.CompareCas) != 0 && item->Cas == request.CompareCas;
@@ -244,15 +246,24 @@ public sealed unsafe partial class PartitionStore : ValueOwner, IDisposable
                 Fill(item, in request, 0, request.CreateExpiresAt);
                 item->Marks |= ItemMarks.TokenSent;
                 Link(handle, request.KeyHash, NextCas(in request), now);
-                _classes[item->ClassIndex].Counters.GetHits++;
+                ref SlabClassCounters counters = ref _classes[item->ClassIndex].Counters;
+                if ((request.Flags & RequestFlags.Touch) != 0)
+                    counters.TouchHits++;
+                else
+                    counters.GetHits++;
                 var created = new CacheReply
                 {
                     Status = CacheStatus.Ok,
                     ItemFlags = ItemFlags.Won | ItemFlags.Created,
+                    SlabClass = (byte)(item->ClassIndex + 1),
                     ExpiresAt = item->ExpiresAt,
                     LastAccess = now,
                     Cas = item->Cas,
                 };
+
+                // The command that creates an item also reads it.
+                if ((request.Flags & RequestFlags.Peek) == 0)
+                    Bump(item, now);
                 sink.OnReply(in created);
                 return true;
             }
@@ -261,21 +272,33 @@ public sealed unsafe partial class PartitionStore : ValueOwner, IDisposable
                 return false;
         }
 
-        if ((request.Flags & RequestFlags.Touch) != 0)
-            _counters.TouchMisses++;
-        else
-            _counters.GetMisses++;
+        // memcached's count: an mg with T that misses is a get, a gat that misses a touch, and me is neither.
+        switch (request.Flags & (RequestFlags.Touch | RequestFlags.Peek | RequestFlags.TakeToken))
+        {
+            case RequestFlags.Touch:
+                _counters.TouchMisses++;
+                break;
+            case RequestFlags.Peek:
+                break;
+            default:
+                _counters.GetMisses++;
+                break;
+        }
+
         return Answer(sink, CacheStatus.NotFound);
     }
 
-    /// <summary>Meta: who sees a stale or soon expiring item first gets the right to replace it (W), the others see that someone has it (Z).</summary>
+    /// <summary>
+    /// Meta: who sees a stale or soon expiring item first gets the right to replace it (W), the others see that someone has it (Z).
+    /// Also says whether the item's key came in base64.
+    /// </summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private ItemFlags HandToken(ItemHeader* item, in CacheRequest request, uint now)
+    private ItemFlags HandToken(ItemHeader* item, in CacheRequest request, uint formerExpiresAt)
     {
-        ItemFlags shown = ItemFlags.None;
+        ItemFlags shown = (item->Marks & ItemMarks.BinaryKey) != 0 ? ItemFlags.BinaryKey : ItemFlags.None;
         bool sent = (item->Marks & ItemMarks.TokenSent) != 0;
-        bool won = !sent && (request.Flags & RequestFlags.Recache) != 0 && item->ExpiresAt != Expiry.Never
-            && item->ExpiresAt < (ulong)now + request.RecacheSeconds;
+        uint expiresAt = (request.Flags & RequestFlags.RecacheBeforeTouch) != 0 ? formerExpiresAt : item->ExpiresAt;
+        bool won = !sent && (request.Flags & RequestFlags.Recache) != 0 && expiresAt != Expiry.Never && expiresAt < request.RecacheBefore;
         if (sent)
             shown |= ItemFlags.AlreadyWon;
         if ((item->Marks & ItemMarks.Stale) != 0)
@@ -326,15 +349,16 @@ public sealed unsafe partial class PartitionStore : ValueOwner, IDisposable
         uint old = FindLive(in request, now);
         CacheOperation operation = request.Operation;
         bool comparesCas = (request.Flags & RequestFlags.CompareCas) != 0;
+        ItemMarks marks = (request.Flags & RequestFlags.BinaryKey) != 0 ? ItemMarks.BinaryKey : ItemMarks.None;
         if (old == 0)
         {
             switch (operation)
             {
                 case CacheOperation.Set when !comparesCas:
                 case CacheOperation.Add:
-                    return Store(in request, 0, request.ClientFlags, request.ExpiresAt, ItemMarks.None, now, sink);
+                    return Store(in request, 0, request.ClientFlags, request.ExpiresAt, marks, now, sink);
                 case CacheOperation.Append or CacheOperation.Prepend when (request.Flags & RequestFlags.CreateOnMiss) != 0:
-                    return Store(in request, 0, request.ClientFlags, request.CreateExpiresAt, ItemMarks.None, now, sink);
+                    return Store(in request, 0, request.ClientFlags, request.CreateExpiresAt, marks, now, sink);
                 case CacheOperation.Set:
                 case CacheOperation.Replace when comparesCas:
                     _counters.CasMisses++;
@@ -366,7 +390,6 @@ public sealed unsafe partial class PartitionStore : ValueOwner, IDisposable
 
             default:
                 uint expiresAt = request.ExpiresAt;
-                ItemMarks marks = ItemMarks.None;
                 if (comparesCas)
                 {
                     ref SlabClassCounters counters = ref _classes[item->ClassIndex].Counters;
@@ -375,7 +398,7 @@ public sealed unsafe partial class PartitionStore : ValueOwner, IDisposable
                     {
                         // The value replaced is newer than the one the client saw: store, but say so to those who read it.
                         expiresAt = item->ExpiresAt;
-                        marks = ItemMarks.Stale | (item->Marks & ItemMarks.TokenSent);
+                        marks |= ItemMarks.Stale | (item->Marks & ItemMarks.TokenSent);
                     }
                     else if (!comparable || request.CompareCas != item->Cas)
                     {
@@ -592,10 +615,16 @@ public sealed unsafe partial class PartitionStore : ValueOwner, IDisposable
             _classes[item->ClassIndex].Counters.IncrHits++;
         else
             _classes[item->ClassIndex].Counters.DecrHits++;
+        uint shownExpiresAt = item->ExpiresAt;
         if ((request.Flags & RequestFlags.Touch) != 0)
+        {
             item->ExpiresAt = request.ExpiresAt;
+            if ((request.Flags & RequestFlags.FormerExpiry) == 0)
+                shownExpiresAt = request.ExpiresAt;
+        }
+
         reply.Number = value;
-        return AnswerItem(sink, item, ref reply);
+        return AnswerItem(sink, item, shownExpiresAt, ref reply);
     }
 
     private bool CreateCounter(in CacheRequest request, uint now, ReplySink sink)
@@ -725,11 +754,13 @@ public sealed unsafe partial class PartitionStore : ValueOwner, IDisposable
         return true;
     }
 
-    private static bool AnswerItem(ReplySink sink, ItemHeader* item, ref CacheReply reply)
+    private static bool AnswerItem(ReplySink sink, ItemHeader* item, ref CacheReply reply) => AnswerItem(sink, item, item->ExpiresAt, ref reply);
+
+    private static bool AnswerItem(ReplySink sink, ItemHeader* item, uint shownExpiresAt, ref CacheReply reply)
     {
         reply.Status = CacheStatus.Ok;
         reply.ClientFlags = item->ClientFlags;
-        reply.ExpiresAt = item->ExpiresAt;
+        reply.ExpiresAt = shownExpiresAt;
         reply.Cas = item->Cas;
         reply.Value = ValueView.OfLength(item->ValueLength);
         sink.OnReply(in reply);

@@ -426,10 +426,11 @@ public sealed class OperationTests : IDisposable
         _store.Set("k", "v", expiresAt: StoreHarness.Start + 100);
         CacheRequest request = StoreHarness.Request(CacheOperation.Get, "k");
         request.Flags = RequestFlags.Recache;
-        request.RecacheSeconds = 30;
+        request.RecacheBefore = StoreHarness.Start + 30;
         _store.Run(in request);
         Assert.Equal(ItemFlags.None, _store.Reply.ItemFlags & ItemFlags.Won);
         _store.Now += 80;
+        request.RecacheBefore = _store.Now + 30;
         _store.Run(in request);
         Assert.Equal(ItemFlags.Won, _store.Reply.ItemFlags & ItemFlags.Won);
         _store.Run(in request);

@@ -1,5 +1,6 @@
 using OrleansCache.Gateway.Buffers;
 using OrleansCache.Protocol.Binary;
+using OrleansCache.Protocol.Meta;
 using OrleansCache.Protocol.Text;
 
 namespace OrleansCache.Gateway.Sessions;
@@ -18,11 +19,22 @@ internal sealed unsafe class IncomingValue
     private int _keyLength;
     private int _bytes;
 
+    // What is known of an ms.
+    private CacheOperation _operation;
+    private RequestFlags _flags;
+    private uint _expiresAt, _createExpiresAt;
+    private ulong _newCas;
+
     public TextVerb Verb { get; private set; }
     public bool NoReply { get; private set; }
     public uint ClientFlags { get; private set; }
     public long Exptime { get; private set; }
     public ulong Cas { get; private set; }
+
+    public bool IsMeta => Verb == TextVerb.Meta;
+
+    public MetaReplyForm MetaForm { get; private set; }
+
     public ReadOnlySpan<byte> Key => _key.AsSpan(0, _keyLength);
 
     /// <summary>Of a binary packet, as is the opaque; its block has no CRLF.</summary>
@@ -56,6 +68,34 @@ internal sealed unsafe class IncomingValue
         Exptime = command.Exptime;
         Cas = command.Cas;
     }
+
+    public void Begin(ChunkPool pool, in MetaCommand command, in CacheRequest request, in MetaReplyForm form)
+    {
+        Begin(pool, command.ValueLength + 2, command.Key);
+        Verb = TextVerb.Meta;
+        MetaForm = form;
+        ClientFlags = request.ClientFlags;
+        Cas = request.CompareCas;
+        _operation = request.Operation;
+        _flags = request.Flags;
+        _expiresAt = request.ExpiresAt;
+        _createExpiresAt = request.CreateExpiresAt;
+        _newCas = request.NewCas;
+    }
+
+    /// <summary>The request that <see cref="Begin(ChunkPool, in MetaCommand, in CacheRequest, in MetaReplyForm)"/> was given, but for the value.</summary>
+    public CacheRequest ToRequest() => new()
+    {
+        Operation = _operation,
+        Flags = _flags,
+        Key = Key,
+        KeyHash = KeyHash.Compute(Key),
+        ClientFlags = ClientFlags,
+        CompareCas = Cas,
+        NewCas = _newCas,
+        ExpiresAt = _expiresAt,
+        CreateExpiresAt = _createExpiresAt,
+    };
 
     public int Append(byte* source, int count)
     {

@@ -1,5 +1,6 @@
 using OrleansCache.Gateway.Buffers;
 using OrleansCache.Protocol.Binary;
+using OrleansCache.Protocol.Meta;
 using OrleansCache.Protocol.Text;
 
 namespace OrleansCache.Gateway.Sessions;
@@ -34,6 +35,10 @@ internal sealed class LoopContext : IDisposable
     public ResultSink ResultSink { get; } = new();
     public BinarySink BinarySink { get; } = new();
     public SilentSink SilentSink { get; } = new();
+    public MetaSink MetaSink { get; } = new();
+
+    /// <summary>Where a key that came in base64 is decoded to, for as long as its command is worked on.</summary>
+    public byte[] BinaryKey { get; } = new byte[OrleansCache.Limits.KeyBytesMax];
 
     /// <summary>Read once per turn.</summary>
     public uint NowUnixSeconds { get; private set; }
@@ -76,6 +81,15 @@ internal sealed class LoopContext : IDisposable
         return value;
     }
 
+    public IncomingValue RentValue(in MetaCommand command, in CacheRequest request, in MetaReplyForm form)
+    {
+        IncomingValue value = _freeValue ?? new IncomingValue();
+        _freeValue = value.NextFree;
+        value.NextFree = null;
+        value.Begin(Chunks, command, request, form);
+        return value;
+    }
+
     public void ReturnValue(IncomingValue value)
     {
         value.End(Chunks);
@@ -102,6 +116,9 @@ internal sealed class LoopCounters
     public long Yields;
     public long Operations;
     public long Flushes;
+
+    /// <summary>me commands: what memcached counts as cmd_meta.</summary>
+    public long MetaDebugs;
     public long Unavailable;
     public long IdleKicks;
 

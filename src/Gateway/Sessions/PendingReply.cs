@@ -1,5 +1,6 @@
 using OrleansCache.Gateway.Buffers;
 using OrleansCache.Protocol.Binary;
+using OrleansCache.Protocol.Meta;
 using OrleansCache.Protocol.Text;
 
 namespace OrleansCache.Gateway.Sessions;
@@ -34,6 +35,9 @@ internal enum PendingKind : byte
 
     /// <summary>The deletion that goes before the error of a binary packet whose value is too large.</summary>
     BinaryTooLarge,
+
+    /// <summary>A meta command.</summary>
+    Meta,
 }
 
 /// <summary>
@@ -78,6 +82,9 @@ internal sealed class PendingReply(LoopContext loop) : ReplySink
     /// <summary>It failed before anything of it left: its hits are dropped.</summary>
     public bool GroupDrops { get; set; }
 
+    /// <summary>Of <see cref="PendingKind.Meta"/>.</summary>
+    public MetaReplyForm MetaForm { get; set; }
+
     public bool WithCas => Verb is TextVerb.Gets or TextVerb.Gats;
 
     public void SetKey(ReadOnlySpan<byte> key)
@@ -105,6 +112,9 @@ internal sealed class PendingReply(LoopContext loop) : ReplySink
                 target.Commit(TextReply.WriteResult(target.Reserve(TextReply.LineBytesMax), Verb, reply));
                 break;
             case PendingKind.Silent:
+                break;
+            case PendingKind.Meta:
+                MetaSink.Write(target, MetaForm, _key.AsSpan(0, _keyLength), reply, loop.NowUnixSeconds);
                 break;
             case PendingKind.TooLarge:
                 var outcome = new CacheReply { Status = reply.Status == CacheStatus.Unavailable ? CacheStatus.Unavailable : CacheStatus.TooLarge, Reason = reply.Reason };

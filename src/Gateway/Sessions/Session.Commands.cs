@@ -62,6 +62,9 @@ internal sealed unsafe partial class Session
             case TextVerb.Delete:
                 Change(command);
                 return true;
+            case TextVerb.Meta:
+                RunMeta(command.Keys, next, available, out used);
+                return true;
             default:
                 Administrate(command);
                 return true;
@@ -265,6 +268,8 @@ internal sealed unsafe partial class Session
         _value = null;
         if (_wire == Wire.Binary)
             CompletePacket(value);
+        else if (value.IsMeta)
+            StoreMeta(value.ToRequest(), value.MetaForm, value.Block);
         else
             Store(value.Verb, value.Key, value.ClientFlags, value.Exptime, value.Cas, value.NoReply, value.Block);
         _loop.ReturnValue(value);

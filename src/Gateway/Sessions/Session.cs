@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using OrleansCache.Gateway.Buffers;
+using OrleansCache.Protocol.Meta;
 using OrleansCache.Protocol.Text;
 
 namespace OrleansCache.Gateway.Sessions;
@@ -414,6 +415,15 @@ internal sealed unsafe partial class Session
             if (!command.Key.IsEmpty)
             {
                 hashes[count++] = KeyHash.Compute(command.Key);
+            }
+            else if (command.Verb == TextVerb.Meta)
+            {
+                if (!MetaParser.TryPeek(command.Keys, out ReadOnlySpan<byte> key, out int valueLength))
+                    break;
+                hashes[count++] = KeyHash.Compute(key);
+                if (valueLength > length - at - 2)
+                    break;
+                at += valueLength < 0 ? 0 : valueLength + 2;
             }
             else
             {

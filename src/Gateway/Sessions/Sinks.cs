@@ -47,14 +47,20 @@ internal sealed unsafe class GetSink : ReplySink
     {
         Span<byte> destination = output.Reserve(TextReply.ValueHeaderBytesMax);
         output.Commit(TextReply.WriteValueHeader(destination, key, reply.ClientFlags, reply.Value.Length, withCas, reply.Cas));
-        if (reply.Value.TryPin(out PinnedValue pin))
+        WriteLargeValue(output, reply.Value);
+    }
+
+    /// <summary>The value, from where it lies if it can be pinned, and CRLF.</summary>
+    public static void WriteLargeValue(OutputList output, in ValueView value)
+    {
+        if (value.TryPin(out PinnedValue pin))
         {
             output.WritePin(pin);
         }
         else
         {
-            reply.Value.CopyTo(output.Reserve(reply.Value.Length));
-            output.Commit(reply.Value.Length);
+            value.CopyTo(output.Reserve(value.Length));
+            output.Commit(value.Length);
         }
 
         output.Write("\r\n"u8);

@@ -92,7 +92,7 @@ internal static class StatsText
         text.Add("cmd_set", store.CmdSet);
         text.Add("cmd_flush", gateway.CmdFlush);
         text.Add("cmd_touch", store.CmdTouch);
-        text.Add("cmd_meta", 0);
+        text.Add("cmd_meta", gateway.CmdMeta);
         text.Add("get_hits", store.GetHits);
         text.Add("get_misses", store.GetMisses);
         text.Add("get_expired", store.GetExpired);

@@ -7,7 +7,7 @@ namespace OrleansCache.Grains.Routing;
 /// operation:  length u32 (of all that follows) | operation u8 | key length u8 | flags u16 | hash u64 | client flags u32 | expires u32 | value length u32
 ///             | [CompareCas: u64] [ExplicitCas: u64] [CreateOnMiss: expires u32, initial u64] [Recache: u32] [counter: delta u64] | key | value
 /// reply:      version u8 | 3 bytes 0 | count u32 | result*
-/// result:     status u8 | item flags u8 | shape u8 | 0
+/// result:     status u8 | item flags u8 | shape u8 | slab class u8
 ///             | [status Ok or shape.Detail: client flags u32 | expires u32 | last access u32 | value length u32 | cas u64]
 ///             | [shape.Number: u64] | [shape.Value: the value's bytes]
 /// </code>

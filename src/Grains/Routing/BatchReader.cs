@@ -87,7 +87,7 @@ internal ref struct BatchReader
 
         if ((request.Flags & RequestFlags.Recache) != 0)
         {
-            request.RecacheSeconds = BinaryPrimitives.ReadUInt32LittleEndian(operation[at..]);
+            request.RecacheBefore = BinaryPrimitives.ReadUInt32LittleEndian(operation[at..]);
             at += 4;
         }
 
@@ -106,7 +106,10 @@ internal ref struct BatchReader
     public static PartitionId PartitionOf(ReadOnlySpan<byte> operation, int partitionCount) =>
         PartitionId.OfHash(BinaryPrimitives.ReadUInt64LittleEndian(operation[8..]), partitionCount);
 
-    /// <summary>Whether the operation may be executed twice without a client being able to tell: a read that sets nothing.</summary>
+    /// <summary>
+    /// Whether the operation may be executed twice without a client being able to tell: a read that sets nothing. (An mg of a stale item may lose the win token that way,
+    /// as if its winner had died; there is never a second winner.)
+    /// </summary>
     public static bool IsRepeatable(ReadOnlySpan<byte> operation) =>
         (CacheOperation)operation[4] == CacheOperation.Get
         && ((RequestFlags)BinaryPrimitives.ReadUInt16LittleEndian(operation[6..]) & (RequestFlags.Touch | RequestFlags.CreateOnMiss | RequestFlags.Recache)) == 0;

@@ -56,7 +56,7 @@ internal sealed class BatchWriter
 
         if ((request.Flags & RequestFlags.Recache) != 0)
         {
-            BinaryPrimitives.WriteUInt32LittleEndian(target[at..], request.RecacheSeconds);
+            BinaryPrimitives.WriteUInt32LittleEndian(target[at..], request.RecacheBefore);
             at += 4;
         }
 

@@ -32,6 +32,7 @@ internal ref struct ReplyReader
         wireStatus = _rest[0];
         var shape = (BatchFormat.Shape)_rest[2];
         reply.ItemFlags = (ItemFlags)_rest[1];
+        reply.SlabClass = _rest[3];
         int at = BatchFormat.ResultHeaderBytes;
         int valueLength = 0;
         int needed = ((shape & BatchFormat.Shape.Detail) != 0 ? BatchFormat.ResultDetailBytes : 0) + ((shape & BatchFormat.Shape.Number) != 0 ? 8 : 0);

@@ -31,7 +31,7 @@ internal sealed class ReplyWriter : ReplySink
         target[0] = (byte)reply.Status;
         target[1] = (byte)reply.ItemFlags;
         target[2] = (byte)shape;
-        target[3] = 0;
+        target[3] = reply.SlabClass;
         int at = BatchFormat.ResultHeaderBytes;
         if (isOk)
         {

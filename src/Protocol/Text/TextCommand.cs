@@ -1,6 +1,6 @@
 namespace OrleansCache.Protocol.Text;
 
-/// <summary>The commands of the classic text protocol. (The meta commands join in their own parser.)</summary>
+/// <summary>The commands of the classic text protocol.</summary>
 public enum TextVerb : byte
 {
     None = 0,
@@ -8,6 +8,9 @@ public enum TextVerb : byte
     Set, Add, Replace, Append, Prepend, Cas,
     Increment, Decrement, Touch, Delete,
     FlushAll, Version, Verbosity, Quit, Stats,
+
+    /// <summary>A meta command; <see cref="Meta.MetaParser"/> reads its line.</summary>
+    Meta,
 }
 
 /// <summary>What <see cref="TextParser"/> found at the start of the input.</summary>
@@ -41,7 +44,7 @@ public ref struct TextCommand
 
     /// <summary>
     /// Get family: the rest of the line that holds the keys, already validated (at least one key, none longer than <see cref="Limits.KeyBytesMax"/>);
-    /// walk it with <see cref="TextParser.TryReadKey"/>. Stats: the arguments, trimmed.
+    /// walk it with <see cref="TextParser.TryReadKey"/>. Stats: the arguments, trimmed. Meta: the whole line without its end.
     /// </summary>
     public ReadOnlySpan<byte> Keys;
 

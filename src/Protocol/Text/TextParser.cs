@@ -17,7 +17,7 @@ public readonly record struct TextLimits(int ItemBytesMax, bool FlushEnabled = t
 /// commands with plain numbers are read in one pass over the line. Whatever is not plain (signs, tabs, noreply, too many tokens, errors) goes out of
 /// line to a tokenizer with memcached 1.6.45's rules, so that the odd forms mean exactly what they mean there (docs/protocol.md lists them).
 /// Goals: the verdicts of memcached 1.6.45, tens of nanoseconds for get and set, time linear in the input.
-/// Non-goals: meta and binary commands; waiting for the data block; deciding what a valid command does.
+/// Non-goals: the binary protocol, and the meta commands beyond their names; waiting for the data block; deciding what a valid command does.
 /// </remarks>
 public static partial class TextParser
 {
@@ -173,6 +173,14 @@ public static partial class TextParser
         ReadOnlySpan<byte> name = nameLength < 0 ? text : text[..nameLength];
         switch (name.Length)
         {
+            case 2:
+                if (name[0] == 'm' && name[1] is (byte)'g' or (byte)'s' or (byte)'d' or (byte)'a' or (byte)'n' or (byte)'e')
+                {
+                    command.Keys = text;
+                    return Succeed(TextVerb.Meta, ref command);
+                }
+
+                break;
             case 3:
                 if (name.SequenceEqual("gat"u8))
                     return ParseGat(TextVerb.Gat, text, ref command);

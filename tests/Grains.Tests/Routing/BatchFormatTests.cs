@@ -36,7 +36,7 @@ public sealed class BatchFormatTests
                 Assert.Equal(Has(sent, RequestFlags.ExplicitCas) ? sent.NewCas : 0, read.NewCas);
                 Assert.Equal(Has(sent, RequestFlags.CreateOnMiss) ? sent.InitialValue : 0, read.InitialValue);
                 Assert.Equal(Has(sent, RequestFlags.CreateOnMiss) ? sent.CreateExpiresAt : 0, read.CreateExpiresAt);
-                Assert.Equal(Has(sent, RequestFlags.Recache) ? sent.RecacheSeconds : 0, read.RecacheSeconds);
+                Assert.Equal(Has(sent, RequestFlags.Recache) ? sent.RecacheBefore : 0, read.RecacheBefore);
                 bool counts = operation is CacheOperation.Increment or CacheOperation.Decrement;
                 Assert.Equal(counts ? sent.Delta : 0, read.Delta);
             }
@@ -149,7 +149,7 @@ public sealed class BatchFormatTests
         Value = value,
         ExpiresAt = 4_000_000_000,
         CreateExpiresAt = 3_000_000_000,
-        RecacheSeconds = 30,
+        RecacheBefore = 30,
         CompareCas = ulong.MaxValue,
         NewCas = ulong.MaxValue - 1,
         Delta = ulong.MaxValue - 2,

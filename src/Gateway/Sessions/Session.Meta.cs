@@ -1,0 +1,185 @@
+using OrleansCache.Protocol.Meta;
+using OrleansCache.Protocol.Text;
+
+namespace OrleansCache.Gateway.Sessions;
+
+// The meta commands: from a line to a request, and from its reply to output.
+internal sealed unsafe partial class Session
+{
+    private void RunMeta(ReadOnlySpan<byte> line, byte* next, int available, out int used)
+    {
+        used = 0;
+        if (!MetaParser.TryParse(line, _loop.Limits, _loop.BinaryKey, out MetaCommand command))
+        {
+            RefuseMeta(command);
+            return;
+        }
+
+        if (command.Verb == MetaVerb.NoOp)
+        {
+            CurrentOutput.Write(MetaReply.NoOp);
+            return;
+        }
+
+        var form = new MetaReplyForm(command);
+        CacheRequest request = ToRequest(command, _loop.NowUnixSeconds, ref form);
+        if (command.Verb == MetaVerb.Set)
+        {
+            int block = command.ValueLength + 2;
+            if (available < block)
+            {
+                _value = _loop.RentValue(command, request, form);
+                used = _value.Append(next, available);
+                return;
+            }
+
+            used = block;
+            StoreMeta(request, form, new ReadOnlySpan<byte>(next, block));
+            return;
+        }
+
+        if (command.Verb == MetaVerb.Debug)
+            _loop.Counters.MetaDebugs++;
+        Run(request, form);
+    }
+
+    private void RefuseMeta(in MetaCommand command)
+    {
+        bool errorFollows = command.DeleteKeyOnError && !DeleteBeforeError(command.Key, noReply: false);
+        if (!errorFollows)
+            CurrentOutput.Write(command.ErrorLine);
+        _swallowBytes = command.SwallowBytes;
+    }
+
+    private void StoreMeta(CacheRequest request, in MetaReplyForm form, ReadOnlySpan<byte> block)
+    {
+        int length = block.Length - 2;
+        if (block[length] != (byte)'\r' || block[length + 1] != (byte)'\n')
+        {
+            CurrentOutput.Write(TextReply.BadDataChunk);
+            return;
+        }
+
+        request.Value = block[..length];
+        Run(request, form);
+    }
+
+    private void Run(in CacheRequest request, in MetaReplyForm form)
+    {
+        _loop.Counters.Operations++;
+        MetaSink sink = _loop.MetaSink;
+        sink.Output = CurrentOutput;
+        sink.Form = form;
+        sink.Counters = _loop.Counters;
+        sink.NowUnixSeconds = _loop.NowUnixSeconds;
+        sink.KeyLength = request.Key.Length;
+        fixed (byte* key = request.Key)
+        {
+            sink.Key = key;
+            if (_loop.Channel.TryExecute(request, _loop.NowUnixSeconds, sink))
+                return;
+        }
+
+        // A quiet command holds its place, too: an error of it must show there, and mn behind it must answer last.
+        PendingReply pending = Enqueue(PendingKind.Meta, TextVerb.Meta);
+        pending.SetKey(request.Key);
+        pending.MetaForm = form;
+        _loop.Channel.Send(request, pending);
+    }
+
+    private static CacheRequest ToRequest(in MetaCommand command, uint now, ref MetaReplyForm form)
+    {
+        CacheRequest request = default;
+        request.Key = command.Key;
+        request.KeyHash = KeyHash.Compute(command.Key);
+        switch (command.Verb)
+        {
+            case MetaVerb.Get:
+                request.Operation = CacheOperation.Get;
+                request.Flags = RequestFlags.TakeToken;
+                if (command.Has(MetaFlags.Value))
+                    request.Flags |= RequestFlags.ReturnValue;
+                if (command.Has(MetaFlags.NoUpdate))
+                    request.Flags |= RequestFlags.Peek;
+                if (command.Has(MetaFlags.Recache))
+                {
+                    request.Flags |= RequestFlags.Recache;
+                    request.RecacheBefore = Expiry.Resolve(command.RecacheExptime, now);
+                }
+
+                break;
+            case MetaVerb.Set:
+                request.Operation = command.Operation;
+                request.ClientFlags = command.ClientFlags;
+                if (command.Has(MetaFlags.BinaryKey))
+                    request.Flags |= RequestFlags.BinaryKey;
+                if (command.Has(MetaFlags.Invalidate))
+                    request.Flags |= RequestFlags.Invalidate;
+                break;
+            case MetaVerb.Delete:
+                request.Operation = CacheOperation.Delete;
+                request.ClientFlags = command.ClientFlags;
+                if (command.Has(MetaFlags.Invalidate))
+                    request.Flags |= RequestFlags.Invalidate;
+                if (command.Has(MetaFlags.DropValue))
+                    request.Flags |= RequestFlags.DropValue;
+                break;
+            case MetaVerb.Arithmetic:
+                request.Operation = command.Operation;
+                request.Delta = command.Delta;
+                request.InitialValue = command.InitialValue;
+                break;
+            default:
+                request.Operation = CacheOperation.Get;
+                request.Flags = RequestFlags.Peek;
+                return request;
+        }
+
+        request.Flags |= RequestFlags.MetaCommand;
+        if (command.Has(MetaFlags.CompareCas))
+        {
+            request.Flags |= RequestFlags.CompareCas;
+            request.CompareCas = command.CompareCas;
+        }
+
+        // For ms, 0 asks for a number of the server's own.
+        if (command.Has(MetaFlags.ExplicitCas) && (command.NewCas != 0 || command.Verb != MetaVerb.Set))
+        {
+            request.Flags |= RequestFlags.ExplicitCas;
+            request.NewCas = command.NewCas;
+        }
+
+        if (command.Has(MetaFlags.Touch | MetaFlags.Create))
+            SetExpiry(command, now, ref request, ref form);
+        return request;
+    }
+
+    /// <summary>T and N, and with them t and R, take effect in the order of the line.</summary>
+    private static void SetExpiry(in MetaCommand command, uint now, ref CacheRequest request, ref MetaReplyForm form)
+    {
+        bool touches = command.Has(MetaFlags.Touch);
+        if (touches)
+        {
+            request.Flags |= RequestFlags.Touch;
+            request.ExpiresAt = Expiry.Resolve(command.Exptime, now);
+            if (command.Has(MetaFlags.ReturnTtl) && !command.Has(MetaFlags.TtlBehindTouch))
+                request.Flags |= RequestFlags.FormerExpiry;
+            if (command.Has(MetaFlags.Recache) && !command.Has(MetaFlags.RecacheBehindTouch))
+                request.Flags |= RequestFlags.RecacheBeforeTouch;
+        }
+
+        if (!command.Has(MetaFlags.Create))
+            return;
+        request.Flags |= RequestFlags.CreateOnMiss;
+        uint createExpiresAt = Expiry.Resolve(command.CreateExptime, now);
+        bool createLast = !touches || command.Has(MetaFlags.CreateBehindTouch);
+
+        // ms knows no order: N is for what an append creates.
+        request.CreateExpiresAt = createLast || command.Verb == MetaVerb.Set ? createExpiresAt : request.ExpiresAt;
+        bool behindTouch = command.Has(MetaFlags.TtlBehindTouch), behindCreate = command.Has(MetaFlags.TtlBehindCreate);
+        form.CreatedExpiresAt = behindCreate && behindTouch ? request.CreateExpiresAt
+            : behindCreate ? createExpiresAt
+            : behindTouch ? request.ExpiresAt
+            : Expiry.Never;
+    }
+}
