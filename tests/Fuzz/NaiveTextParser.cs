@@ -29,6 +29,8 @@ internal static class NaiveTextParser
 
         switch (line.Split(' ')[0])
         {
+            case "mg" or "ms" or "md" or "ma" or "mn" or "me":
+                return "Meta"; // NaiveMetaParser goes on.
             case "get" or "gets":
                 return tokens.Length < 2 ? BadFormat : Keys(tokens[0] == "get" ? "Get" : "Gets", all.Skip(1));
             case "gat" or "gats":

@@ -2,7 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using OrleansCache.Fuzz;
 
-// Usage: [--seed N] [--seconds N] [--keep FOLDER]. Ends with 1 and the input in FOLDER (default: the working directory) at the first complaint.
+// Usage: [--seed N] [--seconds N] [--keep FOLDER]. Fuzzes the text and the meta parser in turn. Ends with 1 and the input in FOLDER (default: the working directory) at the first complaint.
 int seed = Environment.TickCount, seconds = 10;
 string keep = ".";
 for (int i = 0; i + 1 < args.Length; i += 2)
@@ -25,13 +25,15 @@ for (int i = 0; i + 1 < args.Length; i += 2)
 }
 
 Console.WriteLine($"seed {seed}, {seconds} s");
-var fuzzer = new TextParserFuzzer(seed, TextParserFuzzer.ReadCorpus(Path.Combine(AppContext.BaseDirectory, "corpus")));
+var text = new TextParserFuzzer(seed, TextParserFuzzer.ReadCorpus(Path.Combine(AppContext.BaseDirectory, "corpus")));
+var meta = new MetaParserFuzzer(seed);
 long steps = 0;
 for (var clock = Stopwatch.StartNew(); clock.Elapsed.TotalSeconds < seconds; steps++)
 {
-    if (fuzzer.Step(out byte[] input) is not { } complaint)
+    bool isText = (steps & 1) == 0;
+    if ((isText ? text.Step(out byte[] input) : meta.Step(out input)) is not { } complaint)
         continue;
-    string file = Path.Combine(keep, string.Create(CultureInfo.InvariantCulture, $"text-{seed}-{steps}.bin"));
+    string file = Path.Combine(keep, string.Create(CultureInfo.InvariantCulture, $"{(isText ? "text" : "meta")}-{seed}-{steps}.bin"));
     File.WriteAllBytes(file, input);
     Console.Error.WriteLine($"seed {seed}, step {steps}: {complaint}\ninput kept in {file}");
     return 1;

@@ -437,6 +437,87 @@ public sealed class OperationTests : IDisposable
         Assert.Equal(ItemFlags.AlreadyWon, _store.Reply.ItemFlags & (ItemFlags.Won | ItemFlags.AlreadyWon));
     }
 
+    /// <summary>Meta: T, t and R take effect in the order of the line, so a request can ask for what held before its own touch.</summary>
+    [Fact]
+    public void TouchCanShowAndJudgeTheFormerExpiry()
+    {
+        _store.Set("k", "v", expiresAt: StoreHarness.Start + 100);
+        CacheRequest request = StoreHarness.Request(CacheOperation.Get, "k");
+        request.Flags = RequestFlags.Touch | RequestFlags.Recache | RequestFlags.TakeToken | RequestFlags.FormerExpiry;
+        request.ExpiresAt = StoreHarness.Start + 50;
+        request.RecacheBefore = StoreHarness.Start + 60;
+        request.Flags |= RequestFlags.RecacheBeforeTouch;
+        _store.Run(in request);
+        Assert.Equal(StoreHarness.Start + 100, _store.Reply.ExpiresAt);
+        Assert.Equal(ItemFlags.None, _store.Reply.ItemFlags & ItemFlags.Won);
+        request.Flags &= ~(RequestFlags.RecacheBeforeTouch | RequestFlags.FormerExpiry);
+        _store.Run(in request);
+        Assert.Equal(StoreHarness.Start + 50, _store.Reply.ExpiresAt);
+        Assert.Equal(ItemFlags.Won, _store.Reply.ItemFlags & ItemFlags.Won);
+
+        _store.Set("n", "5", expiresAt: StoreHarness.Start + 100);
+        CacheRequest count = StoreHarness.Request(CacheOperation.Increment, "n");
+        count.Flags = RequestFlags.Touch | RequestFlags.FormerExpiry;
+        count.ExpiresAt = StoreHarness.Start + 50;
+        _store.Run(in count);
+        Assert.Equal(StoreHarness.Start + 100, _store.Reply.ExpiresAt);
+        count.Flags = RequestFlags.Touch;
+        _store.Run(in count);
+        Assert.Equal(StoreHarness.Start + 50, _store.Reply.ExpiresAt);
+    }
+
+    [Fact]
+    public void CreatedItemCountsAsReadUnlessThatIsToLeaveNoTrace()
+    {
+        CacheRequest request = StoreHarness.Request(CacheOperation.Get, "k");
+        request.Flags = RequestFlags.CreateOnMiss | RequestFlags.TakeToken;
+        _store.Run(in request);
+        Assert.Equal(ItemFlags.Won | ItemFlags.Created, _store.Reply.ItemFlags);
+        _store.Get("k");
+        Assert.Equal(ItemFlags.Fetched, _store.Reply.ItemFlags & ItemFlags.Fetched);
+
+        request = StoreHarness.Request(CacheOperation.Get, "other");
+        request.Flags = RequestFlags.CreateOnMiss | RequestFlags.TakeToken | RequestFlags.Peek;
+        _store.Run(in request);
+        _store.Get("other");
+        Assert.Equal(ItemFlags.None, _store.Reply.ItemFlags & ItemFlags.Fetched);
+    }
+
+    [Fact]
+    public void BinaryKeyIsRememberedUntilTheItemIsStoredWithoutIt()
+    {
+        Assert.Equal(CacheStatus.Ok, _store.Store2(CacheOperation.Set, "k", "1", RequestFlags.BinaryKey));
+        _store.Get("k");
+        Assert.Equal(ItemFlags.BinaryKey, _store.Reply.ItemFlags & ItemFlags.BinaryKey);
+        _store.Increment("k", 1);
+        _store.Get("k");
+        Assert.Equal(ItemFlags.BinaryKey, _store.Reply.ItemFlags & ItemFlags.BinaryKey);
+        _store.Store2(CacheOperation.Append, "k", "1", RequestFlags.BinaryKey);
+        _store.Get("k");
+        Assert.Equal(ItemFlags.None, _store.Reply.ItemFlags & ItemFlags.BinaryKey);
+        _store.Store2(CacheOperation.Add, "other", new string('v', 30_000), RequestFlags.BinaryKey);
+        _store.Get("other");
+        Assert.Equal(ItemFlags.BinaryKey, _store.Reply.ItemFlags & ItemFlags.BinaryKey);
+        _store.Set("other", "x");
+        _store.Get("other");
+        Assert.Equal(ItemFlags.None, _store.Reply.ItemFlags & ItemFlags.BinaryKey);
+    }
+
+    [Fact]
+    public void ReadsOfTheMetaProtocolAreCountedAsInMemcached()
+    {
+        _store.Set("k", "v");
+        foreach (string key in new[] { "k", "none" })
+        {
+            foreach (RequestFlags flags in new[] { RequestFlags.TakeToken, RequestFlags.TakeToken | RequestFlags.Peek, RequestFlags.TakeToken | RequestFlags.Touch, RequestFlags.Peek })
+                _store.Get(key, flags);
+        }
+
+        StoreStatistics s = _store.Statistics();
+        Assert.Equal((5, 2, 3), (s.CmdGet, s.GetHits, s.GetMisses));
+        Assert.Equal((1, 1, 0), (s.CmdTouch, s.TouchHits, s.TouchMisses));
+    }
+
     [Fact]
     public void DropValueKeepsKeyAndCas()
     {

@@ -147,6 +147,16 @@ public struct MetaReturns
         _codes >>= BitsEach;
         return code;
     }
+
+    /// <summary>The letters of the flags.</summary>
+    public override readonly string ToString()
+    {
+        string letters = "";
+        MetaReturns rest = this;
+        for (uint code; (code = rest.Take()) != 0;)
+            letters += "?stcflhOk"[(int)code];
+        return letters;
+    }
 }
 
 /// <summary>

@@ -100,6 +100,9 @@ public sealed class RemoteRequest(FakeRouter router, in CacheRequest request, Re
     private readonly uint _expiresAt = request.ExpiresAt;
     private readonly ulong _compareCas = request.CompareCas;
     private readonly ulong _delta = request.Delta;
+    private readonly uint _createExpiresAt = request.CreateExpiresAt;
+    private readonly ulong _newCas = request.NewCas;
+    private readonly ulong _initialValue = request.InitialValue;
 
     public string Key => System.Text.Encoding.ASCII.GetString(_key);
 
@@ -110,6 +113,7 @@ public sealed class RemoteRequest(FakeRouter router, in CacheRequest request, Re
         {
             Operation = _operation, Flags = _flags, Key = _key, Value = _value, KeyHash = KeyHash.Compute(_key), ClientFlags = _clientFlags,
             ExpiresAt = _expiresAt, CompareCas = _compareCas, Delta = _delta,
+            CreateExpiresAt = _createExpiresAt, NewCas = _newCas, InitialValue = _initialValue,
         };
         router.Store.Execute(copy, 0, sink);
     }

@@ -19,6 +19,9 @@ public sealed unsafe class FakeStore : ValueOwner
     /// <summary>Refuses pins while false.</summary>
     public bool LendsPins { get; set; } = true;
 
+    /// <summary>Every hit has these marks.</summary>
+    public ItemFlags ShownFlags { get; set; }
+
     /// <summary>If not 0, a pinned value shows itself in runs of at most this many bytes.</summary>
     public int RunBytesMax { get; set; }
 
@@ -43,9 +46,21 @@ public sealed unsafe class FakeStore : ValueOwner
                 item = null;
             }
 
+            bool creates = (request.Flags & RequestFlags.CreateOnMiss) != 0;
             bool touches = (request.Flags & RequestFlags.Touch) != 0;
             switch (request.Operation)
             {
+                case CacheOperation.Get when item is null && creates:
+                    Put(request, [], request.CreateExpiresAt);
+                    reply.Status = CacheStatus.Ok;
+                    reply.ItemFlags = ItemFlags.Created | ItemFlags.Won;
+                    break;
+                case CacheOperation.Increment or CacheOperation.Decrement when item is null && creates:
+                    Put(request, Encoding.ASCII.GetBytes(request.InitialValue.ToString(CultureInfo.InvariantCulture)), request.CreateExpiresAt);
+                    reply.Status = CacheStatus.Ok;
+                    reply.ItemFlags = ItemFlags.Created;
+                    reply.Number = request.InitialValue;
+                    break;
                 case CacheOperation.Get or CacheOperation.Touch:
                     reply.Status = item is null ? CacheStatus.NotFound : CacheStatus.Ok;
                     if (item is not null && touches)
@@ -79,16 +94,22 @@ public sealed unsafe class FakeStore : ValueOwner
                     reply.Status = CacheStatus.Ok;
                     break;
                 default:
-                    Put(request);
+                    Put(request, request.Value, request.ExpiresAt);
                     reply.Status = CacheStatus.Ok;
                     break;
             }
 
-            if (item is not null && reply.Status == CacheStatus.Ok && (request.Flags & RequestFlags.ReturnValue) != 0)
+            if (request.Operation is not CacheOperation.Delete)
+                _items.TryGetValue(request.KeyHash, out item);
+            if (item is not null && reply.Status == CacheStatus.Ok)
             {
+                if ((request.Flags & RequestFlags.ExplicitCas) != 0)
+                    item.Cas = request.NewCas;
                 reply.ClientFlags = item.ClientFlags;
+                reply.ExpiresAt = item.ExpiresAt;
                 reply.Cas = item.Cas;
-                reply.Value = new ValueView(item.Value, this, item.Handle);
+                reply.ItemFlags |= ShownFlags;
+                reply.Value = (request.Flags & RequestFlags.ReturnValue) != 0 ? new ValueView(item.Value, this, item.Handle) : ValueView.OfLength(item.Value.Length);
             }
 
             sink.OnReply(reply);
@@ -132,22 +153,22 @@ public sealed unsafe class FakeStore : ValueOwner
             return _pinnable[(int)handle];
     }
 
-    private void Put(in CacheRequest request)
+    private void Put(in CacheRequest request, ReadOnlySpan<byte> value, uint expiresAt)
     {
-        if (_items.TryGetValue(request.KeyHash, out Item? item) && item.Value.Length == request.Value.Length && item.Value.Length < Limits.PinValueBytesMin)
+        if (_items.TryGetValue(request.KeyHash, out Item? item) && item.Value.Length == value.Length && item.Value.Length < Limits.PinValueBytesMin)
         {
-            request.Value.CopyTo(item.Value);
+            value.CopyTo(item.Value);
         }
         else
         {
-            item = new Item { Value = GC.AllocateUninitializedArray<byte>(request.Value.Length, pinned: true), Handle = (uint)_pinnable.Count };
-            request.Value.CopyTo(item.Value);
+            item = new Item { Value = GC.AllocateUninitializedArray<byte>(value.Length, pinned: true), Handle = (uint)_pinnable.Count };
+            value.CopyTo(item.Value);
             _pinnable.Add(item);
             _items[request.KeyHash] = item;
         }
 
         item.ClientFlags = request.ClientFlags;
-        item.ExpiresAt = request.ExpiresAt;
+        item.ExpiresAt = expiresAt;
         item.Cas = ++_lastCas;
     }
 

@@ -17,6 +17,18 @@ public sealed class SessionAllocationTests
     [InlineData("version\r\n")]
     [InlineData("bogus\r\n")]
     [InlineData("get ke|y\r\n")]
+    [InlineData("mg key v t f s k c h l Oopaque\r\n")]
+    [InlineData("mg missing k q\r\n")]
+    [InlineData("mg a2V5 b k v\r\n")]
+    [InlineData("mg big v\r\n")]
+    [InlineData("mg key v T30 N30 R30\r\n")]
+    [InlineData("ms key 5 c k F1 T100\r\nhello\r\n")]
+    [InlineData("ms key 5 q\r\nhe|llo\r\n")]
+    [InlineData("md missing q Ox\r\n")]
+    [InlineData("ma missing v\r\n")]
+    [InlineData("me key\r\n")]
+    [InlineData("mn\r\n")]
+    [InlineData("mg key v v\r\n")]
     [InlineData("set key 0 0 5\r\nhe|llo\r\n")]
     public void OnTheLocalPathNothingIsAllocated(string command)
     {

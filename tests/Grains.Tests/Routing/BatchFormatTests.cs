@@ -14,14 +14,14 @@ public sealed class BatchFormatTests
         new Random(1).NextBytes(value);
         foreach (CacheOperation operation in Enum.GetValues<CacheOperation>())
         {
-            for (int bits = 0; bits < 1 << 11; bits++)
+            for (int bits = 0; bits < 1 << 13; bits++)
             {
                 var request = Sample(operation, (RequestFlags)bits, key, bits == 77 ? value : []);
                 writer.Append(in request);
             }
 
             var reader = new BatchReader(writer.Complete().Span);
-            for (int bits = 0; bits < 1 << 11; bits++)
+            for (int bits = 0; bits < 1 << 13; bits++)
             {
                 Assert.True(reader.TryRead(out CacheRequest read));
                 CacheRequest sent = Sample(operation, (RequestFlags)bits, key, bits == 77 ? value : []);
@@ -54,7 +54,8 @@ public sealed class BatchFormatTests
         writer.OnReply(new CacheReply
         {
             Status = CacheStatus.Ok,
-            ItemFlags = ItemFlags.Stale | ItemFlags.Won,
+            ItemFlags = ItemFlags.Stale | ItemFlags.Won | ItemFlags.BinaryKey,
+            SlabClass = 6,
             ClientFlags = 7,
             ExpiresAt = 8,
             LastAccess = 9,
@@ -70,7 +71,8 @@ public sealed class BatchFormatTests
         Assert.Equal(4, reader.Count);
         Assert.True(reader.TryRead(out _, out CacheReply full));
         Assert.Equal(CacheStatus.Ok, full.Status);
-        Assert.Equal(ItemFlags.Stale | ItemFlags.Won, full.ItemFlags);
+        Assert.Equal(ItemFlags.Stale | ItemFlags.Won | ItemFlags.BinaryKey, full.ItemFlags);
+        Assert.Equal(6, full.SlabClass);
         Assert.Equal((7u, 8u, 9u, 10ul, 11ul), (full.ClientFlags, full.ExpiresAt, full.LastAccess, full.Cas, full.Number));
         Assert.True(full.Value.Span.SequenceEqual(value));
         Assert.True(reader.TryRead(out _, out CacheReply lengthOnly));
