@@ -14,14 +14,14 @@ public sealed class BatchFormatTests
         new Random(1).NextBytes(value);
         foreach (CacheOperation operation in Enum.GetValues<CacheOperation>())
         {
-            for (int bits = 0; bits < 1 << 13; bits++)
+            for (int bits = 0; bits < 1 << 15; bits++)
             {
                 var request = Sample(operation, (RequestFlags)bits, key, bits == 77 ? value : []);
                 writer.Append(in request);
             }
 
             var reader = new BatchReader(writer.Complete().Span);
-            for (int bits = 0; bits < 1 << 13; bits++)
+            for (int bits = 0; bits < 1 << 15; bits++)
             {
                 Assert.True(reader.TryRead(out CacheRequest read));
                 CacheRequest sent = Sample(operation, (RequestFlags)bits, key, bits == 77 ? value : []);
