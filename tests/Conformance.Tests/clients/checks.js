@@ -1,4 +1,5 @@
-// Shared by the node scripts: runs one scenario by name and ends with exit code 0 when everything was as it must be.
+// Shared by the node scripts: runs one scenario by name, or `all` of them one after the other, and ends with exit code 0 when everything was as it must be.
+// A scenario's client has the first server only; the scenarios that want several make their own from the list.
 'use strict';
 
 const assert = require('node:assert');
@@ -6,17 +7,20 @@ const crypto = require('node:crypto');
 
 async function run(scenarios, makeClient, closeClient) {
   const [scenario, ...servers] = process.argv.slice(2);
-  if (!(scenario in scenarios) || servers.length === 0) {
-    console.log(`SCRIPT SCENARIO HOST:PORT...\nscenarios: ${Object.keys(scenarios).join(' ')}`);
+  const wanted = scenario === 'all' ? Object.keys(scenarios) : [scenario];
+  if (wanted.some((name) => !(name in scenarios)) || servers.length === 0) {
+    console.log(`SCRIPT all|SCENARIO HOST:PORT...\nscenarios: ${Object.keys(scenarios).join(' ')}`);
     process.exit(64);
   }
-  const prefix = `${scenario}:${crypto.randomUUID().slice(0, 8)}:`;
-  const client = makeClient(servers);
-  try {
-    await scenarios[scenario](client, (name) => prefix + name, servers);
-  } catch (error) {
-    console.log(error.stack);
-    process.exit(1);
+  const client = makeClient(servers.slice(0, 1));
+  for (const name of wanted) {
+    const prefix = `${name}:${crypto.randomUUID().slice(0, 8)}:`;
+    try {
+      await scenarios[name](client, (key) => prefix + key, servers);
+    } catch (error) {
+      console.log(`${name}: ${error.stack}`);
+      process.exit(1);
+    }
   }
   closeClient(client);
   console.log(`${scenario}: right`);
