@@ -50,6 +50,9 @@ internal static class Peer
         {
             "python3" => [path, "-c", $"import {module}"],
             "node" => [path, "-e", $"require.resolve('{module}', {{ paths: [process.env.NODE_PATH] }})"],
+            "php" => [path, "-r", $"exit(extension_loaded('{module}') ? 0 : 1);"],
+            "ruby" => [path, "-e", $"require '{module}'"],
+            "perl" => [path, $"-M{module}", "-e", "1"],
             _ => throw new ArgumentException($"{tool} has no modules", nameof(tool)),
         };
         (int exitCode, _, _) = ChildProcess.RunAsync(command, s_probeTimeout, ClientScript.Environment).GetAwaiter().GetResult();
@@ -82,22 +85,6 @@ public sealed class PeerTheoryAttribute : TheoryAttribute
         Tool = tool;
         Modules = modules;
         Skip = Peer.WhyNot(tool, modules);
-    }
-
-    public string Tool { get; }
-
-    public string[] Modules { get; }
-}
-
-/// <summary>A test of a client that speaks the binary protocol.</summary>
-[AttributeUsage(AttributeTargets.Method)]
-public sealed class BinaryPeerFactAttribute : FactAttribute
-{
-    public BinaryPeerFactAttribute(string tool, params string[] modules)
-    {
-        Tool = tool;
-        Modules = modules;
-        Skip = ServerUnderTest.IsMemcached ? Peer.WhyNot(tool, modules) : $"{string.Join(' ', modules)} speaks the binary protocol, which arrives in a later issue";
     }
 
     public string Tool { get; }

@@ -91,6 +91,20 @@ class Pymemcache(Base):
             return b"too large" in error.args[0]
         return False
 
+    def refuses(self, key):
+        """True when the library or the server refuses the key."""
+        from pymemcache.exceptions import MemcacheError
+        try:
+            self.client.set(key, b"x")
+        except MemcacheError:
+            return True
+        return False
+
+    def stats(self, name=None):
+        """Statistics of the first server: names and values as str."""
+        found = self.client.stats(*([name] if name else []))
+        return {key.decode(): value.decode() if isinstance(value, bytes) else str(value) for key, value in found.items()}
+
     def close(self):
         self.client.close()
 
@@ -114,16 +128,20 @@ class PymemcacheHash(Pymemcache):
         from pymemcache.client.hash import HashClient
         return HashClient(self.servers, connect_timeout=10, timeout=20, no_delay=True, default_noreply=False, **options)
 
+    def stats(self, name=None):
+        return Pymemcache(self.servers).stats(name)
+
 
 class Pylibmc(Base):
     """pylibmc, the wrapper of libmemcached."""
 
     name = "pylibmc"
+    binary = False
 
     def __init__(self, servers):
         import pylibmc
         super().__init__(servers)
-        self.client = pylibmc.Client(["%s:%d" % server for server in servers], behaviors={
+        self.client = pylibmc.Client(["%s:%d" % server for server in servers], binary=self.binary, behaviors={
             "cas": True, "tcp_nodelay": True, "receive_timeout": 20000000, "send_timeout": 20000000, "_poll_timeout": 20000})
 
     def get(self, key):
@@ -185,6 +203,35 @@ class Pylibmc(Base):
         except pylibmc.Error as error:
             return "SERVER ERROR" in str(error) or "too large" in str(error)
         return False
+
+    def refuses(self, key):
+        import pylibmc
+        try:
+            self.client.set(key, b"x")
+        except (pylibmc.Error, ValueError):
+            return True
+        return False
+
+    def stats(self, name=None):
+        # One (server, values) for each server.
+        found = self.client.get_stats(name) if name else self.client.get_stats()
+        text = lambda value: value.decode() if isinstance(value, bytes) else value
+        return {text(key): text(value) for key, value in found[0][1].items()}
+
+
+class PylibmcBinary(Pylibmc):
+    """pylibmc with the binary protocol."""
+
+    name = "pylibmc-binary"
+    binary = True
+
+    def replace(self, key, value):
+        # In this protocol an absent key is an error of its own, for which the library raises.
+        import pylibmc
+        try:
+            return super().replace(key, value)
+        except pylibmc.NotFound:
+            return False
 
 
 class PythonMemcached(Base):
@@ -256,8 +303,20 @@ class PythonMemcached(Base):
     def set_too_large(self, key, value):
         return not self.client.set(key, value)
 
+    def refuses(self, key):
+        import memcache
+        try:
+            self.client.set(key, b"x")
+        except memcache.Client.MemcachedKeyError:
+            return True
+        return False
+
+    def stats(self, name=None):
+        found = self.client.get_stats(*([name] if name else []))
+        return dict(found[0][1])
+
     def close(self):
         self.client.disconnect_all()
 
 
-CLIENTS = {adapter.name: adapter for adapter in (Pymemcache, PymemcachePooled, PymemcacheHash, Pylibmc, PythonMemcached)}
+CLIENTS = {adapter.name: adapter for adapter in (Pymemcache, PymemcachePooled, PymemcacheHash, Pylibmc, PylibmcBinary, PythonMemcached)}

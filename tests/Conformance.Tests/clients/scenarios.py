@@ -204,6 +204,20 @@ def cas_loop(context):
     return "%d retries" % sum(retries)
 
 
+def cas_once(context):
+    cache, key = context.cache, context.key
+    true(cache.set(key("a"), b"one"), "set")
+    value, token = cache.gets(key("a"))
+    equal(b"one", value)
+    true(cache.cas(key("a"), b"two", token), "cas")
+    equal(b"two", cache.get(key("a")))
+    other = context.adapter(context.servers)
+    value, token = cache.gets(key("a"))
+    true(other.set(key("a"), b"from elsewhere"), "set")
+    true(not cache.cas(key("a"), b"three", token), "cas with a stale token")
+    equal(b"from elsewhere", cache.get(key("a")))
+
+
 def lock(context):
     """A lock with add and a token: only the holder may release it, and the guarded read-modify-write loses nothing."""
     rounds = 25
@@ -257,7 +271,7 @@ def rate_limiter(context):
                 passed += 1
         return passed
 
-    if context.adapter.name == "pylibmc":
+    if context.adapter.name.startswith("pylibmc"):
         # pylibmc raises NotFound instead of returning None.
         import pylibmc
         plain = context.adapter.incr
@@ -351,7 +365,7 @@ def compressed_values(context):
         true(cache.set(key, text), "set")
         equal(text, cache.get(key))
         equal({key: text}, cache.get_many([key, context.key("absent")]))
-    elif context.adapter.name == "pylibmc":
+    elif context.adapter.name.startswith("pylibmc"):
         true(context.cache.client.set(key, text, min_compress_len=1000, compress_level=6), "set")
         equal(text, context.cache.client.get(key))
         true(not context.cache.client.set_multi({key + "2": text}, min_compress_len=1000), "set_multi")
@@ -392,6 +406,48 @@ def large_values(context):
     equal(None, cache.get(key("limit")))
     true(cache.set(key("limit"), b"new"), "the connection goes on")
     equal(b"new", cache.get(key("limit")))
+
+
+# Errors, statistics, several servers
+
+def errors(context):
+    cache, key = context.cache, context.key
+    # A client of its own: libmemcached takes a server that has refused something for lost.
+    true(context.adapter(context.servers).refuses("k" * 251), "a key that is too long")
+    if context.adapter.name != "pylibmc-binary":
+        true(context.adapter(context.servers).refuses("with space"), "a key with a space")
+    true(cache.set(key("a"), b"x"), "the connection goes on")
+    equal(b"x", cache.get(key("a")))
+
+
+def monitoring(context):
+    statistics = context.cache.stats()
+    for name in ("pid", "uptime", "time", "curr_items", "total_items", "cmd_get", "cmd_set", "get_hits", "get_misses", "bytes", "limit_maxbytes", "evictions",
+                 "curr_connections", "total_connections", "threads", "bytes_read", "bytes_written"):
+        true(statistics[name].isdigit(), "%s is %r" % (name, statistics.get(name)))
+    true(statistics["version"][:1].isdigit(), "version %r" % statistics["version"])
+    if context.adapter.name.startswith("pylibmc"):
+        return  # libmemcached keeps only the names of the plain statistics.
+    true("maxbytes" in context.cache.stats("settings"), "settings")
+    true("active_slabs" in context.cache.stats("slabs"), "slabs")
+    true(context.cache.set(context.key("a"), b"x"), "set")
+    true(any(name.startswith("items:") and name.endswith(":number") for name in context.cache.stats("items")), "items")
+
+
+def two_servers(context):
+    """The library spreads the keys itself, and each server alone has its part of them."""
+    values = {context.key(number): b"value %d" % number for number in range(200)}
+    equal([], list(context.cache.set_many(values)))
+    equal(values, context.cache.get_many(list(values) + [context.key("absent")]))
+    for key in list(values)[:20]:
+        equal(values[key], context.cache.get(key))
+    together = {}
+    for server in context.servers:
+        found = context.adapter([server]).get_many(list(values))
+        # A plain pymemcache client has one server.
+        true(found or context.adapter.name in ("pymemcache", "pymemcache-pooled"), "%s:%d is in use" % server)
+        together.update(found)
+    equal(values, together)
 
 
 # Sessions
@@ -443,5 +499,10 @@ def flush(context):
 
 
 SCENARIOS = {function.__name__: function for function in (
-    basics, binary_values, json_values, pymemcache_json_serde, native_objects, multi_get_and_set, threads_share_a_pool, cas_loop, lock, lock_runs_out,
-    rate_limiter, counters, expiry, cached_function, compressed_values, longest_keys, large_values, flask_sessions, flush)}
+    basics, binary_values, json_values, pymemcache_json_serde, native_objects, multi_get_and_set, threads_share_a_pool, cas_once, cas_loop, lock, lock_runs_out,
+    rate_limiter, counters, expiry, cached_function, compressed_values, longest_keys, large_values, errors, monitoring, two_servers, flask_sessions, flush)}
+
+# What the client matrix asks of every library, with one server, and with all servers.
+MATRIX = ("basics", "binary_values", "native_objects", "multi_get_and_set", "cas_once", "cas_loop", "counters", "expiry", "compressed_values", "longest_keys",
+          "large_values", "errors", "monitoring", "flush")
+MATRIX_SERVERS = ("two_servers",)
