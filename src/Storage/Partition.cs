@@ -75,6 +75,16 @@ public sealed class Partition
         }
     }
 
+    /// <summary>Sets the time of the scheduled flush, whatever it was; a time that is past takes effect with the next request.</summary>
+    public void RescheduleFlush(uint atUnixSeconds)
+    {
+        lock (_gate)
+        {
+            if (_state != PartitionState.Gone)
+                _store.RescheduleFlush(atUnixSeconds);
+        }
+    }
+
     /// <summary>
     /// Writes the next items, cold before hot within a slab class, until about <paramref name="bytesMax"/> bytes (one item may exceed it).
     /// Every call writes one block that <see cref="Import"/> takes. Returns false when the end is reached (the last block may be empty of items,

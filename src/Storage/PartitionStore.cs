@@ -112,10 +112,13 @@ public sealed unsafe partial class PartitionStore : ValueOwner, IDisposable
 
     /// <summary>
     /// Drops everything stored so far, now (0 or not in the future) or at the given time; then also what is stored until that time. What is stored straight
-    /// after a flush stays. A later call replaces a scheduled flush.
+    /// after a flush stays. A later call replaces a scheduled flush whose time has not come.
     /// </summary>
     public void FlushAll(uint atUnixSeconds, uint nowUnixSeconds)
     {
+        // Nobody may have come by since the time of the former one.
+        if (nowUnixSeconds >= _flushAt)
+            FireScheduledFlush();
         _sequence++;
         _flushAt = uint.MaxValue;
         if (atUnixSeconds > nowUnixSeconds)
@@ -123,6 +126,9 @@ public sealed unsafe partial class PartitionStore : ValueOwner, IDisposable
         else
             Clear();
     }
+
+    /// <summary>Sets the time of the scheduled flush, whatever it was; a time that is past takes effect with the next request.</summary>
+    public void RescheduleFlush(uint atUnixSeconds) => _flushAt = atUnixSeconds;
 
     /// <summary>
     /// Looks at up to <paramref name="bucketsMax"/> hash buckets for expired items, frees them and returns their number. The next call goes on from there.

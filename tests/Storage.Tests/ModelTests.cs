@@ -34,9 +34,9 @@ public class ModelTests
             {
                 uint at = random.Next(2) == 0 ? 0 : store.Now + (uint)random.Next(1, 5);
                 store.Store.FlushAll(at, store.Now);
-                flushAt = at == 0 ? uint.MaxValue : at;
-                if (at == 0)
+                if (at == 0 || store.Now >= flushAt)
                     model.Clear();
+                flushAt = at == 0 ? uint.MaxValue : at;
             }
 
             if (store.Now >= flushAt)

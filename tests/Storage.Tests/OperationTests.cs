@@ -377,6 +377,16 @@ public sealed class OperationTests : IDisposable
         Assert.Equal("v", _store.Get("a"));
     }
 
+    [Fact]
+    public void AScheduledFlushThatIsDueIsNotReplaced()
+    {
+        _store.Set("a", "v");
+        _store.Store.FlushAll(_store.Now + 5, _store.Now);
+        _store.Now += 6;
+        _store.Store.FlushAll(_store.Now + 100, _store.Now);
+        Assert.Null(_store.Get("a"));
+    }
+
     // ---- what the meta commands ask for ----
 
     [Fact]

@@ -30,9 +30,9 @@ public interface ISiloControlGrain : IGrainWithStringKey
     [Alias("Nudge")]
     ValueTask NudgeAsync(string silo);
 
-    /// <summary>Flushes those of the given partitions that are active there, and says which they were.</summary>
-    [Alias("Flush")]
-    ValueTask<int[]> FlushAsync(uint atUnixSeconds, int[] partitions);
+    /// <summary>To the coordinator's silo: see <see cref="OwnershipRuntime.FlushAllAsync"/>. Null if this silo is not the coordinator's.</summary>
+    [Alias("FlushAll")]
+    ValueTask<FlushReport?> FlushAllAsync(long expectedNumber, uint atUnixSeconds);
 }
 
 /// <summary>Runs batches on one silo, one after the other. Key: the silo's text form, a slash, the lane.</summary>
@@ -50,6 +50,15 @@ public interface IPartitionGrain : IGrainWithIntegerKey
     /// <summary>Does nothing but make the activation, and with it the partition's gate, be there.</summary>
     [Alias("Activate")]
     ValueTask ActivateAsync();
+}
+
+/// <summary>What any silo can answer for the whole cluster.</summary>
+[Alias("oc.IClusterGrain")]
+public interface IClusterGrain : IGrainWithIntegerKey
+{
+    /// <summary>As <see cref="ISiloControlGrain.FlushAllAsync"/>, whoever is the coordinator. Null if nobody is at the moment.</summary>
+    [Alias("FlushAll")]
+    ValueTask<FlushReport?> FlushAllAsync(long expectedNumber, uint atUnixSeconds);
 }
 
 /// <summary>The newest table that the answering silo knows, for gateways that run alone.</summary>
@@ -82,7 +91,16 @@ internal sealed class SiloControlGrain(OwnershipRuntime runtime, IGrainContext c
         return ValueTask.CompletedTask;
     }
 
-    public ValueTask<int[]> FlushAsync(uint atUnixSeconds, int[] partitions) => new(runtime.Flush(atUnixSeconds, partitions));
+    public ValueTask<FlushReport?> FlushAllAsync(long expectedNumber, uint atUnixSeconds) => runtime.FlushAllAsync(expectedNumber, atUnixSeconds, passOn: false);
+}
+
+/// <summary>Answers on whatever silo is asked.</summary>
+[GrainType("oc.cluster"), StatelessWorker, Reentrant]
+internal sealed class ClusterGrain(OwnershipRuntime runtime, IGrainContext context) : IGrainBase, IClusterGrain
+{
+    public IGrainContext GrainContext { get; } = context;
+
+    public ValueTask<FlushReport?> FlushAllAsync(long expectedNumber, uint atUnixSeconds) => runtime.FlushAllAsync(expectedNumber, atUnixSeconds, passOn: true);
 }
 
 /// <summary>Executes synchronously; lanes are how batches for one silo run in parallel.</summary>

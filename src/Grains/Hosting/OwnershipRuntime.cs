@@ -172,23 +172,6 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
         }
     }
 
-    public int[] Flush(uint atUnixSeconds, int[] partitions)
-    {
-        List<int> flushed = new(partitions.Length);
-        lock (_lock)
-        {
-            // Only what is active counts: of a partition that is on its way to another silo, some items are out of reach here.
-            foreach (int partition in partitions)
-            {
-                if ((uint)partition < (uint)_partitions.PartitionCount && _agent.PhaseOf(partition) == PartitionPhase.Active
-                    && _partitions.TryGet(new PartitionId(partition))?.FlushAll(atUnixSeconds, NowUnixSeconds) == true)
-                    flushed.Add(partition);
-            }
-        }
-
-        return [.. flushed];
-    }
-
     public BatchReply ExecuteBatch(BatchRequest request)
     {
         ReadOnlyMemory<byte> reply = _executor.Execute(request.Payload);

@@ -8,6 +8,9 @@ public interface ICoordinatorEnvironment
 
     /// <summary>Something worth telling the operator.</summary>
     void OnEvent(CoordinatorEvent what, int partition, SiloId silo);
+
+    /// <summary><see cref="Coordinator.FlushProgress"/> has changed: further silos have flushed, or this coordinator does not act any more.</summary>
+    void OnFlushProgress();
 }
 
 /// <summary>Things that a coordinator tells the operator.</summary>
@@ -40,6 +43,10 @@ public enum CoordinatorEvent
 /// decides: it serves the partition, or it has nothing and the move has failed); when it serves, the table changes, and the source, whose epoch is
 /// now lower than the table's, is told to drop. A move that fails before leaves a sealed source, which is told to unseal, and an import nobody wants, which is discarded.
 /// At most one move leaves a silo at a time, and at most <see cref="MovesPerTargetMax"/> arrive.
+/// </para>
+/// <para>
+/// A flush_all: the next <see cref="FlushMark"/>, which every silo is told and carries out on whatever it holds. It is done when all silos have reported it; a silo that
+/// was not there then has everything it ever gets from one that was, or empty.
 /// </para>
 /// <para>
 /// Safety: a partition gets a new epoch whenever its contents change hands, unique because the term is part of it; a silo serves only what it was told to;
@@ -80,6 +87,8 @@ public sealed class Coordinator(SiloId self, int partitionCount, ICoordinatorEnv
     private long _term;
     private long _membershipVersion = -1;
     private long _sequence;
+    private FlushMark _flush;
+    private long _flushSettled;
     private PartitionTable _table = PartitionTable.Unassigned(partitionCount);
 
     /// <summary>Whether this coordinator acts.</summary>
@@ -98,6 +107,35 @@ public sealed class Coordinator(SiloId self, int partitionCount, ICoordinatorEnv
     public long MovesCommitted { get; private set; }
 
     public long MovesFailed { get; private set; }
+
+    /// <summary>How far the newest flush_all has got; meaningful while <see cref="Recovered"/>.</summary>
+    public FlushProgress FlushProgress
+    {
+        get
+        {
+            SiloId awaited = default;
+            foreach ((SiloId silo, Member member) in _members)
+            {
+                if (FlushedBy(member) < _flush.Number)
+                    awaited = silo;
+            }
+
+            return new FlushProgress(_flush, _flushSettled, awaited);
+        }
+    }
+
+    /// <summary>
+    /// Flushes everything, at once (0) or at the given time, if the newest flush still is number <paramref name="expectedNumber"/>: so a request that comes late, after its
+    /// sender has asked again, does nothing. False if it is another by now, or if this coordinator does not act.
+    /// </summary>
+    public bool TryFlush(long expectedNumber, uint atUnixSeconds, uint nowUnixSeconds, long nowMilliseconds)
+    {
+        if (!_leads || !_recovered || _flush.Number != expectedNumber)
+            return false;
+        _flush = _flush.Next(Math.Max(_flush.Number + 1, _term << EpochBits), atUnixSeconds, nowUnixSeconds);
+        Pump(nowMilliseconds);
+        return true;
+    }
 
     /// <summary>The members have changed. Only active silos are given; those that were given before and are missing now are gone for good.</summary>
     public void OnMembership(long membershipVersion, IReadOnlyCollection<SiloId> active, long nowMilliseconds)
@@ -148,6 +186,8 @@ public sealed class Coordinator(SiloId self, int partitionCount, ICoordinatorEnv
             return;
         member.OutstandingSequence = 0;
         member.Reply = reply;
+        if (reply.Flush.Number > _flush.Number)
+            _flush = reply.Flush;
         if (reply.PartitionCount != partitionCount && !member.ForeignTold)
         {
             member.ForeignTold = true;
@@ -166,6 +206,8 @@ public sealed class Coordinator(SiloId self, int partitionCount, ICoordinatorEnv
         _recovered = false;
         _term = Math.Max(term, _term + 1);
         _sequence = 0;
+        _flush = default;
+        _flushSettled = 0;
         _moves.Clear();
         Array.Clear(_owners);
         Array.Clear(_epochs);
@@ -183,6 +225,7 @@ public sealed class Coordinator(SiloId self, int partitionCount, ICoordinatorEnv
         _recovered = false;
         _moves.Clear();
         environment.OnEvent(CoordinatorEvent.SteppedDown, 0, self);
+        environment.OnFlushProgress();
     }
 
     private void Pump(long now)
@@ -205,7 +248,24 @@ public sealed class Coordinator(SiloId self, int partitionCount, ICoordinatorEnv
             if (member.OutstandingSequence == 0)
                 SyncIfDue(silo, member, now);
         }
+
+        if (_recovered)
+            SettleFlush();
     }
+
+    private void SettleFlush()
+    {
+        long settled = _flush.Number;
+        foreach (Member member in _members.Values)
+            settled = Math.Min(settled, FlushedBy(member));
+        if (settled <= _flushSettled)
+            return;
+        _flushSettled = settled;
+        environment.OnFlushProgress();
+    }
+
+    /// <summary>The newest flush that this silo has carried out. One with another partition count holds nothing to flush.</summary>
+    private long FlushedBy(Member member) => member.Reply is null ? 0 : IsUsable(member) ? member.Reply.Flush.Number : long.MaxValue;
 
     private void SyncIfDue(SiloId silo, Member member, long now)
     {
@@ -213,7 +273,8 @@ public sealed class Coordinator(SiloId self, int partitionCount, ICoordinatorEnv
         bool tableIsOld = _recovered && member.Reply is { } last && last.TableVersion < _table.Version;
         bool nobody = _recovered && !_members.Values.Any(IsCandidate);
         bool due = now - member.SentMilliseconds >= SyncMilliseconds || member.Reply is null;
-        bool news = member.Nudged || (tableIsOld && member.TableSent < _table.Version) || !commands.SequenceEqual(member.CommandsSent);
+        bool news = member.Nudged || (tableIsOld && member.TableSent < _table.Version) || !commands.SequenceEqual(member.CommandsSent)
+            || (member.FlushSent < _flush.Number && FlushedBy(member) < _flush.Number);
         if (!due && !news)
             return;
 
@@ -221,6 +282,7 @@ public sealed class Coordinator(SiloId self, int partitionCount, ICoordinatorEnv
         member.OutstandingSequence = ++_sequence;
         member.SentMilliseconds = now;
         member.CommandsSent = commands;
+        member.FlushSent = _flush.Number;
         if (tableIsOld)
             member.TableSent = _table.Version;
         environment.SendSync(silo, new SyncRequest
@@ -231,6 +293,7 @@ public sealed class Coordinator(SiloId self, int partitionCount, ICoordinatorEnv
             PartitionCount = partitionCount,
             MembershipVersion = _membershipVersion,
             NobodyTakesOver = nobody,
+            Flush = _flush,
             Table = tableIsOld ? _table : null,
             Commands = commands,
         });
@@ -590,6 +653,7 @@ public sealed class Coordinator(SiloId self, int partitionCount, ICoordinatorEnv
         public bool Adopted;
         public bool ForeignTold;
         public PartitionTableVersion TableSent;
+        public long FlushSent;
         public List<PartitionCommand> CommandsSent = [];
     }
 }

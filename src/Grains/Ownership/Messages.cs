@@ -87,6 +87,9 @@ public sealed record SyncRequest
     /// <summary>Tells a draining silo that no other can take its partitions, so that waiting is in vain.</summary>
     public bool NobodyTakesOver { get; init; }
 
+    /// <summary>The newest flush_all, which the silo carries out before the commands.</summary>
+    public FlushMark Flush { get; init; }
+
     public PartitionTable? Table { get; init; }
 
     public IReadOnlyList<PartitionCommand> Commands { get; init; } = [];
@@ -100,6 +103,7 @@ public sealed record SyncRequest
         writer.Int32(PartitionCount);
         writer.Int64(MembershipVersion);
         writer.Byte(NobodyTakesOver ? (byte)1 : (byte)0);
+        Flush.Write(writer);
         writer.Bytes(Table is null ? [] : Table.Encode());
         writer.Int32(Commands.Count);
         foreach (PartitionCommand command in Commands)
@@ -124,6 +128,7 @@ public sealed record SyncRequest
         int partitionCount = reader.Int32();
         long membership = reader.Int64();
         bool nobody = reader.Byte() != 0;
+        FlushMark flush = FlushMark.Read(ref reader);
         ReadOnlySpan<byte> tableWire = reader.Bytes();
         PartitionTable? table = null;
         if (tableWire.Length > 0 && !PartitionTable.TryDecode(tableWire, out table))
@@ -139,7 +144,7 @@ public sealed record SyncRequest
         request = new SyncRequest
         {
             Term = term, Sequence = sequence, Coordinator = coordinator, PartitionCount = partitionCount, MembershipVersion = membership, NobodyTakesOver = nobody,
-            Table = table, Commands = commands,
+            Flush = flush, Table = table, Commands = commands,
         };
         return true;
     }
@@ -168,6 +173,9 @@ public sealed record SyncReply
     /// <summary>The silo is about to stop and wants to be emptied.</summary>
     public bool Draining { get; init; }
 
+    /// <summary>The newest flush_all that the silo has carried out, on everything that it holds.</summary>
+    public FlushMark Flush { get; init; }
+
     public IReadOnlyList<PartitionReport> Partitions { get; init; } = [];
 
     public byte[] Encode()
@@ -182,6 +190,7 @@ public sealed record SyncReply
         writer.Int32(PartitionCount);
         writer.Int64(MembershipVersion);
         writer.Byte(Draining ? (byte)1 : (byte)0);
+        Flush.Write(writer);
         writer.Int32(Partitions.Count);
         foreach (PartitionReport report in Partitions)
         {
@@ -207,6 +216,7 @@ public sealed record SyncReply
         int partitionCount = reader.Int32();
         long membership = reader.Int64();
         bool draining = reader.Byte() != 0;
+        FlushMark flush = FlushMark.Read(ref reader);
         int count = reader.Int32();
         if (count < 0 || count > reader.Remaining)
             return false;
@@ -219,7 +229,7 @@ public sealed record SyncReply
         {
             Silo = silo, Term = term, Sequence = sequence, TableVersion = version, MemoryBytes = memory, PartitionCount = partitionCount,
             MembershipVersion = membership, Draining = draining,
-            Partitions = partitions,
+            Flush = flush, Partitions = partitions,
         };
         return true;
     }
@@ -241,6 +251,9 @@ public sealed record ImportChunk
     /// <summary>Nothing follows. The last chunk may be empty.</summary>
     public required bool Last { get; init; }
 
+    /// <summary>The newest flush_all that the items had gone through when they were read.</summary>
+    public FlushMark Flush { get; init; }
+
     public required ReadOnlyMemory<byte> Items { get; init; }
 
     public byte[] Encode()
@@ -252,6 +265,7 @@ public sealed record ImportChunk
         writer.Int64(MoveEpoch);
         writer.Int32(Number);
         writer.Byte(Last ? (byte)1 : (byte)0);
+        Flush.Write(writer);
         writer.Bytes(Items.Span);
         return writer.ToArray();
     }
@@ -267,10 +281,14 @@ public sealed record ImportChunk
         long moveEpoch = reader.Int64();
         int number = reader.Int32();
         bool last = reader.Byte() != 0;
+        FlushMark flush = FlushMark.Read(ref reader);
         int length = reader.Bytes().Length;
         if (reader.Failed || reader.Remaining != 0)
             return false;
-        chunk = new ImportChunk { Term = term, Source = source, Partition = partition, MoveEpoch = moveEpoch, Number = number, Last = last, Items = wire[^length..] };
+        chunk = new ImportChunk
+        {
+            Term = term, Source = source, Partition = partition, MoveEpoch = moveEpoch, Number = number, Last = last, Flush = flush, Items = wire[^length..],
+        };
         return true;
     }
 }

@@ -25,6 +25,18 @@ public interface ISiloAgentEnvironment
     /// <summary>Takes over the items of one chunk; false if it cannot.</summary>
     bool Import(int partition, ReadOnlySpan<byte> items);
 
+    /// <summary>
+    /// Flushes what is held of the partition, served or not: at once if the time is 0 or past, otherwise then (replacing what was to be flushed at another time).
+    /// Nothing to do if nothing is held.
+    /// </summary>
+    void Flush(int partition, uint atUnixSeconds);
+
+    /// <summary>The time at which an imported partition is to be flushed, instead of what its items brought along. If it is past, that happens before anybody is served.</summary>
+    void RescheduleFlush(int partition, uint atUnixSeconds);
+
+    /// <summary>Has a partition that was opened empty flushed at this time, unless it is past.</summary>
+    void ScheduleFlush(int partition, uint atUnixSeconds);
+
     /// <summary>Begins to read a sealed partition's items from the start.</summary>
     void BeginExport(int partition);
 
@@ -56,6 +68,10 @@ public interface ISiloAgentEnvironment
 /// for <see cref="SendGiveUpMilliseconds"/>, or a refusal, ends the sending as failed and the coordinator decides what follows. One partition at a time is sent,
 /// because the coordinator asks for no more.
 /// </para>
+/// <para>
+/// Flushing: everything held here has gone through the same flushes, those up to <see cref="FlushMark"/>. A chunk brings its own mark: a newer one is carried out here
+/// first, and the items of one that lacks a flush which has taken effect are left out.
+/// </para>
 /// Non-goals: thread safety (the caller serialises), reading clocks (time is an argument), deciding anything about other silos.
 /// </summary>
 public sealed class SiloAgent(SiloId self, int partitionCount, long memoryBytes, ISiloAgentEnvironment environment)
@@ -78,6 +94,7 @@ public sealed class SiloAgent(SiloId self, int partitionCount, long memoryBytes,
     private long _sequence = -1;
     private long _membershipVersion;
     private PartitionTable _table = PartitionTable.Unassigned(partitionCount);
+    private FlushMark _flush;
 
     public SiloId Self { get; } = self;
 
@@ -89,6 +106,9 @@ public sealed class SiloAgent(SiloId self, int partitionCount, long memoryBytes,
 
     /// <summary>The newest table seen.</summary>
     public PartitionTable Table => _table;
+
+    /// <summary>The newest flush_all that was carried out on everything held here.</summary>
+    public FlushMark FlushMark => _flush;
 
     /// <summary>Whether the silo asks to be emptied.</summary>
     public bool Draining { get; private set; }
@@ -151,6 +171,7 @@ public sealed class SiloAgent(SiloId self, int partitionCount, long memoryBytes,
         if (ForeignPartitionCount != 0)
             return Report(request.Sequence);
 
+        ApplyFlush(request.Flush);
         foreach (PartitionCommand command in request.Commands)
         {
             if ((uint)command.Partition < (uint)_held.Length)
@@ -172,6 +193,8 @@ public sealed class SiloAgent(SiloId self, int partitionCount, long memoryBytes,
         if (_held[partition] is { Phase: PartitionPhase.Opening } held && held.Epoch == epoch)
         {
             held.Phase = PartitionPhase.Active;
+            if (!held.KeepItems && _flush.AtUnixSeconds != 0)
+                environment.ScheduleFlush(partition, _flush.AtUnixSeconds);
             Nudge();
         }
     }
@@ -193,6 +216,7 @@ public sealed class SiloAgent(SiloId self, int partitionCount, long memoryBytes,
         if ((uint)partition >= (uint)_held.Length || chunk.Term < _term || chunk.MoveEpoch <= _discardedEpochs[partition])
             return new ImportReply(partition, chunk.MoveEpoch, chunk.Number, false, 0);
 
+        ApplyFlush(chunk.Flush);
         Held? held = _held[partition];
         bool isThisImport = held?.Phase is PartitionPhase.Importing or PartitionPhase.Imported && held.Epoch == chunk.MoveEpoch;
         if (!isThisImport)
@@ -213,7 +237,7 @@ public sealed class SiloAgent(SiloId self, int partitionCount, long memoryBytes,
         Debug.Assert(held is not null);
         if (held.Phase == PartitionPhase.Importing && chunk.Number == held.NextChunk)
         {
-            if (!environment.Import(partition, chunk.Items.Span))
+            if (!Import(chunk))
             {
                 DiscardImport(partition, chunk.MoveEpoch);
                 return new ImportReply(partition, chunk.MoveEpoch, chunk.Number, false, 0);
@@ -225,6 +249,43 @@ public sealed class SiloAgent(SiloId self, int partitionCount, long memoryBytes,
         }
 
         return new ImportReply(partition, chunk.MoveEpoch, chunk.Number, true, held.NextChunk);
+    }
+
+    private bool Import(ImportChunk chunk)
+    {
+        // The source was sealed all the while: what it read before it heard of the flush was stored before the flush.
+        if (!chunk.Flush.IsCutBy(_flush) && !environment.Import(chunk.Partition, chunk.Items.Span))
+            return false;
+
+        // The items have brought along the time at which their source would have flushed them; a flush that it did not know of has put another in its place, before that time
+        // or after it.
+        if (chunk.Flush.Number < _flush.Number && _flush.AtUnixSeconds != 0)
+        {
+            if (chunk.Flush.Number == _flush.Cut)
+                environment.Flush(chunk.Partition, _flush.AtUnixSeconds);
+            else
+                environment.RescheduleFlush(chunk.Partition, _flush.AtUnixSeconds);
+        }
+
+        return true;
+    }
+
+    /// <summary>Carries out flushes that this silo has not heard of before, on all that it holds, in whatever phase.</summary>
+    private void ApplyFlush(FlushMark mark)
+    {
+        if (mark.Number <= _flush.Number)
+            return;
+        bool cut = _flush.IsCutBy(mark);
+        _flush = mark;
+        for (int partition = 0; partition < _held.Length; partition++)
+        {
+            if (_held[partition] is null)
+                continue;
+            if (cut)
+                environment.Flush(partition, 0);
+            if (mark.AtUnixSeconds != 0)
+                environment.Flush(partition, mark.AtUnixSeconds);
+        }
     }
 
     /// <summary>The target's answer to a chunk.</summary>
@@ -382,7 +443,8 @@ public sealed class SiloAgent(SiloId self, int partitionCount, long memoryBytes,
             ReadOnlyMemory<byte> items = environment.Export(partition, out bool last);
             ImportChunk chunk = new()
             {
-                Term = _term, Source = Self, Partition = partition, MoveEpoch = sending.MoveEpoch, Number = sending.NextChunk++, Last = last, Items = items,
+                Term = _term, Source = Self, Partition = partition, MoveEpoch = sending.MoveEpoch, Number = sending.NextChunk++, Last = last,
+                Flush = _flush, Items = items,
             };
             sending.ReadAll = last;
             sending.InFlight.Enqueue(chunk);
@@ -420,7 +482,7 @@ public sealed class SiloAgent(SiloId self, int partitionCount, long memoryBytes,
         {
             Silo = Self, Term = _term, Sequence = sequence, TableVersion = _table.Version, MemoryBytes = memoryBytes, PartitionCount = _held.Length,
             MembershipVersion = _membershipVersion, Draining = Draining,
-            Partitions = partitions,
+            Flush = _flush, Partitions = partitions,
         };
     }
 

@@ -16,7 +16,7 @@ public interface IBatchTransport
     ValueTask<BatchReply> SendAsync(SiloId target, int lane, BatchRequest request, CancellationToken cancellationToken);
 
     /// <summary>
-    /// Tells every silo to flush the partitions that it holds. Throws <see cref="RouterException"/> if not every silo could be told.
+    /// Flushes every partition, wherever it is or is on its way to. Ends when all silos have done so; throws <see cref="RouterException"/> if they have not in time.
     /// </summary>
     ValueTask FlushAllAsync(uint atUnixSeconds, CancellationToken cancellationToken);
 }

@@ -37,6 +37,10 @@ public sealed class CoordinatorTests : ICoordinatorEnvironment
     {
     }
 
+    void ICoordinatorEnvironment.OnFlushProgress()
+    {
+    }
+
     private void Answer(Coordinator coordinator, SiloId silo, long membership, PartitionReport[] held)
     {
         _now += Coordinator.SyncMilliseconds;

@@ -9,25 +9,25 @@ public sealed class MessagesTests
 
     private static readonly SyncRequest Request = new()
     {
-        Term = 5, Sequence = 77, Coordinator = A, PartitionCount = 3, NobodyTakesOver = true,
+        Term = 5, Sequence = 77, Coordinator = A, PartitionCount = 3, NobodyTakesOver = true, Flush = new FlushMark(9, 8, 4_000_000_000),
         Table = PartitionTable.Create(new PartitionTableVersion(5, 2), [A, default, B], [10, 0, 11]),
         Commands = [PartitionCommand.Assign(1, 12), PartitionCommand.Send(0, 10, 13, B)],
     };
 
     private static readonly SyncReply Reply = new()
     {
-        Silo = B, Term = 5, Sequence = 77, TableVersion = new PartitionTableVersion(5, 2), MemoryBytes = 64 << 20, PartitionCount = 3, Draining = true,
+        Silo = B, Term = 5, Sequence = 77, TableVersion = new PartitionTableVersion(5, 2), MemoryBytes = 64 << 20, PartitionCount = 3, Draining = true, Flush = new FlushMark(9, 9, 0),
         Partitions = [new(0, PartitionPhase.Sealed, 10, 13, SendState.Streaming), new(2, PartitionPhase.Active, 11, 0, SendState.None)],
     };
 
-    private static readonly ImportChunk Chunk = new() { Term = 5, Source = A, Partition = 2, MoveEpoch = 13, Number = 4, Last = true, Items = new byte[] { 1, 2, 3 } };
+    private static readonly ImportChunk Chunk = new() { Term = 5, Source = A, Partition = 2, MoveEpoch = 13, Number = 4, Last = true, Flush = new FlushMark(7, 5, 77), Items = new byte[] { 1, 2, 3 } };
 
     [Fact]
     public void MessagesSurviveTheWire()
     {
         Assert.True(SyncRequest.TryDecode(Request.Encode(), out SyncRequest? request));
-        Assert.Equal((Request.Term, Request.Sequence, Request.Coordinator, Request.PartitionCount, Request.NobodyTakesOver),
-            (request.Term, request.Sequence, request.Coordinator, request.PartitionCount, request.NobodyTakesOver));
+        Assert.Equal((Request.Term, Request.Sequence, Request.Coordinator, Request.PartitionCount, Request.NobodyTakesOver, Request.Flush),
+            (request.Term, request.Sequence, request.Coordinator, request.PartitionCount, request.NobodyTakesOver, request.Flush));
         Assert.Equal(Request.Commands, request.Commands);
         Assert.Equal(Request.Table!.Encode(), request.Table!.Encode());
         Assert.Equal((A, 10L), (request.Table.OwnerOf(new PartitionId(0)), request.Table.EpochOf(new PartitionId(0))));

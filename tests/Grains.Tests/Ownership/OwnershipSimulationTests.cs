@@ -69,6 +69,7 @@ public sealed class OwnershipSimulationTests
         bool once = Environment.GetEnvironmentVariable("ORLEANSCACHE_TEST_SEED") is not null;
         long moves = 0;
         long failed = 0;
+        long flushes = 0;
         for (int run = 0; run < (once ? 1 : RunsOfChaos); run++)
         {
             int seed = unchecked(first + run);
@@ -82,6 +83,8 @@ public sealed class OwnershipSimulationTests
                 cluster.Loss = random.Next(3) == 0 ? random.NextDouble() * 0.3 : 0.02;
                 for (int use = random.Next(30); use > 0; use--)
                     cluster.Use();
+                if (random.Next(6) == 0)
+                    cluster.FlushAll((uint)Math.Max(0, random.Next(-10, 6)));
                 switch (random.Next(60))
                 {
                     case 0:
@@ -111,11 +114,40 @@ public sealed class OwnershipSimulationTests
                 continue;
             Use(cluster, 200);
             Settle(cluster);
+            flushes += cluster.FlushesDone;
+            Assert.False(cluster.IsFlushing, $"seed {seed}: a flush got no OK");
             moves += cluster.MovesCommitted;
             failed += cluster.MovesFailed;
         }
 
-        Assert.True(once || (moves > RunsOfChaos * 20 && failed > RunsOfChaos), $"seed {first}: the chaos was tame: {moves} moves, {failed} failed");
+        Assert.True(once || (moves > RunsOfChaos * 20 && failed > RunsOfChaos && flushes > RunsOfChaos * 5), $"seed {first}: the chaos was tame: {moves} moves, {failed} failed, {flushes} flushes");
+    }
+
+    /// <summary>Flushes at the very moments when partitions move, over a network that loses little, so that there are many of both.</summary>
+    [Fact]
+    public void FlushesMeetMovesAndKeepTheirPromise()
+    {
+        int seed = TestSeed.Next();
+        Random random = new(seed);
+        SimulatedCluster cluster = new(seed, 48) { Loss = 0.001 };
+        cluster.Join();
+        cluster.Join();
+        cluster.Run(2_000);
+        for (int step = 0; step < 1_200; step++)
+        {
+            for (int use = random.Next(40); use > 0; use--)
+                cluster.Use();
+            cluster.FlushAll(random.Next(4) == 0 ? (uint)random.Next(1, 3) : 0);
+            if (step % 60 == 0 && cluster.Alive < 6)
+                cluster.Join();
+            else if (step % 60 == 30 && cluster.Alive > 2)
+                cluster.Drain();
+            cluster.Run(random.Next(1, 60));
+        }
+
+        cluster.Loss = 0;
+        Settle(cluster);
+        Assert.True(cluster.MovesCommitted > 50 && cluster.FlushesDone > 50, $"seed {seed}: {cluster.MovesCommitted} moves, {cluster.FlushesDone} flushes");
     }
 
     private static void Use(SimulatedCluster cluster, int times)

@@ -8,6 +8,10 @@ namespace OrleansCache.Grains.Tests.Ownership;
 /// Checked after every event: no partition is served by two silos that the membership has not declared dead; what a served partition holds is exactly what clients stored in
 /// it and did not delete, unless its silo, or the one that it was moving to, was lost, and never what they deleted.
 /// </para>
+/// <para>
+/// One client flushes everything now and then, as <see cref="FlushAttempt"/> does it over this network, and waits for the OK: what was stored before it asked is then deleted,
+/// what is stored after the OK stays; what is stored in between may be either. A flush at a given time deletes what was stored until then, and nothing before.
+/// </para>
 /// </summary>
 internal sealed class SimulatedCluster
 {
@@ -25,6 +29,8 @@ internal sealed class SimulatedCluster
     private long _order;
     private int _generation;
     private int _nextItem;
+    private FlushClient? _flush;
+    private uint _scheduledAt;
 
     public SimulatedCluster(int seed, int partitions)
     {
@@ -45,6 +51,13 @@ internal sealed class SimulatedCluster
     public double Loss { get; set; }
 
     public int ItemsStored => _nextItem;
+
+    /// <summary>Flushes that have got their OK.</summary>
+    public int FlushesDone { get; private set; }
+
+    public bool IsFlushing => _flush is not null;
+
+    private uint NowSeconds => (uint)(Now / 1000) + 1;
 
     public long MovesCommitted { get; private set; }
 
@@ -109,9 +122,21 @@ internal sealed class SimulatedCluster
         });
     }
 
+    /// <summary>A client flushes everything, now (0) or in some seconds. One at a time.</summary>
+    public void FlushAll(uint delaySeconds)
+    {
+        if (_flush is not null)
+            return;
+        FireSchedule();
+        _flush = new FlushClient(this, delaySeconds == 0 ? 0 : NowSeconds + delaySeconds, _scheduledAt);
+        _scheduledAt = 0;
+        _flush.Ask();
+    }
+
     /// <summary>A client stores, deletes, or reads where the partition is served.</summary>
     public void Use()
     {
+        FireSchedule();
         int partition = _random.Next(_partitions);
         Node? node = _nodes.Values.FirstOrDefault(candidate => IsCounted(candidate) && candidate.Serves(partition));
         if (node is null)
@@ -253,10 +278,56 @@ internal sealed class SimulatedCluster
         }
     }
 
+    /// <summary>The time of the flush that clients were promised has come: whatever was stored until now is deleted.</summary>
+    private void FireSchedule()
+    {
+        if (_scheduledAt == 0)
+            return;
+        if (!_nodes.Values.Any(node => IsCounted(node) && node.Agent.FlushMark.AtUnixSeconds == _scheduledAt))
+        {
+            // Every silo that knew of it is lost, and with them all items.
+            _scheduledAt = 0;
+            return;
+        }
+
+        if (NowSeconds < _scheduledAt)
+            return;
+        _scheduledAt = 0;
+        for (int partition = 0; partition < _partitions; partition++)
+            DeleteAll(partition, _stored[partition].Concat(_maybe[partition]));
+    }
+
+    private void DeleteAll(int partition, IEnumerable<int> items)
+    {
+        int[] deleted = [.. items];
+        _deleted[partition].UnionWith(deleted);
+        _stored[partition].ExceptWith(deleted);
+        _maybe[partition].ExceptWith(deleted);
+    }
+
+    private void OnFlushed(FlushClient flush)
+    {
+        _flush = null;
+        FlushesDone++;
+        if (flush.At > NowSeconds)
+            _scheduledAt = flush.At;
+        for (int partition = 0; partition < _partitions; partition++)
+        {
+            if (flush.At <= NowSeconds)
+                DeleteAll(partition, flush.StoredBefore[partition]);
+            if (flush.MayHaveFlushed)
+            {
+                _maybe[partition].UnionWith(_stored[partition]);
+                _stored[partition].Clear();
+            }
+        }
+    }
+
     private bool IsCounted(Node node) => node.IsRunning && !_declaredDead.Contains(node.Id);
 
     private void Check()
     {
+        FireSchedule();
         for (int partition = 0; partition < _partitions; partition++)
         {
             Node? server = null;
@@ -278,6 +349,10 @@ internal sealed class SimulatedCluster
                 _stored[partition].IntersectWith(items);
             }
 
+            // While a flush is under way, what is gone was flushed, and stays so.
+            if (_flush is { MayHaveFlushed: true })
+                DeleteAll(partition, _stored[partition].Except(items));
+
             Assert.True(_stored[partition].IsSubsetOf(items), $"seed {Seed}, {Now} ms: partition {partition} at {server.Id} has lost items");
             Assert.False(items.Overlaps(_deleted[partition]), $"seed {Seed}, {Now} ms: partition {partition} at {server.Id} has items that were deleted");
             if (items.Count != _stored[partition].Count)
@@ -295,6 +370,71 @@ internal sealed class SimulatedCluster
 
     private HashSet<int>[] NewSets() => [.. Enumerable.Range(0, _partitions).Select(_ => new HashSet<int>())];
 
+    /// <summary>A gateway with one flush_all: asks whom a silo of its choice takes for the coordinator, again and again, until it has its answer.</summary>
+    private sealed class FlushClient
+    {
+        private readonly SimulatedCluster _cluster;
+        private readonly FlushAttempt _attempt;
+        private readonly uint _formerAt;
+        private int _question;
+
+        public FlushClient(SimulatedCluster cluster, uint at, uint formerAt)
+        {
+            _cluster = cluster;
+            _formerAt = formerAt;
+            _attempt = new FlushAttempt(at);
+            At = at;
+            StoredBefore = [.. Enumerable.Range(0, cluster._partitions).Select(partition => cluster._stored[partition].Concat(cluster._maybe[partition]).ToArray())];
+        }
+
+        public uint At { get; }
+
+        /// <summary>By partition: what was there when the client asked.</summary>
+        public int[][] StoredBefore { get; }
+
+        /// <summary>Whether anything may be gone by now: by this flush, or by the one that was to come and that this one replaces.</summary>
+        public bool MayHaveFlushed => At <= _cluster.NowSeconds || (_formerAt != 0 && _formerAt <= _cluster.NowSeconds);
+
+        public void Ask()
+        {
+            if (_cluster._flush != this)
+                return;
+            int question = ++_question;
+            Node[] silos = [.. _cluster._nodes.Values.Where(_cluster.IsCounted)];
+            long expected = _attempt.ExpectedNumber;
+            SiloId coordinator = silos.Length == 0 ? default : silos[_cluster._random.Next(silos.Length)].Agent.Coordinator;
+            if (!coordinator.IsNone)
+            {
+                _cluster.Send(coordinator, node =>
+                {
+                    node.Coordinator.TryFlush(expected, At, _cluster.NowSeconds, _cluster.Now);
+                    if (!node.Coordinator.Leads || !node.Coordinator.Recovered)
+                        return;
+                    FlushProgress progress = node.Coordinator.FlushProgress;
+                    if (!_cluster.IsLossy())
+                        _cluster.At(_cluster.Delay(1, 15), () => OnAnswer(question, progress));
+                });
+            }
+
+            _cluster.At(200, () =>
+            {
+                if (question == _question)
+                    Ask();
+            });
+        }
+
+        private void OnAnswer(int question, FlushProgress progress)
+        {
+            if (question != _question || _cluster._flush != this)
+                return;
+            if (_attempt.OnReport(progress.Mark.Number, progress.Mark.Cut, progress.Mark.AtUnixSeconds, progress.SettledNumber))
+                _cluster.OnFlushed(this);
+            else
+                _cluster.At(_attempt.IsUnderWay ? 10 : 0, Ask);
+            _question++;
+        }
+    }
+
     /// <summary>One silo: its agent, its coordinator, and partitions that are sets of numbers.</summary>
     internal sealed class Node : ISiloAgentEnvironment, ICoordinatorEnvironment
     {
@@ -303,6 +443,7 @@ internal sealed class SimulatedCluster
         private readonly HashSet<int>?[] _items;
         private readonly bool[] _open;
         private readonly Queue<int>?[] _exports;
+        private readonly uint[] _flushAt;
 
         public Node(SimulatedCluster cluster, SiloId id, int partitions, long memoryBytes)
         {
@@ -312,6 +453,7 @@ internal sealed class SimulatedCluster
             _items = new HashSet<int>?[partitions];
             _open = new bool[partitions];
             _exports = new Queue<int>?[partitions];
+            _flushAt = new uint[partitions];
             Agent = new SiloAgent(id, partitions, memoryBytes, this);
             Coordinator = new Coordinator(id, partitions, this);
         }
@@ -328,7 +470,14 @@ internal sealed class SimulatedCluster
 
         public bool Serves(int partition) => _open[partition];
 
-        public HashSet<int> Items(int partition) => _items[partition]!;
+        /// <summary>What a client finds in a partition that is served here: as in the store, a flush whose time has come is carried out by whoever comes next.</summary>
+        public HashSet<int> Items(int partition)
+        {
+            Assert.True(_open[partition]);
+            if (_flushAt[partition] != 0 && _cluster.NowSeconds >= _flushAt[partition])
+                Clear(partition);
+            return _items[partition]!;
+        }
 
         public void Tick()
         {
@@ -372,6 +521,7 @@ internal sealed class SimulatedCluster
         {
             _open[partition] = false;
             _items[partition] = null;
+            _flushAt[partition] = 0;
         }
 
         void ISiloAgentEnvironment.BeginImport(int partition, long epoch)
@@ -383,9 +533,42 @@ internal sealed class SimulatedCluster
         bool ISiloAgentEnvironment.Import(int partition, ReadOnlySpan<byte> items)
         {
             Assert.False(_open[partition]);
-            for (int i = 0; i < items.Length; i += 4)
+            if (BitConverter.ToUInt32(items) is not 0 and uint flushAt)
+                _flushAt[partition] = flushAt;
+            for (int i = 4; i < items.Length; i += 4)
                 _items[partition]!.Add(BitConverter.ToInt32(items[i..]));
             return true;
+        }
+
+        void ISiloAgentEnvironment.Flush(int partition, uint atUnixSeconds)
+        {
+            if (_items[partition] is null)
+                return;
+            if (_flushAt[partition] != 0 && _cluster.NowSeconds >= _flushAt[partition])
+                Clear(partition);
+            if (atUnixSeconds > _cluster.NowSeconds)
+                _flushAt[partition] = atUnixSeconds;
+            else
+                Clear(partition);
+        }
+
+        void ISiloAgentEnvironment.RescheduleFlush(int partition, uint atUnixSeconds) => _flushAt[partition] = atUnixSeconds;
+
+        void ISiloAgentEnvironment.ScheduleFlush(int partition, uint atUnixSeconds)
+        {
+            if (atUnixSeconds > _cluster.NowSeconds)
+                _flushAt[partition] = atUnixSeconds;
+        }
+
+        void ICoordinatorEnvironment.OnFlushProgress()
+        {
+        }
+
+        private void Clear(int partition)
+        {
+            _items[partition]!.Clear();
+            _exports[partition]?.Clear();
+            _flushAt[partition] = 0;
         }
 
         void ISiloAgentEnvironment.BeginExport(int partition)
@@ -396,8 +579,8 @@ internal sealed class SimulatedCluster
 
         ReadOnlyMemory<byte> ISiloAgentEnvironment.Export(int partition, out bool last)
         {
-            List<byte> chunk = [];
-            while (chunk.Count < ItemsPerChunk * 4 && _exports[partition]!.TryDequeue(out int item))
+            List<byte> chunk = [.. BitConverter.GetBytes(_flushAt[partition])];
+            while (chunk.Count <= ItemsPerChunk * 4 && _exports[partition]!.TryDequeue(out int item))
                 chunk.AddRange(BitConverter.GetBytes(item));
             last = _exports[partition]!.Count == 0;
             return chunk.ToArray();
