@@ -37,6 +37,12 @@ public interface IPartitionRouter
     /// <summary>Adds up this process's stores (a gateway without stores reports zeros).</summary>
     StoreStatistics ReadStatistics(bool perClass);
 
+    /// <summary>
+    /// cache_memlimit: -m of this process's stores from now on. When it shrinks, the coldest items go over the next seconds. False if there are no stores here or the number is
+    /// out of their bounds.
+    /// </summary>
+    bool TrySetMemoryLimit(long memoryBytes) => false;
+
     /// <summary>stats reset: sets the counters of this process's stores to 0, keeps the gauges.</summary>
     void ResetStatistics();
 }

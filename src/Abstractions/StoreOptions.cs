@@ -6,6 +6,9 @@ public sealed record StoreOptions
     /// <summary>-m: bytes for items, index and headers together.</summary>
     public long MemoryBytes { get; init; } = 64L * 1024 * 1024;
 
+    /// <summary>What cache_memlimit may raise <see cref="MemoryBytes"/> to while the process runs: so many addresses are reserved. Less than that means no more than that.</summary>
+    public long MemoryBytesMax { get; init; }
+
     /// <summary>-I: memcached's limit for an item with headers.</summary>
     public int ItemBytesMax { get; init; } = Limits.ItemBytesDefault;
 

@@ -100,8 +100,8 @@ public sealed record GatewayOptions
     /// <summary>-o lru_*, slab_* and the like, as they are at the start; the commands `lru`, `lru_crawler` and `slabs` change them.</summary>
     public LruSettings Lru { get; init; } = new();
 
-    /// <summary>The hidden option of tests: `debugtime` moves the gateway's clock.</summary>
-    public bool DebugTimeEnabled { get; init; }
+    /// <summary>For tests: the clock that the gateway was started with, which `debugtime` stops and moves. Null: there is no such command.</summary>
+    public DebugClock? DebugClock { get; init; }
 
     /// <summary>What `stats settings` shows beyond, or instead of, what the gateway knows itself; in this order behind the gateway's own lines.</summary>
     public IReadOnlyList<KeyValuePair<string, string>> Settings { get; init; } = [];

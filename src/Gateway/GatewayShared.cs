@@ -14,6 +14,7 @@ internal sealed class GatewayShared
     private long _connectionsTotal;
     private long _connectionsRejected;
     private long _listenDisabled;
+    private int _verbosity;
 
     public GatewayShared(GatewayOptions options, IPartitionRouter router, ILoggerFactory loggerFactory, TimeProvider timeProvider)
     {
@@ -22,6 +23,7 @@ internal sealed class GatewayShared
         LoggerFactory = loggerFactory;
         TimeProvider = timeProvider;
         StartedAt = timeProvider.GetUtcNow();
+        _verbosity = options.Verbosity;
         VersionNumber = Encoding.ASCII.GetBytes(options.Version);
         VersionReply = Encoding.ASCII.GetBytes($"VERSION {options.Version}\r\n");
     }
@@ -40,6 +42,9 @@ internal sealed class GatewayShared
     public IReadOnlyList<string> Listeners { get; set; } = [];
 
     public bool Accepting { get; set; }
+
+    /// <summary>As `stats settings` shows it.</summary>
+    public int Verbosity => Volatile.Read(ref _verbosity);
 
     public IEnumerable<ConnectionInfo> Connections => _connections.Values.OrderBy(static c => c.Id);
 
@@ -68,6 +73,15 @@ internal sealed class GatewayShared
     {
         if (_connections.TryRemove(info.Id, out _))
             Interlocked.Decrement(ref _connectionsCurrent);
+    }
+
+    /// <summary>verbosity: levels above memcached's highest are that one.</summary>
+    public void SetVerbosity(long level)
+    {
+        const int LevelMax = 2;
+        int verbosity = (int)Math.Min(level, LevelMax);
+        Volatile.Write(ref _verbosity, verbosity);
+        Options.VerbosityChanged?.Invoke(verbosity);
     }
 
     public void CountListenDisabled() => Interlocked.Increment(ref _listenDisabled);

@@ -59,6 +59,8 @@ public sealed class LocalRouter : IPartitionRouter, IDisposable
 
     public StoreStatistics ReadStatistics(bool perClass) => _partitions.ReadStatistics(NowUnixSeconds, perClass);
 
+    public bool TrySetMemoryLimit(long memoryBytes) => _partitions.Arena.TrySetMemoryLimit(memoryBytes);
+
     public void ResetStatistics() => _partitions.ResetStatistics();
 
     public void Dispose()

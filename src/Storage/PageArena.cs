@@ -7,9 +7,11 @@ namespace OrleansCache.Storage;
 /// The memory of all partitions of this process: one native reservation of about -m bytes, committed by the system as it is first touched, cut into pages.
 /// A page belongs to one partition at a time, for chunks of one slab class or for its hash index. Free pages are a stack under a small lock, which is the
 /// innermost lock of this room; which page to take away when none is free is decided by the stores.
+/// -m may change at run time (<see cref="TrySetMemoryLimit"/>), up to what was reserved at the start. When it shrinks, pages that come back are given to the system until the rest
+/// fits; that they come back is the business of <see cref="PartitionSet.ReclaimSlice"/>.
 /// An address in it is a 32-bit handle: the offset in granules of 16 bytes (more above 64 GiB). Page 0 is never handed out, so that handle 0 can mean none.
 /// Goals: what it hands out stays within -m, bookkeeping included; nothing of it is seen by the garbage collector.
-/// Non-goal: giving memory back to the system before <see cref="Dispose"/>.
+/// Non-goal: giving memory back to the system while it is within -m.
 /// </summary>
 public sealed unsafe partial class PageArena : IDisposable
 {
@@ -31,12 +33,15 @@ public sealed unsafe partial class PageArena : IDisposable
     private readonly Lock _freeLock = new();
     private readonly Partition?[] _lenders;
     private readonly PageInfo* _pages;
-    private readonly long _pinnedBytesMax;
     private void* _reservation;
     private nuint _reservationBytes;
     private uint _freeHead;
     private uint _freeCount;
     private uint _freshNext = 1;
+    private uint _retiredHead;
+    private uint _retiredCount;
+    private int _pageLimit;
+    private long _memoryBytes;
     private long _pinnedBytes;
 
     public PageArena(StoreOptions options, EventLog? events = null)
@@ -51,15 +56,29 @@ public sealed unsafe partial class PageArena : IDisposable
         while (pageShift > PageShiftMin && options.MemoryBytes / options.PartitionCount >> pageShift < PagesPerShareMin)
             pageShift--;
         PageBytes = 1 << pageShift;
-        long bytes = Math.Max(options.MemoryBytes, (long)options.PartitionCount * PagesPerPartitionMin * PageBytes);
-        PageCount = checked((int)(bytes / (PageBytes + sizeof(PageInfo))));
+        _memoryBytes = options.MemoryBytes;
+        _pageLimit = PagesFor(options.MemoryBytes);
         int shift = 4;
-        while (((long)(PageCount + 1) << pageShift) >> shift > uint.MaxValue)
+        while (((long)(_pageLimit + 1) << pageShift) >> shift > uint.MaxValue)
             shift++;
+
+        // Room to grow costs nothing but addresses on Linux; elsewhere it would be memory. It must not cost the items' alignment either.
+        long addresses = Math.Min((long)uint.MaxValue << shift, (long)int.MaxValue << pageShift) >> pageShift;
+        PageCountMax = _pageLimit;
+        if (OperatingSystem.IsLinux() && options.MemoryBytesMax > options.MemoryBytes)
+            PageCountMax = (int)Math.Max(_pageLimit, Math.Min(PagesFor(options.MemoryBytesMax), addresses - 1));
         Classes = new SlabClasses(options.ChunkBytesMin, options.GrowthFactor, 1 << shift, PageBytes);
-        _pinnedBytesMax = (long)PageCount * PageBytes / 4;
-        _pages = (PageInfo*)NativeMemory.AllocZeroed((nuint)PageCount + 1, (nuint)sizeof(PageInfo));
-        Space = new HandleSpace(Reserve((nuint)(PageCount + 1) << pageShift), shift, pageShift);
+        byte* start = TryReserve((nuint)(PageCountMax + 1) << pageShift);
+        if (start is null && PageCountMax > _pageLimit)
+        {
+            PageCountMax = _pageLimit;
+            start = TryReserve((nuint)(PageCountMax + 1) << pageShift);
+        }
+
+        if (start is null)
+            throw new InsufficientMemoryException($"The system refuses to reserve {_reservationBytes} bytes.");
+        _pages = (PageInfo*)NativeMemory.AllocZeroed((nuint)PageCountMax + 1, (nuint)sizeof(PageInfo));
+        Space = new HandleSpace(start, shift, pageShift);
     }
 
     public StoreOptions Options { get; }
@@ -70,20 +89,67 @@ public sealed unsafe partial class PageArena : IDisposable
     /// <summary>Bytes of a page, fixed by -m and the number of partitions.</summary>
     public int PageBytes { get; }
 
-    /// <summary>Pages that can be handed out.</summary>
-    public int PageCount { get; }
+    /// <summary>-m as it is now.</summary>
+    public long MemoryBytes => Volatile.Read(ref _memoryBytes);
 
-    /// <summary>Pages that no partition holds.</summary>
-    public int FreePageCount
+    /// <summary>Pages that can be handed out within -m.</summary>
+    public int PageCount => Volatile.Read(ref _pageLimit);
+
+    /// <summary>Pages that there are addresses for.</summary>
+    public int PageCountMax { get; }
+
+    /// <summary>Pages that partitions may still take.</summary>
+    public int FreePageCount => Math.Max(0, PageCount - HeldPageCount);
+
+    /// <summary>Pages handed out; more than <see cref="PageCount"/> for a while after -m has shrunk.</summary>
+    public int HeldPageCount
     {
         get
         {
             lock (_freeLock)
             {
-                return (int)_freeCount + PageCount + 1 - (int)_freshNext;
+                return HeldPages;
             }
         }
     }
+
+    /// <summary>Changes -m. False if it is beyond what was reserved, or too little for the partitions.</summary>
+    public bool TrySetMemoryLimit(long memoryBytes)
+    {
+        if (memoryBytes / Options.PartitionCount / PageBytes < PagesPerPartitionMin)
+            return false;
+        int pages = memoryBytes > (long)int.MaxValue * PageBytes ? int.MaxValue : PagesFor(memoryBytes);
+        if (pages > PageCountMax)
+            return false;
+        lock (_freeLock)
+        {
+            Volatile.Write(ref _memoryBytes, memoryBytes);
+            Volatile.Write(ref _pageLimit, pages);
+        }
+
+        return true;
+    }
+
+    /// <summary>After -m has shrunk: gives free pages back to the system, at most so many; true if there is nothing left to give.</summary>
+    internal bool Trim(int pagesMax)
+    {
+        for (int i = 0; i < pagesMax; i++)
+        {
+            lock (_freeLock)
+            {
+                if (_freeHead == 0 || HeldPages + (int)_freeCount <= _pageLimit)
+                    return true;
+                uint page = _freeHead;
+                _freeHead = _pages[page].Next;
+                _freeCount--;
+                Retire(page);
+            }
+        }
+
+        return false;
+    }
+
+    private int HeldPages => (int)(_freshNext - 1 - _freeCount - _retiredCount);
 
     internal SlabClasses Classes { get; }
 
@@ -96,7 +162,7 @@ public sealed unsafe partial class PageArena : IDisposable
 
     internal PageInfo* Info(uint page)
     {
-        Debug.Assert(page != 0 && page <= (uint)PageCount);
+        Debug.Assert(page != 0 && page <= (uint)PageCountMax);
         return _pages + page;
     }
 
@@ -104,6 +170,12 @@ public sealed unsafe partial class PageArena : IDisposable
     {
         lock (_freeLock)
         {
+            if (HeldPages >= _pageLimit)
+            {
+                page = 0;
+                return false;
+            }
+
             if (_freeHead != 0)
             {
                 page = _freeHead;
@@ -112,7 +184,15 @@ public sealed unsafe partial class PageArena : IDisposable
                 return true;
             }
 
-            if (_freshNext <= (uint)PageCount)
+            if (_retiredHead != 0)
+            {
+                page = _retiredHead;
+                _retiredHead = _pages[page].Next;
+                _retiredCount--;
+                return true;
+            }
+
+            if (_freshNext <= (uint)PageCountMax)
             {
                 page = _freshNext++;
                 return true;
@@ -129,6 +209,12 @@ public sealed unsafe partial class PageArena : IDisposable
         lock (_freeLock)
         {
             *info = default;
+            if (HeldPages > _pageLimit)
+            {
+                Retire(page);
+                return;
+            }
+
             info->Next = _freeHead;
             _freeHead = page;
             _freeCount++;
@@ -138,7 +224,7 @@ public sealed unsafe partial class PageArena : IDisposable
     /// <summary>False if pins would hold more than a quarter of the arena.</summary>
     internal bool TryAddPinned(long bytes)
     {
-        if (Interlocked.Add(ref _pinnedBytes, bytes) <= _pinnedBytesMax)
+        if (Interlocked.Add(ref _pinnedBytes, bytes) <= (long)PageCount * PageBytes / 4)
             return true;
         Interlocked.Add(ref _pinnedBytes, -bytes);
         return false;
@@ -162,7 +248,21 @@ public sealed unsafe partial class PageArena : IDisposable
         _reservation = null;
     }
 
-    private byte* Reserve(nuint bytes)
+    private int PagesFor(long memoryBytes) =>
+        checked((int)(Math.Max(memoryBytes, (long)Options.PartitionCount * PagesPerPartitionMin * PageBytes) / (PageBytes + sizeof(PageInfo))));
+
+    /// <summary>Under the lock: the page's memory goes back to the system, its number waits for a larger -m.</summary>
+    private void Retire(uint page)
+    {
+        if (OperatingSystem.IsLinux())
+            _ = Advise(Space.PageStart(page), (nuint)PageBytes, AdviceDontNeed);
+        _pages[page].Next = _retiredHead;
+        _retiredHead = page;
+        _retiredCount++;
+    }
+
+    /// <summary>Null if the system refuses.</summary>
+    private byte* TryReserve(nuint bytes)
     {
         _reservationBytes = bytes + HugePageBytes;
         if (OperatingSystem.IsLinux())
@@ -171,7 +271,7 @@ public sealed unsafe partial class PageArena : IDisposable
             if ((nint)_reservation == -1)
             {
                 _reservation = null;
-                throw new InsufficientMemoryException($"The system refuses to reserve {_reservationBytes} bytes.");
+                return null;
             }
         }
         else
@@ -195,6 +295,7 @@ public sealed unsafe partial class PageArena : IDisposable
 
     private const int ProtReadWrite = 0x1 | 0x2;
     private const int MapPrivateAnonymousNoReserve = 0x02 | 0x20 | 0x4000;
+    private const int AdviceDontNeed = 4;
     private const int AdviceHugePages = 14;
 
     [LibraryImport("libc", EntryPoint = "mmap")]

@@ -241,6 +241,15 @@ public sealed class Partition
         return count;
     }
 
+    /// <summary>Gives one page, with what is coldest on it, back to the arena; false if it has none to give now.</summary>
+    internal bool GivePageBack(uint nowUnixSeconds)
+    {
+        if (!LendPage(nowUnixSeconds, out uint page))
+            return false;
+        _store.Arena.Give(page);
+        return true;
+    }
+
     private bool LendPage(uint nowUnixSeconds, out uint page)
     {
         page = 0;

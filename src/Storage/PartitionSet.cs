@@ -8,10 +8,14 @@ namespace OrleansCache.Storage;
 /// </summary>
 public sealed class PartitionSet : IDisposable
 {
+    /// <summary>Pages that one slice takes back after -m has shrunk: 16 to 64 MiB.</summary>
+    private const int ShrinkPagesMax = 4096;
+
     private readonly Partition?[] _partitions;
     private readonly Lock _changes = new();
     private StoreStatistics _closed = new();
     private long _flushes;
+    private int _shrinkNext;
     private bool _disposed;
 
     public PartitionSet(StoreOptions options, EventLog? events = null)
@@ -86,7 +90,7 @@ public sealed class PartitionSet : IDisposable
     /// <summary>The sums over the partitions that are here, and the counters of those that were. Each partition is read at a slightly different moment.</summary>
     public StoreStatistics ReadStatistics(uint nowUnixSeconds, bool perClass)
     {
-        var total = new StoreStatistics { LimitMaxBytes = Options.MemoryBytes };
+        var total = new StoreStatistics { LimitMaxBytes = Arena.MemoryBytes };
         lock (_changes)
         {
             AddCounters(_closed, total);
@@ -128,6 +132,7 @@ public sealed class PartitionSet : IDisposable
     /// </summary>
     public long ReclaimSlice(uint nowUnixSeconds, int slices, int bucketsMax)
     {
+        ShrinkSlice(nowUnixSeconds, ShrinkPagesMax);
         long reclaimed = 0;
         foreach (Partition? slot in _partitions)
         {
@@ -138,6 +143,30 @@ public sealed class PartitionSet : IDisposable
         }
 
         return reclaimed;
+    }
+
+    /// <summary>
+    /// After -m has shrunk: takes at most so many pages from the partitions in turn, each under its partition's lock alone, until the rest fits. What was coldest in its partition
+    /// goes first. With -M nothing is thrown away, so only empty pages come back.
+    /// </summary>
+    internal void ShrinkSlice(uint nowUnixSeconds, int pagesMax)
+    {
+        int refused = 0;
+        for (int i = 0; i < pagesMax && refused < _partitions.Length && Arena.HeldPageCount > Arena.PageCount;)
+        {
+            _shrinkNext = (_shrinkNext + 1) % _partitions.Length;
+            if (_partitions[_shrinkNext]?.GivePageBack(nowUnixSeconds) == true)
+            {
+                i++;
+                refused = 0;
+            }
+            else
+            {
+                refused++;
+            }
+        }
+
+        Arena.Trim(pagesMax);
     }
 
     /// <summary>Throws with a description if a store or the arena contradicts itself.</summary>
@@ -156,8 +185,8 @@ public sealed class PartitionSet : IDisposable
         long held = 0;
         foreach (Partition? slot in _partitions)
             held += slot?.Store.PageCount ?? 0;
-        if (held + Arena.FreePageCount != Arena.PageCount)
-            Throw.ArenaCorrupt($"{held} pages are held and {Arena.FreePageCount} free, of {Arena.PageCount}");
+        if (held != Arena.HeldPageCount)
+            Throw.ArenaCorrupt($"{held} pages are held, but {Arena.HeldPageCount} were handed out");
         if (Arena.PinnedBytes != 0)
             Throw.ArenaCorrupt($"{Arena.PinnedBytes} bytes are still pinned");
     }

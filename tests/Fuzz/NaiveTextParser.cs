@@ -97,7 +97,13 @@ internal static class NaiveTextParser
             case "verbosity":
                 return tokens.Length > 1 && Strict(tokens[1], false, 11, 0, uint.MaxValue) is { } level ? $"Verbosity {level}{suffix}" : OrSilent(BadFormat);
             case "shutdown":
-                return OrSilent("SERVER_ERROR: shutdown not enabled");
+                return $"Shutdown {(tokens.Length == 1 ? 0 : tokens is [_, "graceful"] ? 1 : -1)}{suffix}";
+            case "cache_memlimit":
+                return tokens.Length > 1 && Strict(tokens[1], false, 11, 0, uint.MaxValue) is { } megabytes ? $"CacheMemlimit {megabytes}{suffix}" : OrSilent("ERROR");
+            case "debugtime" when tokens is [_, "p" or "r", ..]:
+                return $"DebugTime {tokens[1]}{suffix}";
+            case "debugtime":
+                return tokens.Length > 1 && Strict(tokens[1], true, tokens[1][0] == '-' ? 21 : 20, -long.MaxValue, long.MaxValue) is { } seconds ? $"DebugTime {seconds}{suffix}" : OrSilent("ERROR");
         }
 
         return tokens.Length > 1 && tokens[^1].StartsWith("HTTP/", StringComparison.Ordinal) ? "close" : OrSilent("ERROR");

@@ -66,7 +66,10 @@ public static class ParseResult
             case TextVerb.Delete:
                 text.Append(CultureInfo.InvariantCulture, $"[{Text(command.Key)}]");
                 break;
-            case TextVerb.FlushAll or TextVerb.Verbosity:
+            case TextVerb.DebugTime when command.ClientFlags != 0:
+                text.Append(CultureInfo.InvariantCulture, $" {(char)command.ClientFlags}");
+                break;
+            case TextVerb.FlushAll or TextVerb.Verbosity or TextVerb.Shutdown or TextVerb.CacheMemlimit or TextVerb.DebugTime:
                 text.Append(CultureInfo.InvariantCulture, $" {command.Exptime}");
                 break;
             case TextVerb.Stats:

@@ -93,6 +93,65 @@ public sealed class ProcessTests(ITestOutputHelper output) : IDisposable
         Assert.Equal(1, product.Error.Count(character => character == '\n'));
     }
 
+    [Theory]
+    [InlineData("shutdown", "")]
+    [InlineData("shutdown graceful", "Gracefully stopping\n")]
+    public async Task ShutdownEndsTheProcessAsMemcachedDoes(string command, string said)
+    {
+        using ProductProcess product = await ProductProcess.StartAsync("-p -1 -A");
+        Assert.Equal("CLIENT_ERROR invalid shutdown mode", await product.AskAsync("shutdown now"));
+
+        Assert.Equal("", await product.AskAsync(command));
+
+        Assert.Equal(0, product.WaitForExit());
+        Assert.EndsWith(said, product.Error, StringComparison.Ordinal);
+        Assert.Equal(said.Length == 0 ? 1 : 2, product.Error.Count(character => character == '\n'));
+    }
+
+    [Fact]
+    public async Task SignalUser1IsAGracefulShutdown()
+    {
+        using ProductProcess product = await ProductProcess.StartAsync("-p -1");
+
+        product.Signal("USR1");
+
+        Assert.Equal(0, product.WaitForExit());
+        Assert.EndsWith("Gracefully stopping\n", product.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task VerbosityChangesWhatIsLogged()
+    {
+        using ProductProcess product = await ProductProcess.StartAsync("-p -1 -A");
+
+        Assert.Equal("OK", await product.AskAsync("verbosity 1"));
+        await product.AskAsync("shutdown");
+
+        Assert.Equal(0, product.WaitForExit());
+        Assert.Contains("orleanscache: shutdown, stopping\n", product.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task DebugtimeIsThereForWhoAsksForIt()
+    {
+        using ProductProcess product = await ProductProcess.StartAsync("-p -1 --enable-debugtime");
+        Assert.Equal("STORED", await product.AskAsync("set a 0 100 1\r\nx"));
+
+        Assert.Equal("OK", await product.AskAsync("debugtime 101"));
+
+        Assert.Equal("END", await product.AskAsync("get a"));
+    }
+
+    [Fact]
+    public async Task TheMemoryLimitCanBeRaised()
+    {
+        using ProductProcess product = await ProductProcess.StartAsync("-p -1 -m 16");
+
+        Assert.Equal("OK", await product.AskAsync("cache_memlimit 100"));
+
+        Assert.Equal("STAT maxbytes 104857600", await product.AskAsync("stats settings"));
+    }
+
     [Fact]
     public async Task AnOpenConnectionDoesNotKeepItFromStopping()
     {

@@ -18,8 +18,14 @@ internal sealed partial class Session
                 CurrentOutput.Write(_loop.Shared.VersionReply);
                 break;
             case TextVerb.Verbosity:
+                _loop.Shared.SetVerbosity(command.Exptime);
                 if (!command.NoReply)
                     CurrentOutput.Write("OK\r\n"u8);
+                break;
+            case TextVerb.Shutdown:
+            case TextVerb.CacheMemlimit:
+            case TextVerb.DebugTime:
+                Operate(command);
                 break;
             case TextVerb.Quit:
                 Close();

@@ -159,7 +159,7 @@ internal static class StatsText
             new("tcpport", Number(tcp?.Port ?? 0)),
             new("udpport", Number(options.UdpEndPoints.Count > 0 ? options.UdpEndPoints[0].Port : 0)),
             new("inter", tcp is null || tcp.Address.Equals(IPAddress.Any) ? "NULL" : tcp.Address.ToString()),
-            new("verbosity", Number(options.Verbosity)),
+            new("verbosity", Number(shared.Verbosity)),
             new("oldest", "0"),
             new("evictions", "on"),
             new("domain_socket", options.UnixSocketPath ?? "NULL"),

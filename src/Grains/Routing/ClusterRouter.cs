@@ -49,5 +49,7 @@ public sealed class ClusterRouter : IPartitionRouter
     public StoreStatistics ReadStatistics(bool perClass) =>
         _local?.ReadStatistics((uint)_time.GetUtcNow().ToUnixTimeSeconds(), perClass) ?? new StoreStatistics();
 
+    public bool TrySetMemoryLimit(long memoryBytes) => _local?.Arena.TrySetMemoryLimit(memoryBytes) ?? false;
+
     public void ResetStatistics() => _local?.ResetStatistics();
 }

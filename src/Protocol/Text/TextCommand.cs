@@ -11,6 +11,7 @@ public enum TextVerb : byte
 
     /// <summary>A meta command; <see cref="Meta.MetaParser"/> reads its line.</summary>
     Meta,
+    Shutdown, CacheMemlimit, DebugTime,
 }
 
 /// <summary>What <see cref="TextParser"/> found at the start of the input.</summary>
@@ -48,10 +49,13 @@ public ref struct TextCommand
     /// </summary>
     public ReadOnlySpan<byte> Keys;
 
-    /// <summary>Storage commands: the client's flags.</summary>
+    /// <summary>Storage commands: the client's flags. debugtime: 'p' stops the clock, 'r' lets it go on, 0 moves it by <see cref="Exptime"/>.</summary>
     public uint ClientFlags;
 
-    /// <summary>The client's expiry argument (storage commands, touch, gat, gats), or flush_all's delay, or verbosity's level; not resolved. The first two lie within 32 bits.</summary>
+    /// <summary>
+    /// The client's expiry argument (storage commands, touch, gat, gats), or flush_all's delay, or verbosity's level; not resolved. The first two lie within 32 bits.
+    /// cache_memlimit: megabytes, 32 bits. debugtime: seconds. shutdown: 0 plain, 1 graceful, -1 anything else.
+    /// </summary>
     public long Exptime;
 
     /// <summary>Storage commands: bytes of the data block without its CRLF.</summary>

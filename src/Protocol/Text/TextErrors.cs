@@ -14,5 +14,4 @@ internal static class TextErrors
     public static ReadOnlySpan<byte> OutOfMemoryStoring => "SERVER_ERROR out of memory storing object\r\n"u8;
     public static ReadOnlySpan<byte> OutOfMemory => "SERVER_ERROR out of memory\r\n"u8;
     public static ReadOnlySpan<byte> LineTooLong => "SERVER_ERROR out of memory reading request\r\n"u8;
-    public static ReadOnlySpan<byte> ShutdownNotEnabled => "SERVER_ERROR: shutdown not enabled\r\n"u8;
 }

@@ -258,8 +258,9 @@ public static partial class TextParser
             return TextParseStatus.Command;
         }
 
-        if (name.SequenceEqual("shutdown"u8))
-            return Fail(ref command, TextErrors.ShutdownNotEnabled);
+        TextParseStatus status = ParseOperator(text, tokens, ref command);
+        if (status != TextParseStatus.NeedMore)
+            return status;
         if (tokens.Count > 1 && tokens[text, tokens.Count - 1].StartsWith("HTTP/"u8))
             return TextParseStatus.Close;
         return Fail(ref command, TextErrors.UnknownCommand);

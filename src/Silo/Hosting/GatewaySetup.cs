@@ -52,7 +52,6 @@ internal static class GatewaySetup
     /// <summary>What `stats settings` shows of the parts that the gateway does not see.</summary>
     private static List<KeyValuePair<string, string>> Settings(ServeOptions options) =>
     [
-        new("maxbytes", Values.Invariant($"{options.MemoryBytes}")),
         new("evictions", options.NoEviction ? "off" : "on"),
         new("growth_factor", Values.Invariant($"{options.GrowthFactor:F2}")),
         new("chunk_size", Values.Invariant($"{options.ChunkBytesMin}")),

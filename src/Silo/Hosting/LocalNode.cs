@@ -7,9 +7,14 @@ namespace OrleansCache.Silo.Hosting;
 internal sealed class LocalNode : INode
 {
     private readonly ServeOptions _options;
+    private readonly TimeProvider _time;
     private LocalRouter? _router;
 
-    public LocalNode(ServeOptions options) => _options = options;
+    public LocalNode(ServeOptions options, TimeProvider time)
+    {
+        _options = options;
+        _time = time;
+    }
 
     public IPartitionRouter Router => _router ?? throw new InvalidOperationException("The node has not been started.");
 
@@ -19,7 +24,7 @@ internal sealed class LocalNode : INode
 
     public Task StartAsync(CancellationToken cancellationToken)
     {
-        _router = new LocalRouter(StoreSetup.Options(_options));
+        _router = new LocalRouter(StoreSetup.Options(_options), _time);
         return Task.CompletedTask;
     }
 

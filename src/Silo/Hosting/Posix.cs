@@ -7,6 +7,9 @@ internal static partial class Posix
 {
     public const int ResourceCore = 4;
 
+    /// <summary>SIGUSR1; it has another number on macOS.</summary>
+    public static int SignalUser1 => OperatingSystem.IsMacOS() ? 30 : 10;
+
     /// <summary>MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT: pages are locked as they are touched, so that the runtime's large reservations cost nothing.</summary>
     public const int LockAllOnFault = 1 | 2 | 4;
 

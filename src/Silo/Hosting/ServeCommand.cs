@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Net;
-using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging;
 using OrleansCache.Gateway;
 using OrleansCache.Silo.Cluster;
@@ -34,15 +33,22 @@ internal static class ServeCommand
 
     private static async Task<int> RunAsync(ServeOptions options, StopSignals signals)
     {
-        using LoggerFactory loggers = StderrLoggerProvider.CreateFactory(options.Verbosity);
+        var verbosity = new LogVerbosity(options.Verbosity);
+        using LoggerFactory loggers = StderrLoggerProvider.CreateFactory(verbosity);
+        TimeProvider time = options.DebugTimeEnabled ? new DebugClock(TimeProvider.System) : TimeProvider.System;
 
         // Addresses first: a wrong one should not cost the wait for a cluster.
-        GatewayOptions gatewayOptions = GatewaySetup.Options(options);
-        await using INode node = options.WantsCluster ? ClusterSeam.Create(options, loggers) : new LocalNode(options);
+        GatewayOptions gatewayOptions = GatewaySetup.Options(options) with
+        {
+            VerbosityChanged = level => verbosity.Level = level,
+            Shutdown = options.ShutdownEnabled ? signals.Ask : null,
+            DebugClock = time as DebugClock,
+        };
+        await using INode node = options.WantsCluster ? ClusterSeam.Create(options, loggers) : new LocalNode(options, time);
         try
         {
             await node.StartAsync(signals.Token);
-            return await ServeAsync(options, gatewayOptions, node, loggers, signals);
+            return await ServeAsync(options, gatewayOptions, node, loggers, signals, time, verbosity);
         }
         catch (OperationCanceledException) when (signals.Token.IsCancellationRequested)
         {
@@ -50,9 +56,9 @@ internal static class ServeCommand
         }
     }
 
-    private static async Task<int> ServeAsync(ServeOptions options, GatewayOptions gatewayOptions, INode node, LoggerFactory loggers, StopSignals signals)
+    private static async Task<int> ServeAsync(ServeOptions options, GatewayOptions gatewayOptions, INode node, LoggerFactory loggers, StopSignals signals, TimeProvider time, LogVerbosity verbosity)
     {
-        await using var gateway = new GatewayServer(gatewayOptions, node.Router, loggers, TimeProvider.System);
+        await using var gateway = new GatewayServer(gatewayOptions, node.Router, loggers, time);
         try
         {
             await gateway.StartAsync(signals.Token);
@@ -75,10 +81,9 @@ internal static class ServeCommand
             await Console.Error.WriteLineAsync($"orleanscache: {await node.Failure}");
             code = ExitCode.Unavailable;
         }
-        else if (options.Verbosity > 0)
+        else if (verbosity.Level > 0)
         {
-            PosixSignal signal = await signals.Asked;
-            await Console.Error.WriteLineAsync($"orleanscache: {signal}, stopping");
+            await Console.Error.WriteLineAsync($"orleanscache: {await signals.Asked}, stopping");
         }
 
         await gateway.StopAcceptingAsync();

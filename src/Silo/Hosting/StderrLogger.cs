@@ -8,16 +8,13 @@ namespace OrleansCache.Silo.Hosting;
 /// Goals: nothing to start (the framework's console logger brings dependency injection, options and a thread, which cost a tenth of a second of
 /// start-up), and no line lost when the process ends. Stack traces only from debug level on. Non-goal: speed; the data path does not log.
 /// </summary>
-internal sealed class StderrLoggerProvider(LogLevel least) : ILoggerProvider
+internal sealed class StderrLoggerProvider(LogVerbosity verbosity) : ILoggerProvider
 {
-    /// <summary>The factory for this verbosity: warnings by default, -v information, -vv debug, -vvv everything.</summary>
-    public static LoggerFactory CreateFactory(int verbosity)
-    {
-        LogLevel least = verbosity switch { 0 => LogLevel.Warning, 1 => LogLevel.Information, 2 => LogLevel.Debug, _ => LogLevel.Trace };
-        return new LoggerFactory([new StderrLoggerProvider(least)], new LoggerFilterOptions { MinLevel = least });
-    }
+    /// <summary>The factory whose loggers follow this verbosity as it changes.</summary>
+    public static LoggerFactory CreateFactory(LogVerbosity verbosity) =>
+        new([new StderrLoggerProvider(verbosity)], new LoggerFilterOptions { MinLevel = LogLevel.Trace });
 
-    public ILogger CreateLogger(string categoryName) => new StderrLogger(categoryName, Least(categoryName, least));
+    public ILogger CreateLogger(string categoryName) => new StderrLogger(categoryName, verbosity);
 
     public void Dispose()
     {
@@ -33,17 +30,22 @@ internal sealed class StderrLoggerProvider(LogLevel least) : ILoggerProvider
         : category.StartsWith("Orleans.Messaging", StringComparison.Ordinal) ? LogLevel.Critical
         : LogLevel.Error;
 
-    private sealed class StderrLogger(string category, LogLevel least) : ILogger
+    private sealed class StderrLogger(string category, LogVerbosity verbosity) : ILogger
     {
+        // By verbosity; more than the last means the last.
+        private readonly LogLevel[] _least =
+            [Least(category, LogLevel.Warning), Least(category, LogLevel.Information), Least(category, LogLevel.Debug), Least(category, LogLevel.Trace)];
+
         public IDisposable? BeginScope<TState>(TState state)
             where TState : notnull => null;
 
-        public bool IsEnabled(LogLevel logLevel) => logLevel >= least && logLevel != LogLevel.None;
+        public bool IsEnabled(LogLevel logLevel) => logLevel >= _least[Math.Min(verbosity.Level, _least.Length - 1)] && logLevel != LogLevel.None;
 
         public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
         {
             if (!IsEnabled(logLevel))
                 return;
+            bool isWordy = verbosity.Level >= 2;
             string level = logLevel switch
             {
                 LogLevel.Trace => "trace",
@@ -54,10 +56,10 @@ internal sealed class StderrLoggerProvider(LogLevel least) : ILoggerProvider
                 _ => "critical",
             };
             string cause = exception is null ? ""
-                : least <= LogLevel.Debug ? "\n" + exception
+                : isWordy ? "\n" + exception
                 : $" ({exception.GetType().Name}: {FirstLine(exception.Message)})";
             string time = DateTime.UtcNow.ToString("yyyy-MM-ddTHH:mm:ss.fffZ", CultureInfo.InvariantCulture);
-            Console.Error.WriteLine($"{time} {level} {category}: {(least <= LogLevel.Debug ? formatter(state, exception) : FirstLine(formatter(state, exception)))}{cause}");
+            Console.Error.WriteLine($"{time} {level} {category}: {(isWordy ? formatter(state, exception) : FirstLine(formatter(state, exception)))}{cause}");
         }
 
         /// <summary>Some messages carry the stack traces of other machines in them.</summary>
@@ -66,5 +68,17 @@ internal sealed class StderrLoggerProvider(LogLevel least) : ILoggerProvider
             int end = message.AsSpan().IndexOfAny('\r', '\n');
             return end < 0 ? message : message[..end];
         }
+    }
+}
+
+/// <summary>How much is said: warnings at 0, -v information, -vv debug (with stack traces), -vvv everything. Changes while the process runs.</summary>
+internal sealed class LogVerbosity(int level)
+{
+    private volatile int _level = level;
+
+    public int Level
+    {
+        get => _level;
+        set => _level = Math.Max(value, 0);
     }
 }

@@ -2,10 +2,13 @@ using System.Runtime.InteropServices;
 
 namespace OrleansCache.Silo.Hosting;
 
-/// <summary>SIGINT and SIGTERM ask for a clean stop; the second of them ends the process at once. SIGHUP, which has nothing to reload yet, is ignored.</summary>
+/// <summary>
+/// SIGINT, SIGTERM, memcached's SIGUSR1 and the command `shutdown` ask for a clean stop; the second signal ends the process at once. SIGHUP, which has nothing to reload yet, is
+/// ignored.
+/// </summary>
 internal sealed class StopSignals : IDisposable
 {
-    private readonly TaskCompletionSource<PosixSignal> _asked = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource<string> _asked = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly List<PosixSignalRegistration> _registrations = [];
     private readonly CancellationTokenSource _cancellation = new();
     private int _count;
@@ -15,11 +18,13 @@ internal sealed class StopSignals : IDisposable
         Posix.StopIgnoringInterrupt();
         _registrations.Add(PosixSignalRegistration.Create(PosixSignal.SIGINT, OnStop));
         _registrations.Add(PosixSignalRegistration.Create(PosixSignal.SIGTERM, OnStop));
+        if (!OperatingSystem.IsWindows())
+            _registrations.Add(PosixSignalRegistration.Create((PosixSignal)Posix.SignalUser1, OnGracefulStop));
         _registrations.Add(PosixSignalRegistration.Create(PosixSignal.SIGHUP, context => context.Cancel = true));
     }
 
-    /// <summary>Ends when a stop has been asked for.</summary>
-    public Task<PosixSignal> Asked => _asked.Task;
+    /// <summary>Ends when a stop has been asked for, with what asked.</summary>
+    public Task<string> Asked => _asked.Task;
 
     /// <summary>Cancelled when a stop has been asked for: for what waits while starting.</summary>
     public CancellationToken Token => _cancellation.Token;
@@ -29,6 +34,23 @@ internal sealed class StopSignals : IDisposable
         foreach (PosixSignalRegistration registration in _registrations)
             registration.Dispose();
         _cancellation.Dispose();
+    }
+
+    /// <summary>The command `shutdown`.</summary>
+    public void Ask(bool gracefully)
+    {
+        if (gracefully)
+            SayGracefully();
+        _asked.TrySetResult(gracefully ? "shutdown graceful" : "shutdown");
+        _cancellation.Cancel();
+    }
+
+    private static void SayGracefully() => Console.Error.WriteLine("Gracefully stopping");
+
+    private void OnGracefulStop(PosixSignalContext context)
+    {
+        SayGracefully();
+        OnStop(context);
     }
 
     private void OnStop(PosixSignalContext context)
@@ -41,7 +63,7 @@ internal sealed class StopSignals : IDisposable
             Posix.ExitAtOnce(ExitCode.Interrupted);
         }
 
-        _asked.TrySetResult(context.Signal);
+        _asked.TrySetResult((int)context.Signal == Posix.SignalUser1 ? "SIGUSR1" : context.Signal.ToString());
         _cancellation.Cancel();
     }
 }

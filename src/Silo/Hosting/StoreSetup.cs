@@ -8,6 +8,7 @@ internal static class StoreSetup
     public static StoreOptions Options(ServeOptions options) => new()
     {
         MemoryBytes = options.MemoryBytes,
+        MemoryBytesMax = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes,
         ItemBytesMax = (int)options.ItemBytesMax,
         ChunkBytesMin = options.ChunkBytesMin,
         GrowthFactor = options.GrowthFactor,

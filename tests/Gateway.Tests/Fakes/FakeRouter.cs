@@ -45,6 +45,11 @@ public sealed class FakeRouter : IPartitionRouter
 
     public StoreStatistics ReadStatistics(bool perClass) => Statistics;
 
+    /// <summary>The last limit that was asked for; beyond 1 GiB it was refused.</summary>
+    public long MemoryLimitAsked { get; private set; }
+
+    public bool TrySetMemoryLimit(long memoryBytes) => (MemoryLimitAsked = memoryBytes) <= 1L << 30;
+
     public void ResetStatistics() => Resets++;
 
     private sealed class Channel(FakeRouter router, ICompletionQueue loop) : RouterChannel

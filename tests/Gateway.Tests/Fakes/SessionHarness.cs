@@ -10,12 +10,12 @@ internal sealed unsafe class SessionHarness : ISessionTransport, ICompletionQueu
 {
     private readonly Queue<LoopWorkItem> _posted = new();
 
-    public SessionHarness(Func<GatewayOptions, GatewayOptions>? configure = null, FakeRouter? router = null)
+    public SessionHarness(Func<GatewayOptions, GatewayOptions>? configure = null, FakeRouter? router = null, TimeProvider? clock = null)
     {
         Router = router ?? new FakeRouter();
         GatewayOptions options = new();
         Time = new ManualTime();
-        Shared = new GatewayShared(configure?.Invoke(options) ?? options, Router, NullLoggerFactory.Instance, Time);
+        Shared = new GatewayShared(configure?.Invoke(options) ?? options, Router, NullLoggerFactory.Instance, clock ?? Time);
         Loop = new LoopContext(Shared, this);
         Shared.RegisterLoop(Loop.Counters);
         Loop.ReadClock();
