@@ -34,6 +34,9 @@ public interface IPartitionRouter
     ValueTask<IEventFeed?> WatchAsync(EventKinds kinds, int bytesMax, Action wake, CancellationToken cancellationToken) =>
         ValueTask.FromResult(Events.Watch(kinds, bytesMax, wake));
 
+    /// <summary>The administration of this process's stores.</summary>
+    IStoreAdmin Stores => NoStores.Instance;
+
     /// <summary>Adds up this process's stores (a gateway without stores reports zeros).</summary>
     StoreStatistics ReadStatistics(bool perClass);
 

@@ -9,7 +9,9 @@ namespace OrleansCache;
 /// <param name="ClassId">Its slab class in its own silo, from 1.</param>
 /// <param name="Bytes">Key, value and header, as `stats` counts bytes.</param>
 /// <param name="ClientFlags">The client's opaque bits.</param>
-public readonly record struct ItemRecord(byte[] Key, uint ExpiresAt, uint LastAccess, ulong Cas, bool IsFetched, int ClassId, int Bytes, uint ClientFlags);
+/// <param name="IsBinaryKey">It was stored with its key in base64.</param>
+public readonly record struct ItemRecord(
+    byte[] Key, uint ExpiresAt, uint LastAccess, ulong Cas, bool IsFetched, int ClassId, int Bytes, uint ClientFlags, bool IsBinaryKey = false);
 
 /// <summary>A part of a scan over one partition.</summary>
 /// <param name="Items">At most about <see cref="Limits.ScanItemsPerPage"/>; may be none although more follow.</param>

@@ -85,6 +85,24 @@ public static class Limits
     /// <summary>An event's line: a key of which every byte is encoded, all numbers at their longest, the silo's name.</summary>
     public const int EventLineBytesMax = 2048;
 
+    /// <summary>Dumps of the keyspace (metadump, mgdump) that one gateway serves at a time. (memcached: one.)</summary>
+    public const int DumpsMax = 4;
+
+    /// <summary>A dump reads on when fewer bytes than this wait to be sent.</summary>
+    public const int DumpOutputBytes = 64 * 1024;
+
+    /// <summary>Largest reply of `stats cachedump`, as in memcached.</summary>
+    public const int CacheDumpBytesMax = 2 * 1024 * 1024;
+
+    /// <summary>Prefixes that `stats detail` counts; keys with further ones are not counted. As in memcached.</summary>
+    public const int DetailPrefixesMax = 65536;
+
+    /// <summary>Step of `stats sizes`.</summary>
+    public const int SizeStepBytes = 32;
+
+    /// <summary>memcached's slab classes are numbered below this.</summary>
+    public const int SlabClassIdsMin = 64;
+
     /// <summary>Default and largest number of partitions.</summary>
     public const int PartitionsDefault = 256;
     public const int PartitionsMax = 16384;

@@ -13,6 +13,15 @@ public sealed class StoreStatistics
     public long TotalItems, Evictions, Reclaimed, ExpiredUnfetched, EvictedUnfetched, EvictedActive;
     public long StoreTooLarge, StoreNoMemory, SlabReassignEvictions, SlabsMoved;
 
+    /// <summary>Items and later chunks of items that were moved out of a page that was taken away, and expired items that were found in one.</summary>
+    public long SlabReassignRescues, SlabReassignChunkRescues, SlabReassignInlineReclaim;
+
+    /// <summary>Expired items that were found by looking for them, and items looked at; passes begun; times that the background work woke.</summary>
+    public long CrawlerReclaimed, CrawlerItemsChecked, CrawlerStarts, MaintainerWakes;
+
+    /// <summary>Pinned items met at the cold end; items spared there because they were read.</summary>
+    public long LruTailReflocked, MovesWithinLru;
+
     // Gauges.
     public long CurrItems, Bytes, LimitMaxBytes;
 
@@ -22,6 +31,12 @@ public sealed class StoreStatistics
 
     /// <summary>Bytes of pages that partitions hold, and of pages never handed out or given back.</summary>
     public long PageBytesUsed, PageBytesFree;
+
+    /// <summary>Pages that were given back and that nobody holds.</summary>
+    public long PoolPages;
+
+    /// <summary>A pass that was asked for is under way.</summary>
+    public bool IsCrawling;
 
     /// <summary>Pages and chunks by slab class, ascending by chunk size; empty unless asked for.</summary>
     public SlabClassStatistics[] Classes { get; set; } = [];
@@ -44,5 +59,6 @@ public struct SlabClassStatistics
     /// <summary>Seconds since the last access of the oldest item.</summary>
     public long AgeSeconds;
     public long GetHits, CmdSet, DeleteHits, IncrHits, DecrHits, CasHits, CasBadValue, TouchHits;
-    public long Evicted, EvictedNonzero, EvictedTimeSeconds, OutOfMemory, Reclaimed, ExpiredUnfetched, EvictedUnfetched, EvictedActive, Tailrepairs;
+    public long Evicted, EvictedNonzero, EvictedTimeSeconds, OutOfMemory, Reclaimed, ExpiredUnfetched, EvictedUnfetched, EvictedActive;
+    public long CrawlerReclaimed, CrawlerItemsChecked, LruTailReflocked, MovesWithinLru;
 }

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Text;
 using Microsoft.Extensions.Logging;
 using OrleansCache.Gateway.Sessions;
+using OrleansCache.Gateway.Stats;
 
 namespace OrleansCache.Gateway;
 
@@ -15,6 +16,10 @@ internal sealed class GatewayShared
     private long _connectionsRejected;
     private long _listenDisabled;
     private int _verbosity;
+    private long _listenDisabledMicroseconds;
+    private LruSettings _lru;
+    private int _dumps;
+    private long _dumpsStarted;
 
     public GatewayShared(GatewayOptions options, IPartitionRouter router, ILoggerFactory loggerFactory, TimeProvider timeProvider)
     {
@@ -25,6 +30,10 @@ internal sealed class GatewayShared
         StartedAt = timeProvider.GetUtcNow();
         _verbosity = options.Verbosity;
         VersionNumber = Encoding.ASCII.GetBytes(options.Version);
+        _lru = options.Lru;
+        TracksSizes = options.TrackSizes;
+        Detail = new PrefixCounters((byte)options.PrefixDelimiter) { IsEnabled = options.DetailEnabled };
+        router.Stores.CrawlerEnabled = options.Lru.CrawlerEnabled;
         VersionReply = Encoding.ASCII.GetBytes($"VERSION {options.Version}\r\n");
     }
 
@@ -37,6 +46,15 @@ internal sealed class GatewayShared
 
     /// <summary>What the binary protocol's version answers.</summary>
     public byte[] VersionNumber { get; }
+
+    /// <summary>As the commands have left them.</summary>
+    public LruSettings Lru => Volatile.Read(ref _lru);
+
+    /// <summary>`stats sizes` answers.</summary>
+    public bool TracksSizes { get; set; }
+
+    /// <summary>`stats detail`.</summary>
+    public PrefixCounters Detail { get; }
 
     /// <summary>Where the gateway listens, for `stats conns`: memcached's way to write an address.</summary>
     public IReadOnlyList<string> Listeners { get; set; } = [];
@@ -84,13 +102,41 @@ internal sealed class GatewayShared
         Options.VerbosityChanged?.Invoke(verbosity);
     }
 
+    /// <summary>A command changes settings; two at the same time both count.</summary>
+    public void ChangeLru(Func<LruSettings, LruSettings> change)
+    {
+        lock (_connections)
+            Volatile.Write(ref _lru, change(_lru));
+    }
+
     public void CountListenDisabled() => Interlocked.Increment(ref _listenDisabled);
+
+    public void AddListenDisabled(TimeSpan time) => Interlocked.Add(ref _listenDisabledMicroseconds, (long)time.TotalMicroseconds);
+
+    /// <summary>Takes a place under <see cref="Limits.DumpsMax"/>; false if there is none. Leave with <see cref="EndDump"/>.</summary>
+    public bool TryBeginDump()
+    {
+        if (Interlocked.Increment(ref _dumps) <= Limits.DumpsMax)
+        {
+            Interlocked.Increment(ref _dumpsStarted);
+            return true;
+        }
+
+        Interlocked.Decrement(ref _dumps);
+        return false;
+    }
+
+    public void EndDump() => Interlocked.Decrement(ref _dumps);
 
     /// <summary>stats reset.</summary>
     public void ResetCounters()
     {
         Interlocked.Exchange(ref _connectionsRejected, 0);
         Interlocked.Exchange(ref _connectionsTotal, 0);
+        Interlocked.Exchange(ref _listenDisabled, 0);
+        Interlocked.Exchange(ref _listenDisabledMicroseconds, 0);
+        Interlocked.Exchange(ref _dumpsStarted, 0);
+        Detail.Clear();
         foreach (LoopCounters loop in _loops)
         {
             // A loop that counts at this moment may keep its former number; memcached's own reset is no more exact across its threads.
@@ -123,6 +169,9 @@ internal sealed class GatewayShared
             ConnectionsRejected = Interlocked.Read(ref _connectionsRejected),
             ConnectionsIdleKicked = kicks,
             ListenDisabled = Interlocked.Read(ref _listenDisabled),
+            ListenDisabledMicroseconds = Interlocked.Read(ref _listenDisabledMicroseconds),
+            Dumps = Volatile.Read(ref _dumps),
+            DumpsStarted = Interlocked.Read(ref _dumpsStarted),
             Accepting = Accepting,
             BytesRead = read,
             BytesWritten = written,
@@ -146,6 +195,9 @@ internal sealed class ConnectionInfo(Func<string> address, Func<string> listenAd
 
     /// <summary>Whether the connection waits for other silos or for the client to read.</summary>
     public volatile bool IsWaiting;
+
+    /// <summary>Whether a dump of the keyspace is being sent on it.</summary>
+    public volatile bool IsDumping;
 
     public long Id { get; set; }
 

@@ -13,6 +13,15 @@ public sealed record GatewayStatistics
 
     /// <summary>Times that accepting paused because the process ran out of descriptors.</summary>
     public long ListenDisabled { get; init; }
+
+    /// <summary>How long accepting paused in all.</summary>
+    public long ListenDisabledMicroseconds { get; init; }
+
+    /// <summary>Dumps of the keyspace that are being sent.</summary>
+    public int Dumps { get; init; }
+
+    /// <summary>Dumps of the keyspace that were begun.</summary>
+    public long DumpsStarted { get; init; }
     public bool Accepting { get; init; }
     public long BytesRead { get; init; }
     public long BytesWritten { get; init; }

@@ -6,19 +6,9 @@ namespace OrleansCache.Storage;
 /// </summary>
 public sealed class LocalRouter : IPartitionRouter, IDisposable
 {
-    /// <summary>How often a slice of every partition is searched for expired items.</summary>
-    private const int ReclaimPeriodMilliseconds = 1000;
-
-    /// <summary>A whole round over a partition takes about this many periods, so that no tick takes long...</summary>
-    private const int ReclaimPeriodsPerRound = 60;
-
-    /// <summary>...and at most this many buckets (of about 8 items) are looked at before a partition's lock is let go.</summary>
-    private const int ReclaimBucketsMax = 64;
-
     private readonly PartitionSet _partitions;
     private readonly TimeProvider _time;
-    private readonly ITimer _reclaim;
-    private int _isReclaiming;
+    private readonly StoreKeeper _keeper;
 
     public LocalRouter(StoreOptions options, TimeProvider? time = null, EventLog? events = null)
     {
@@ -26,11 +16,12 @@ public sealed class LocalRouter : IPartitionRouter, IDisposable
         _partitions = new PartitionSet(options, events);
         for (int i = 0; i < _partitions.PartitionCount; i++)
             _partitions.Open(new PartitionId(i), 1);
-        var period = TimeSpan.FromMilliseconds(ReclaimPeriodMilliseconds);
-        _reclaim = _time.CreateTimer(static state => ((LocalRouter)state!).Reclaim(), this, period, period);
+        _keeper = new StoreKeeper(_partitions, _time);
     }
 
     public PartitionSet Partitions => _partitions;
+
+    public IStoreAdmin Stores => _keeper;
 
     public int PartitionCount => _partitions.PartitionCount;
 
@@ -65,16 +56,7 @@ public sealed class LocalRouter : IPartitionRouter, IDisposable
 
     public void Dispose()
     {
-        _reclaim.Dispose();
+        _keeper.Dispose();
         _partitions.Dispose();
-    }
-
-    private void Reclaim()
-    {
-        // With very many items a slice may take longer than a period; the next one is left out then.
-        if (Interlocked.Exchange(ref _isReclaiming, 1) != 0)
-            return;
-        _partitions.ReclaimSlice(NowUnixSeconds, ReclaimPeriodsPerRound, ReclaimBucketsMax);
-        Volatile.Write(ref _isReclaiming, 0);
     }
 }

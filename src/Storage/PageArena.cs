@@ -151,6 +151,18 @@ public sealed unsafe partial class PageArena : IDisposable
 
     private int HeldPages => (int)(_freshNext - 1 - _freeCount - _retiredCount);
 
+    /// <summary>Pages that were handed out once and that no partition holds now.</summary>
+    internal int PoolPageCount
+    {
+        get
+        {
+            lock (_freeLock)
+            {
+                return (int)_freeCount;
+            }
+        }
+    }
+
     internal SlabClasses Classes { get; }
 
     internal HandleSpace Space { get; }

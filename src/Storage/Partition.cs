@@ -146,6 +146,60 @@ public sealed class Partition
         }
     }
 
+    /// <summary>A step of a crawl; see <see cref="PartitionStore.Crawl"/>. At its end at once if the partition is not active.</summary>
+    internal ulong Crawl(ulong position, CrawlBudget budget, uint nowUnixSeconds)
+    {
+        lock (_gate)
+        {
+            return _state == PartitionState.Active ? _store.Crawl(position, budget, nowUnixSeconds) : ulong.MaxValue;
+        }
+    }
+
+    /// <summary>A step of counting; see <see cref="PartitionStore.CountSizes"/>. At its end at once if the partition is not active.</summary>
+    internal ulong CountSizes(ulong position, Dictionary<int, long> counts, uint nowUnixSeconds)
+    {
+        lock (_gate)
+        {
+            return _state == PartitionState.Active ? _store.CountSizes(position, counts, nowUnixSeconds) : ulong.MaxValue;
+        }
+    }
+
+    internal void ReadClass(int classIndex, List<ClassItem> items, int itemsMax, ref int lineBytesLeft)
+    {
+        lock (_gate)
+        {
+            if (_state == PartitionState.Active)
+                _store.ReadClass(classIndex, items, itemsMax, ref lineBytesLeft);
+        }
+    }
+
+    internal int PageCountOf(int classIndex)
+    {
+        lock (_gate)
+        {
+            return _state == PartitionState.Active ? _store.PageCountOf(classIndex) : 0;
+        }
+    }
+
+    internal bool TryReassignPage(int from, int to, uint nowUnixSeconds)
+    {
+        lock (_gate)
+        {
+            return _state == PartitionState.Active && _store.TryReassignPage(from, to, nowUnixSeconds);
+        }
+    }
+
+    internal bool TryAddFreePage(int classIndex)
+    {
+        lock (_gate)
+        {
+            if (_state != PartitionState.Active || !_store.Arena.TryTake(out uint page))
+                return false;
+            _store.AdoptReassigned(page, classIndex);
+            return true;
+        }
+    }
+
     /// <summary>Throws with a description if anything inside the store contradicts itself.</summary>
     public void CheckIntegrity()
     {

@@ -16,6 +16,9 @@ public sealed class PartitionSet : IDisposable
     private StoreStatistics _closed = new();
     private long _flushes;
     private int _shrinkNext;
+    private long _crawls;
+    private long _wakes;
+    private volatile bool _isCrawling;
     private bool _disposed;
 
     public PartitionSet(StoreOptions options, EventLog? events = null)
@@ -99,6 +102,10 @@ public sealed class PartitionSet : IDisposable
         }
 
         total.CmdFlush = Interlocked.Read(ref _flushes);
+        total.CrawlerStarts = Interlocked.Read(ref _crawls);
+        total.MaintainerWakes = Interlocked.Read(ref _wakes);
+        total.IsCrawling = _isCrawling;
+        total.PoolPages = Arena.PoolPageCount;
         total.PageBytesFree = (long)Arena.FreePageCount * Arena.PageBytes;
         long slots = total.HashBytes / HashIndex.LineBytes * HashIndex.SlotsPerLine;
         total.HashPowerLevel = slots == 0 ? 0 : BitOperations.Log2((ulong)slots);
@@ -112,6 +119,8 @@ public sealed class PartitionSet : IDisposable
         {
             _closed = new StoreStatistics();
             Interlocked.Exchange(ref _flushes, 0);
+            Interlocked.Exchange(ref _crawls, 0);
+            Interlocked.Exchange(ref _wakes, 0);
             foreach (Partition? partition in _partitions)
                 partition?.ResetStatistics();
         }
@@ -132,7 +141,7 @@ public sealed class PartitionSet : IDisposable
     /// </summary>
     public long ReclaimSlice(uint nowUnixSeconds, int slices, int bucketsMax)
     {
-        ShrinkSlice(nowUnixSeconds, ShrinkPagesMax);
+        ShrinkSlice(nowUnixSeconds);
         long reclaimed = 0;
         foreach (Partition? slot in _partitions)
         {
@@ -149,7 +158,7 @@ public sealed class PartitionSet : IDisposable
     /// After -m has shrunk: takes at most so many pages from the partitions in turn, each under its partition's lock alone, until the rest fits. What was coldest in its partition
     /// goes first. With -M nothing is thrown away, so only empty pages come back.
     /// </summary>
-    internal void ShrinkSlice(uint nowUnixSeconds, int pagesMax)
+    internal void ShrinkSlice(uint nowUnixSeconds, int pagesMax = ShrinkPagesMax)
     {
         int refused = 0;
         for (int i = 0; i < pagesMax && refused < _partitions.Length && Arena.HeldPageCount > Arena.PageCount;)
@@ -205,6 +214,14 @@ public sealed class PartitionSet : IDisposable
         }
     }
 
+    /// <summary>A pass over all partitions begins.</summary>
+    internal void CountCrawl() => Interlocked.Increment(ref _crawls);
+
+    /// <summary>The background work wakes.</summary>
+    internal void CountWake() => Interlocked.Increment(ref _wakes);
+
+    internal void SetCrawling(bool isCrawling) => _isCrawling = isCrawling;
+
     private static void AddCounters(StoreStatistics from, StoreStatistics to)
     {
         to.CmdGet += from.CmdGet;
@@ -235,5 +252,12 @@ public sealed class PartitionSet : IDisposable
         to.StoreNoMemory += from.StoreNoMemory;
         to.SlabReassignEvictions += from.SlabReassignEvictions;
         to.SlabsMoved += from.SlabsMoved;
+        to.SlabReassignRescues += from.SlabReassignRescues;
+        to.SlabReassignChunkRescues += from.SlabReassignChunkRescues;
+        to.SlabReassignInlineReclaim += from.SlabReassignInlineReclaim;
+        to.CrawlerReclaimed += from.CrawlerReclaimed;
+        to.CrawlerItemsChecked += from.CrawlerItemsChecked;
+        to.LruTailReflocked += from.LruTailReflocked;
+        to.MovesWithinLru += from.MovesWithinLru;
     }
 }

@@ -56,6 +56,7 @@ public sealed unsafe partial class PartitionStore
             bool last = spared >= Math.Min(SecondChancesMax, slab.Lru.Count);
             if (handle == _guarded || Volatile.Read(ref item->Pins) != 0)
             {
+                slab.Counters.LruTailReflocked++;
                 if (last)
                     return false;
                 MoveToHead(ref slab, handle);
@@ -74,6 +75,7 @@ public sealed unsafe partial class PartitionStore
             if ((item->Marks & ItemMarks.Referenced) != 0 && !last)
             {
                 item->Marks &= ~ItemMarks.Referenced;
+                slab.Counters.MovesWithinLru++;
                 MoveToHead(ref slab, handle);
                 continue;
             }
@@ -360,9 +362,15 @@ public sealed unsafe partial class PartitionStore
     {
         ItemHeader* item = _space.At(handle);
         if (Expiry.IsExpired(item->ExpiresAt, now))
+        {
+            _counters.SlabReassignInlineReclaim++;
             CountReclaimed(item);
+        }
         else
+        {
             _counters.SlabReassignEvictions++;
+        }
+
         Unlink(handle);
     }
 
@@ -387,9 +395,11 @@ public sealed unsafe partial class PartitionStore
             while (*link != from)
                 link = &_space.ContinuationAt(*link)->Next;
             *link = to;
+            _counters.SlabReassignChunkRescues++;
         }
         else
         {
+            _counters.SlabReassignRescues++;
             var item = (ItemHeader*)target;
             item->HashNext = 0;
             _index.Replace(KeyHash.Compute(ItemHeader.KeySpan(item)), from, to);

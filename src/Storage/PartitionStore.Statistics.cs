@@ -46,6 +46,10 @@ public sealed unsafe partial class PartitionStore
             total.ExpiredUnfetched += counters.ExpiredUnfetched;
             total.EvictedUnfetched += counters.EvictedUnfetched;
             total.EvictedActive += counters.EvictedActive;
+            total.CrawlerReclaimed += counters.CrawlerReclaimed;
+            total.CrawlerItemsChecked += counters.CrawlerItemsChecked;
+            total.LruTailReflocked += counters.LruTailReflocked;
+            total.MovesWithinLru += counters.MovesWithinLru;
         }
 
         total.CmdGet += getHits + _counters.GetMisses;
@@ -65,6 +69,9 @@ public sealed unsafe partial class PartitionStore
         total.StoreNoMemory += _counters.StoreNoMemory;
         total.SlabReassignEvictions += _counters.SlabReassignEvictions;
         total.SlabsMoved += _counters.SlabsMoved;
+        total.SlabReassignRescues += _counters.SlabReassignRescues;
+        total.SlabReassignChunkRescues += _counters.SlabReassignChunkRescues;
+        total.SlabReassignInlineReclaim += _counters.SlabReassignInlineReclaim;
     }
 
     private void AddClass(ref SlabClassStatistics total, int classIndex, uint now)
@@ -97,5 +104,9 @@ public sealed unsafe partial class PartitionStore
         total.ExpiredUnfetched += counters.ExpiredUnfetched;
         total.EvictedUnfetched += counters.EvictedUnfetched;
         total.EvictedActive += counters.EvictedActive;
+        total.CrawlerReclaimed += counters.CrawlerReclaimed;
+        total.CrawlerItemsChecked += counters.CrawlerItemsChecked;
+        total.LruTailReflocked += counters.LruTailReflocked;
+        total.MovesWithinLru += counters.MovesWithinLru;
     }
 }

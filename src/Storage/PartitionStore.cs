@@ -149,12 +149,8 @@ public sealed unsafe partial class PartitionStore : ValueOwner, IDisposable
             int count = _index.ReadBucket(_reclaimBucket++, handles);
             foreach (uint handle in handles[..count])
             {
-                ItemHeader* item = _space.At(handle);
-                if (!Expiry.IsExpired(item->ExpiresAt, nowUnixSeconds))
-                    continue;
-                CountReclaimed(item);
-                Unlink(handle);
-                reclaimed++;
+                if (TryReclaim(handle, nowUnixSeconds))
+                    reclaimed++;
             }
         }
 

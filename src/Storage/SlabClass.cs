@@ -25,5 +25,6 @@ internal struct SlabClassCounters
 {
     public long GetHits, CmdSet, DeleteHits, IncrHits, DecrHits, CasHits, CasBadValue, TouchHits;
     public long Evicted, EvictedNonzero, OutOfMemory, Reclaimed, ExpiredUnfetched, EvictedUnfetched, EvictedActive;
+    public long CrawlerReclaimed, CrawlerItemsChecked, LruTailReflocked, MovesWithinLru;
     public uint EvictedTimeSeconds;
 }

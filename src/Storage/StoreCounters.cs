@@ -5,4 +5,5 @@ internal struct StoreCounters
 {
     public long GetMisses, GetExpired, TouchMisses, DeleteMisses, IncrMisses, DecrMisses, CasMisses;
     public long TotalItems, StoreTooLarge, StoreNoMemory, SlabReassignEvictions, SlabsMoved;
+    public long SlabReassignRescues, SlabReassignChunkRescues, SlabReassignInlineReclaim;
 }

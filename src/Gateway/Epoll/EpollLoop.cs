@@ -300,6 +300,7 @@ internal sealed unsafe class EpollLoop : ICompletionQueue
         if (Environment.TickCount64 - _pausedAtMilliseconds < AcceptPauseMilliseconds)
             return;
         _acceptPaused = false;
+        _transport.Shared.AddListenDisabled(TimeSpan.FromMilliseconds(Environment.TickCount64 - _pausedAtMilliseconds));
         _transport.Shared.Accepting = true;
         for (int i = 0; i < _listeners.Count; i++)
             Watch(i);

@@ -106,6 +106,8 @@ internal sealed class PendingReply(LoopContext loop) : ReplySink
         if (reply.Status == CacheStatus.Unavailable)
             loop.Counters.Unavailable++;
         OutputList target = session.TargetFor(this);
+        if (reply.Status == CacheStatus.Ok && Kind is (PendingKind.SingleGet or PendingKind.GroupKey) && loop.Shared.Detail.IsEnabled)
+            loop.Shared.Detail.CountHit(_key.AsSpan(0, _keyLength));
         switch (Kind)
         {
             case PendingKind.Result:

@@ -33,6 +33,15 @@ internal sealed partial class Session
             case TextVerb.Stats:
                 WriteStats(command.Keys);
                 break;
+            case TextVerb.LruCrawler:
+                RunCrawlerCommand(command);
+                break;
+            case TextVerb.Lru:
+                RunLruCommand(command);
+                break;
+            case TextVerb.Slabs:
+                RunSlabsCommand(command);
+                break;
             case TextVerb.FlushAll:
                 _flushExptime = command.Exptime;
                 _flushNoReply = command.NoReply;
@@ -46,8 +55,45 @@ internal sealed partial class Session
 
     private void WriteStats(ReadOnlySpan<byte> arguments)
     {
-        ReadOnlySpan<byte> text = StatsText.Build(_loop.Shared, _loop.NowUnixSeconds, Encoding.ASCII.GetString(arguments));
-        CurrentOutput.Write(text);
+        string text = Encoding.ASCII.GetString(arguments);
+        if (StatsText.TakesLong(_loop.Shared, text))
+            Collect(StatsText.BuildAsync(_loop.Shared, _loop.NowUnixSeconds, text), static (session, collected) => session.CurrentOutput.Write(collected));
+        else
+            CurrentOutput.Write(StatsText.Build(_loop.Shared, _loop.NowUnixSeconds, text, _transport.Info));
+    }
+
+    /// <summary>Goes on with <paramref name="finish"/>, on the loop, when the text is there. Nothing behind it is parsed before that.</summary>
+    private void Collect(Task<byte[]> text, Action<Session, byte[]> finish)
+    {
+        _barrier = Barrier.Collecting;
+        _ = WaitForTextAsync(this, text, finish);
+    }
+
+    private static async Task WaitForTextAsync(Session session, Task<byte[]> text, Action<Session, byte[]> finish)
+    {
+        byte[] collected;
+        try
+        {
+            collected = await text.ConfigureAwait(false);
+        }
+        catch (Exception)
+        {
+            collected = "SERVER_ERROR statistics could not be collected\r\n"u8.ToArray();
+        }
+
+        session._loop.Queue.Post(new TextCollected(session, collected, finish));
+    }
+
+    private sealed class TextCollected(Session session, byte[] text, Action<Session, byte[]> finish) : LoopWorkItem
+    {
+        public override void Execute()
+        {
+            if (session.IsAborted)
+                return;
+            session._barrier = Barrier.None;
+            finish(session, text);
+            session._transport.Wake();
+        }
     }
 
     /// <summary>

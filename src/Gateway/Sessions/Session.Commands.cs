@@ -42,6 +42,8 @@ internal sealed unsafe partial class Session
             case TextVerb.Append:
             case TextVerb.Prepend:
             case TextVerb.Cas:
+                if (_loop.Shared.Detail.IsEnabled)
+                    _loop.Shared.Detail.CountSet(command.Key);
                 int block = command.ValueLength + 2;
                 if (available >= block)
                 {
@@ -83,6 +85,7 @@ internal sealed unsafe partial class Session
         sink.Output = output;
         sink.WithCas = verb is TextVerb.Gets or TextVerb.Gats;
         sink.FailureReason = null;
+        sink.Detail = _loop.Shared.Detail.IsEnabled ? _loop.Shared.Detail : null;
 
         CacheRequest request = default;
         request.Operation = CacheOperation.Get;
@@ -104,6 +107,7 @@ internal sealed unsafe partial class Session
             var key = new ReadOnlySpan<byte>(sink.Key, sink.KeyLength);
             request.Key = key;
             request.KeyHash = hashes[hashesUsed++];
+            sink.Detail?.CountGet(key);
             if (!channel.TryExecute(request, _loop.NowUnixSeconds, sink))
             {
                 if (isFirst && keys.IsEmpty && _group is null)
@@ -295,6 +299,8 @@ internal sealed unsafe partial class Session
                 break;
             default:
                 request.Operation = CacheOperation.Delete;
+                if (_loop.Shared.Detail.IsEnabled)
+                    _loop.Shared.Detail.CountDelete(command.Key);
                 break;
         }
 

@@ -67,6 +67,12 @@ internal sealed unsafe partial class Session
 
         /// <summary>A flush_all is on its way.</summary>
         Flushing,
+
+        /// <summary>A statistic that takes long is being collected elsewhere.</summary>
+        Collecting,
+
+        /// <summary>A dump of the keyspace is being sent.</summary>
+        Dumping,
     }
 
     private enum Wire : byte
@@ -89,7 +95,7 @@ internal sealed unsafe partial class Session
     public bool WantsInput => !_isClosing && !_inputEnded && _backlog is null && !IsBlocked;
 
     /// <summary>Whether there is input that <see cref="Resume"/> could work on now.</summary>
-    public bool CanResume => !_isClosing && !IsAborted && ((_backlog is not null && !IsBlocked) || (_barrier == Barrier.WaitsForReplies && _waiting == 0));
+    public bool CanResume => !_isClosing && !IsAborted && ((_backlog is not null && !IsBlocked) || (_barrier == Barrier.WaitsForReplies && _waiting == 0) || CanContinueDump);
 
     /// <summary>Everything has been answered and sent: the transport may close.</summary>
     public bool IsFinished =>
@@ -146,6 +152,7 @@ internal sealed unsafe partial class Session
         ReleaseInput();
         if (_barrier == Barrier.WaitsForReplies)
             _barrier = Barrier.None;
+        EndDump();
     }
 
     /// <summary>The connection is gone. Releases everything; replies that still come are dropped.</summary>
@@ -156,6 +163,7 @@ internal sealed unsafe partial class Session
         IsAborted = true;
         _isClosing = true;
         ReleaseInput();
+        EndDump();
         Output.Clear();
         while (_lineHead is { } reply)
         {
@@ -184,6 +192,8 @@ internal sealed unsafe partial class Session
     {
         if (_barrier == Barrier.WaitsForReplies && _waiting == 0 && !_isClosing)
             StartFlush();
+        if (CanContinueDump)
+            ContinueDump();
         if (_isClosing || IsAborted || _backlog is not { } backlog || IsBlocked)
             return;
         _backlog = null;
@@ -429,7 +439,7 @@ internal sealed unsafe partial class Session
             {
                 // More than one key: RunGet announces them itself.
                 ReadOnlySpan<byte> keys = command.Keys;
-                if (command.Verb == TextVerb.Stats || !TextParser.TryReadKey(ref keys, out ReadOnlySpan<byte> only) || !keys.IsEmpty)
+                if (command.Verb is not (TextVerb.Get or TextVerb.Gets or TextVerb.Gat or TextVerb.Gats) || !TextParser.TryReadKey(ref keys, out ReadOnlySpan<byte> only) || !keys.IsEmpty)
                     break;
                 hashes[count++] = KeyHash.Compute(only);
             }
@@ -510,6 +520,8 @@ internal sealed unsafe partial class Session
         }
 
         Commands++;
+        if (command.DeleteKeyOnError && _loop.Shared.Detail.IsEnabled)
+            _loop.Shared.Detail.CountSet(command.Key);
         bool errorFollows = command.DeleteKeyOnError && !DeleteBeforeError(command.Key, noReply: command.ErrorLine.IsEmpty);
         if (!command.ErrorLine.IsEmpty && !errorFollows)
             CurrentOutput.Write(command.ErrorLine);

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using OrleansCache.Gateway.Buffers;
+using OrleansCache.Gateway.Stats;
 using OrleansCache.Protocol.Text;
 
 namespace OrleansCache.Gateway.Sessions;
@@ -15,12 +16,20 @@ internal sealed unsafe class GetSink : ReplySink
     /// <summary>Set if a key could not be read; the whole command then fails.</summary>
     public string? FailureReason;
 
+    /// <summary>`stats detail`, if it is on.</summary>
+    public PrefixCounters? Detail;
+
     public override void OnReply(in CacheReply reply)
     {
         if (reply.Status == CacheStatus.Ok)
+        {
+            Detail?.CountHit(new ReadOnlySpan<byte>(Key, KeyLength));
             WriteHit(Output, new ReadOnlySpan<byte>(Key, KeyLength), WithCas, reply);
+        }
         else if (reply.Status != CacheStatus.NotFound)
+        {
             FailureReason = reply.Reason ?? "temporary failure";
+        }
     }
 
     /// <summary>"VALUE ...", the bytes and CRLF.</summary>

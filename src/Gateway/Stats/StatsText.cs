@@ -5,14 +5,27 @@ using System.Text;
 namespace OrleansCache.Gateway.Stats;
 
 /// <summary>
-/// The replies of `stats`, with memcached 1.6.45's names, order and formats. Names of parts that this server does not have (its LRU crawler, its logger,
-/// its slab mover's helpers) are kept with their resting value, because monitors ask for them. Cold: builds strings.
+/// The replies of `stats`, with memcached 1.6.45's names, order and formats; docs/statistics.md says what each means here. Names of parts that this server does not have are
+/// kept with the value that is true of it, because monitors ask for them. Cold: builds strings.
 /// </summary>
-internal static class StatsText
+internal static partial class StatsText
 {
-    private const int SlabClassesMax = 64;
+    /// <summary>Whether the reply takes longer than an I/O loop should be held up for: then <see cref="BuildAsync"/> makes it.</summary>
+    public static bool TakesLong(GatewayShared shared, string arguments) => shared.TracksSizes && SubCommand(arguments) == "sizes";
 
-    public static byte[] Build(GatewayShared shared, uint nowUnixSeconds, string arguments)
+    /// <summary>As <see cref="Build"/>, elsewhere.</summary>
+    public static async Task<byte[]> BuildAsync(GatewayShared shared, uint nowUnixSeconds, string arguments)
+    {
+        if (!TakesLong(shared, arguments))
+            return Build(shared, nowUnixSeconds, arguments);
+        var text = new Writer();
+        foreach ((int size, long count) in await shared.Router.Stores.ReadSizesAsync(CancellationToken.None).ConfigureAwait(false))
+            text.Add(Number(size), count);
+        return text.End();
+    }
+
+    /// <summary>The whole reply. <paramref name="asker"/> is the connection that asks, if it is one that `stats conns` shows.</summary>
+    public static byte[] Build(GatewayShared shared, uint nowUnixSeconds, string arguments, ConnectionInfo? asker = null)
     {
         string[] words = arguments.Split(' ', StringSplitOptions.RemoveEmptyEntries);
         if (words.Length == 0)
@@ -28,49 +41,87 @@ internal static class StatsText
         }
 
         if (IsPrefix(name, "detail"))
-            return Detail(words);
+            return Detail(shared, words);
         if (IsPrefix(name, "settings"))
             return Settings(shared);
         if (IsPrefix(name, "cachedump"))
-            return CacheDump(words);
+            return CacheDump(shared, words);
         if (IsPrefix(name, "conns"))
-            return Connections(shared, nowUnixSeconds);
+            return Connections(shared, nowUnixSeconds, asker);
         if (IsPrefix(name, "extstore"))
             return Line("END");
-        return name switch
+        switch (name)
         {
-            "items" => Items(shared),
-            "slabs" => Slabs(shared),
-            "sizes" => Line("STAT sizes_status disabled\r\nEND"),
-            _ => Line("ERROR"),
-        };
+            case "items":
+                return Items(shared);
+            case "slabs":
+                return Slabs(shared);
+            case "sizes" when shared.TracksSizes:
+                return BuildAsync(shared, nowUnixSeconds, name).GetAwaiter().GetResult();
+            case "sizes":
+            case "sizes_disable":
+                shared.TracksSizes = false;
+                return Line("STAT sizes_status disabled\r\nEND");
+            case "sizes_enable":
+                shared.TracksSizes = true;
+                return Line("STAT sizes_status enabled\r\nEND");
+            default:
+                return Line("ERROR");
+        }
     }
+
+    private static string SubCommand(string arguments) => arguments.Split(' ', 2)[0];
 
     private static bool IsPrefix(string word, string name) => name.StartsWith(word, StringComparison.Ordinal);
 
     private static byte[] Line(string text) => Encoding.ASCII.GetBytes(text + "\r\n");
 
-    private static byte[] Detail(string[] words) => words switch
+    private static byte[] Detail(GatewayShared shared, string[] words)
     {
-        [_, "on" or "off", ..] => Line("OK"),
-        [_, "dump", ..] => Line("END"),
-        _ => Line("CLIENT_ERROR usage: stats detail on|off|dump"),
-    };
+        if (!shared.Options.DumpingEnabled)
+            return Line("CLIENT_ERROR stats detail not allowed");
+        if (words.Length < 2)
+            return Line(DetailUsage);
+        if (IsPrefix(words[1], "on") || IsPrefix(words[1], "off"))
+        {
+            shared.Detail.IsEnabled = IsPrefix(words[1], "on");
+            return Line("OK");
+        }
 
-    private static byte[] CacheDump(string[] words)
+        return IsPrefix(words[1], "dump") ? shared.Detail.Dump() : Line(DetailUsage);
+    }
+
+    private const string DetailUsage = "CLIENT_ERROR usage: stats detail on|off|dump";
+
+    private static byte[] CacheDump(GatewayShared shared, string[] words)
     {
+        if (!shared.Options.DumpingEnabled)
+            return Line("CLIENT_ERROR stats cachedump not allowed");
         if (words.Length < 3)
             return Line("CLIENT_ERROR bad command line");
         if (!uint.TryParse(words[1], NumberStyles.None, CultureInfo.InvariantCulture, out uint id)
-            || !uint.TryParse(words[2], NumberStyles.None, CultureInfo.InvariantCulture, out _))
+            || !uint.TryParse(words[2], NumberStyles.None, CultureInfo.InvariantCulture, out uint limit))
             return Line("CLIENT_ERROR bad command line format");
-        return id >= SlabClassesMax ? Line("CLIENT_ERROR Illegal slab id") : Line("END");
+        IStoreAdmin stores = shared.Router.Stores;
+        if (id >= Math.Max(Limits.SlabClassIdsMin, stores.ClassCount + 1))
+            return Line("CLIENT_ERROR Illegal slab id");
+        var text = new StringBuilder();
+        foreach (ClassItem item in stores.ReadClass((int)id, limit is 0 or > int.MaxValue ? int.MaxValue : (int)limit, Limits.CacheDumpBytesMax))
+        {
+            text.Append("ITEM ").Append(Encoding.Latin1.GetString(item.Key))
+                .Append(CultureInfo.InvariantCulture, $" [{item.ValueBytes} b; {item.ExpiresAt} s]\r\n");
+            if (text.Length > Limits.CacheDumpBytesMax)
+                break;
+        }
+
+        return Encoding.Latin1.GetBytes(text.Append("END\r\n").ToString());
     }
 
     private static byte[] General(GatewayShared shared, uint now)
     {
         GatewayStatistics gateway = shared.ReadStatistics();
         StoreStatistics store = shared.Router.ReadStatistics(perClass: false);
+        LruSettings lru = shared.Lru;
         Environment.ProcessCpuUsage cpu = Environment.CpuUsage;
         var text = new Writer();
         text.Add("pid", Environment.ProcessId);
@@ -119,37 +170,62 @@ internal static class StatsText
         text.Add("limit_maxbytes", store.LimitMaxBytes);
         text.Add("accepting_conns", gateway.Accepting ? 1 : 0);
         text.Add("listen_disabled_num", gateway.ListenDisabled);
-        text.Add("time_in_listen_disabled_us", 0);
+        text.Add("time_in_listen_disabled_us", gateway.ListenDisabledMicroseconds);
         text.Add("threads", gateway.Threads);
         text.Add("conn_yields", gateway.ConnectionYields);
         text.Add("hash_power_level", store.HashPowerLevel);
         text.Add("hash_bytes", store.HashBytes);
-        text.Zero("hash_is_expanding", "slab_reassign_rescues", "slab_reassign_chunk_rescues", "slab_reassign_inline_reclaim");
-        text.Zero("slab_reassign_busy_items", "slab_reassign_busy_deletes", "slab_reassign_busy_nomem");
-        text.Add("slab_reassign_last_busy_status", "none");
-        text.Add("slab_reassign_running", 0);
-        text.Add("slabs_moved", store.SlabsMoved);
-        text.Zero("lru_crawler_running", "lru_crawler_starts", "lru_maintainer_juggles", "malloc_fails");
+        text.Add("hash_is_expanding", 0);
+        if (lru.SlabReassign)
+        {
+            text.Add("slab_reassign_rescues", store.SlabReassignRescues);
+            text.Add("slab_reassign_chunk_rescues", store.SlabReassignChunkRescues);
+            text.Add("slab_reassign_inline_reclaim", store.SlabReassignInlineReclaim);
+            text.Zero("slab_reassign_busy_items", "slab_reassign_busy_deletes", "slab_reassign_busy_nomem");
+            text.Add("slab_reassign_last_busy_status", "none");
+            text.Add("slab_reassign_running", 0);
+            text.Add("slabs_moved", store.SlabsMoved);
+        }
+
+        if (lru.CrawlerEnabled)
+        {
+            text.Add("lru_crawler_running", store.IsCrawling || gateway.Dumps > 0 ? 1 : 0);
+            text.Add("lru_crawler_starts", store.CrawlerStarts + gateway.DumpsStarted);
+        }
+
+        if (lru.MaintainerEnabled)
+            text.Add("lru_maintainer_juggles", store.MaintainerWakes);
+        text.Add("malloc_fails", 0);
         text.Zero("log_worker_dropped", "log_worker_written", "log_watcher_skipped", "log_watcher_sent", "log_watchers");
         text.Zero("unexpected_napi_ids", "round_robin_fallback");
         text.Add("bytes", store.Bytes);
         text.Add("curr_items", store.CurrItems);
         text.Add("total_items", store.TotalItems);
-        text.Add("slab_global_page_pool", 0);
+        text.Add("slab_global_page_pool", store.PoolPages);
         text.Add("expired_unfetched", store.ExpiredUnfetched);
         text.Add("evicted_unfetched", store.EvictedUnfetched);
-        text.Add("evicted_active", store.EvictedActive);
+        if (lru.MaintainerEnabled)
+            text.Add("evicted_active", store.EvictedActive);
         text.Add("evictions", store.Evictions);
         text.Add("reclaimed", store.Reclaimed);
-        text.Zero("crawler_reclaimed", "crawler_items_checked", "lrutail_reflocked", "moves_to_cold", "moves_to_warm", "moves_within_lru");
-        text.Zero("direct_reclaims", "lru_bumps_dropped");
+        text.Add("crawler_reclaimed", store.CrawlerReclaimed);
+        text.Add("crawler_items_checked", store.CrawlerItemsChecked);
+        text.Add("lrutail_reflocked", store.LruTailReflocked);
+        if (lru.MaintainerEnabled)
+        {
+            text.Zero("moves_to_cold", "moves_to_warm");
+            text.Add("moves_within_lru", store.MovesWithinLru);
+            text.Add("direct_reclaims", store.Evictions + store.Reclaimed);
+            text.Add("lru_bumps_dropped", 0);
+        }
+
         return text.End();
     }
 
     private static byte[] Settings(GatewayShared shared)
     {
         GatewayOptions options = shared.Options;
-        LruSettings lru = options.Lru;
+        LruSettings lru = shared.Lru;
         IPEndPoint? tcp = options.Listeners.Count > 0 ? options.Listeners[0].EndPoint : null;
         StoreStatistics store = shared.Router.ReadStatistics(perClass: false);
         var settings = new List<KeyValuePair<string, string>>
@@ -170,7 +246,7 @@ internal static class StatsText
             new("num_threads", Number(options.Threads)),
             new("num_threads_per_udp", Number(options.Threads)),
             new("stat_key_prefix", options.PrefixDelimiter.ToString()),
-            new("detail_enabled", YesNo(options.DetailEnabled)),
+            new("detail_enabled", YesNo(shared.Detail.IsEnabled)),
             new("reqs_per_event", Number(options.RequestsPerEvent)),
             new("cas_enabled", "yes"),
             new("tcp_backlog", Number(options.Backlog)),
@@ -204,7 +280,7 @@ internal static class StatsText
             new("watcher_logbuf_size", Number(options.WatcherLogBytesMax)),
             new("worker_logbuf_size", Number(options.WorkerLogBytesMax)),
             new("read_buf_mem_limit", "0"),
-            new("track_sizes", YesNo(options.TrackSizes)),
+            new("track_sizes", YesNo(shared.TracksSizes)),
             new("inline_ascii_response", "no"),
             new("num_napi_ids", "0"),
             new("memory_file", "(null)"),
@@ -228,30 +304,47 @@ internal static class StatsText
     private static byte[] Items(GatewayShared shared)
     {
         var text = new Writer();
+        LruSettings lru = shared.Lru;
         foreach (SlabClassStatistics slab in shared.Router.ReadStatistics(perClass: true).Classes)
         {
             if (slab.Items == 0)
                 continue;
             text.Prefix = $"items:{slab.ClassId}:";
             text.Add("number", slab.Items);
-            text.Zero("number_hot", "number_warm");
-            text.Add("number_cold", slab.Items);
-            text.Zero("age_hot", "age_warm");
+            if (lru.MaintainerEnabled)
+            {
+                // One list for each class: what memcached would call its cold one.
+                text.Zero("number_hot", "number_warm");
+                text.Add("number_cold", slab.Items);
+                if (lru.TemporaryEnabled)
+                    text.Add("number_temp", 0);
+                text.Zero("age_hot", "age_warm");
+            }
+
             text.Add("age", slab.AgeSeconds);
             text.Add("mem_requested", slab.MemRequested);
             text.Add("evicted", slab.Evicted);
             text.Add("evicted_nonzero", slab.EvictedNonzero);
             text.Add("evicted_time", slab.EvictedTimeSeconds);
             text.Add("outofmemory", slab.OutOfMemory);
-            text.Add("tailrepairs", slab.Tailrepairs);
+            text.Add("tailrepairs", 0);
             text.Add("reclaimed", slab.Reclaimed);
             text.Add("expired_unfetched", slab.ExpiredUnfetched);
             text.Add("evicted_unfetched", slab.EvictedUnfetched);
-            text.Add("evicted_active", slab.EvictedActive);
-            text.Zero("crawler_reclaimed", "crawler_items_checked", "lrutail_reflocked", "moves_to_cold", "moves_to_warm", "moves_within_lru");
-            text.Zero("direct_reclaims", "hits_to_hot", "hits_to_warm");
-            text.Add("hits_to_cold", slab.GetHits);
-            text.Add("hits_to_temp", 0);
+            if (lru.MaintainerEnabled)
+                text.Add("evicted_active", slab.EvictedActive);
+            text.Add("crawler_reclaimed", slab.CrawlerReclaimed);
+            text.Add("crawler_items_checked", slab.CrawlerItemsChecked);
+            text.Add("lrutail_reflocked", slab.LruTailReflocked);
+            if (lru.MaintainerEnabled)
+            {
+                text.Zero("moves_to_cold", "moves_to_warm");
+                text.Add("moves_within_lru", slab.MovesWithinLru);
+                text.Add("direct_reclaims", slab.Evicted + slab.Reclaimed);
+                text.Zero("hits_to_hot", "hits_to_warm");
+                text.Add("hits_to_cold", slab.GetHits);
+                text.Add("hits_to_temp", 0);
+            }
         }
 
         return text.End();
@@ -291,7 +384,7 @@ internal static class StatsText
         return text.End();
     }
 
-    private static byte[] Connections(GatewayShared shared, uint now)
+    private static byte[] Connections(GatewayShared shared, uint now, ConnectionInfo? asker)
     {
         var text = new Writer();
         long uptime = Math.Max(0, now - shared.StartedAt.ToUnixTimeSeconds());
@@ -308,7 +401,7 @@ internal static class StatsText
             text.Prefix = $"{connection.Id + shared.Listeners.Count}:";
             text.Add("addr", connection.Address);
             text.Add("listen_addr", connection.ListenAddress);
-            text.Add("state", connection.IsWaiting ? "conn_io_queue" : "conn_read");
+            text.Add("state", ReferenceEquals(connection, asker) ? "conn_parse_cmd" : connection.IsDumping ? "conn_watch" : connection.IsWaiting ? "conn_io_queue" : "conn_read");
             text.Add("secs_since_last_cmd", Math.Max(0, (long)now - connection.LastActiveUnixSeconds));
         }
 

@@ -37,6 +37,7 @@ public sealed class ClusterRouter : IPartitionRouter
     public int PartitionCount { get; }
 
     public EventLog Events { get; }
+    public IStoreAdmin Stores { get; init; } = NoStores.Instance;
 
     public RouterChannel OpenChannel(ICompletionQueue loop) =>
         new ClusterChannel(PartitionCount, _local, _table, _transport, loop, Interlocked.Increment(ref _channels) - 1, _options, _time);

@@ -12,6 +12,9 @@ public enum TextVerb : byte
     /// <summary>A meta command; <see cref="Meta.MetaParser"/> reads its line.</summary>
     Meta,
     Shutdown, CacheMemlimit, DebugTime,
+
+    /// <summary>With everything behind the name in <see cref="TextCommand.Keys"/>.</summary>
+    LruCrawler, Lru, Slabs,
 }
 
 /// <summary>What <see cref="TextParser"/> found at the start of the input.</summary>
@@ -45,7 +48,7 @@ public ref struct TextCommand
 
     /// <summary>
     /// Get family: the rest of the line that holds the keys, already validated (at least one key, none longer than <see cref="Limits.KeyBytesMax"/>);
-    /// walk it with <see cref="TextParser.TryReadKey"/>. Stats: the arguments, trimmed. Meta: the whole line without its end.
+    /// walk it with <see cref="TextParser.TryReadKey"/>. Stats, LruCrawler, Lru, Slabs: the arguments. Meta: the whole line without its end.
     /// </summary>
     public ReadOnlySpan<byte> Keys;
 

@@ -261,9 +261,23 @@ public static partial class TextParser
         TextParseStatus status = ParseOperator(text, tokens, ref command);
         if (status != TextParseStatus.NeedMore)
             return status;
+        if (name.SequenceEqual("lru_crawler"u8))
+            return WithArguments(TextVerb.LruCrawler, text, tokens, ref command);
+        if (name.SequenceEqual("slabs"u8))
+            return WithArguments(TextVerb.Slabs, text, tokens, ref command);
+        if (name.SequenceEqual("lru"u8))
+            return WithArguments(TextVerb.Lru, text, tokens, ref command);
         if (tokens.Count > 1 && tokens[text, tokens.Count - 1].StartsWith("HTTP/"u8))
             return TextParseStatus.Close;
         return Fail(ref command, TextErrors.UnknownCommand);
+    }
+
+    /// <summary>A command whose arguments whoever carries it out reads: words that depend on each other.</summary>
+    private static TextParseStatus WithArguments(TextVerb verb, ReadOnlySpan<byte> text, in TextTokens tokens, ref TextCommand command)
+    {
+        command.Verb = verb;
+        command.Keys = tokens.Count > 1 ? TextTokens.Clamp(text)[tokens.StartOf(1)..] : default;
+        return TextParseStatus.Command;
     }
 
     private static TextParseStatus ParseGat(TextVerb verb, ReadOnlySpan<byte> text, ref TextCommand command)

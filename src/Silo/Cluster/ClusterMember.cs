@@ -7,6 +7,7 @@ using OrleansCache.Grains.Hosting;
 using OrleansCache.Grains.Routing;
 using OrleansCache.Silo.Hosting;
 using OrleansCache.Silo.Options;
+using OrleansCache.Storage;
 
 namespace OrleansCache.Silo.Cluster;
 
@@ -17,7 +18,7 @@ internal sealed class ClusterMember : INode
     private readonly ILoggerFactory _loggers;
     private ClusterNode? _node;
     private ClusterRouter? _router;
-    private Reclaimer? _reclaimer;
+    private StoreKeeper? _keeper;
 
     public ClusterMember(ServeOptions options, ILoggerFactory loggers)
     {
@@ -52,25 +53,26 @@ internal sealed class ClusterMember : INode
             throw new StartException(ExitCode.Unavailable, exception.Message, exception);
         }
 
-        _router = new ClusterRouter(_node.PartitionCount, _node.PartitionSet, _node.TableCache, _node.BatchTransport, TimeProvider.System);
         if (_node.PartitionSet is { } partitions)
-            _reclaimer = new Reclaimer(partitions);
+            _keeper = new StoreKeeper(partitions, TimeProvider.System);
+        _router = new ClusterRouter(_node.PartitionCount, _node.PartitionSet, _node.TableCache, _node.BatchTransport, TimeProvider.System)
+        {
+            Stores = _keeper is null ? NoStores.Instance : _keeper,
+        };
     }
 
     public Task DrainAsync(CancellationToken cancellationToken) => _node?.DrainAsync(cancellationToken) ?? Task.CompletedTask;
 
     public async Task StopAsync(CancellationToken cancellationToken)
     {
-        if (_reclaimer is not null)
-            await _reclaimer.DisposeAsync();
+        _keeper?.Dispose();
         if (_node is not null)
             await _node.StopAsync(cancellationToken);
     }
 
     public async ValueTask DisposeAsync()
     {
-        if (_reclaimer is not null)
-            await _reclaimer.DisposeAsync();
+        _keeper?.Dispose();
         if (_node is not null)
             await _node.DisposeAsync();
     }

@@ -1,0 +1,246 @@
+using System.Globalization;
+using System.Text;
+using OrleansCache.Protocol.Text;
+
+namespace OrleansCache.Gateway.Sessions;
+
+// lru_crawler, lru and slabs: memcached's words, its order of checks and its replies. Cold: they allocate. Like memcached they compare only as many characters of a
+// sub-command as the client sent.
+internal sealed partial class Session
+{
+    private const int SleepMicrosecondsMax = 1_000_000;
+    private const int AutomoveWindowMin = 3;
+    private const int AutomoveWindowMax = 1800;
+    private const int LruPercentMax = 80;
+
+    private const string BadFormat = "CLIENT_ERROR bad command line format";
+    private const string CrawlerDisabled = "CLIENT_ERROR lru crawler disabled";
+    private const string CrawlerBusy = "BUSY currently processing crawler request";
+    private const string BadClass = "BADCLASS invalid class id";
+
+    private void RunCrawlerCommand(in TextCommand command)
+    {
+        string[] words = Words(command);
+        bool noReply = command.NoReply;
+        switch (words)
+        {
+            case [var name, var classes] when Means(name, "crawl"):
+                Answer(Crawl(classes), noReply);
+                break;
+            case [var name, var classes] when Means(name, "metadump"):
+                Dump(keysOnly: false, classes, noReply);
+                break;
+            case [var name, var classes] when Means(name, "mgdump"):
+                Dump(keysOnly: true, classes, noReply);
+                break;
+            case [var name, var count] when Means(name, "tocrawl"):
+                if (TryReadUInt32(count, out uint itemsMax))
+                    _loop.Shared.ChangeLru(lru => lru with { CrawlerItemsMax = itemsMax });
+                Answer(TryReadUInt32(count, out _) ? "OK" : BadFormat, noReply);
+                break;
+            case [var name, var time] when Means(name, "sleep"):
+                Answer(SetCrawlerSleep(time), noReply);
+                break;
+            case [var name] when Means(name, "enable"):
+                Answer(_loop.Shared.Lru.CrawlerEnabled ? "ERROR failed to start lru crawler thread" : EnableCrawler(true), noReply);
+                break;
+            case [var name] when Means(name, "disable"):
+                Answer(EnableCrawler(false), noReply);
+                break;
+            default:
+                Answer("ERROR", noReply);
+                break;
+        }
+    }
+
+    private void RunLruCommand(in TextCommand command)
+    {
+        string[] words = Words(command);
+        LruSettings lru = _loop.Shared.Lru;
+        Answer(
+            words switch
+            {
+                [var name, var hot, var warm, var hotFactor, var warmFactor, ..] when Means(name, "tune") => Tune(hot, warm, hotFactor, warmFactor),
+                [var name, var mode, ..] when Means(name, "mode") && lru.MaintainerEnabled => SetLruMode(mode),
+                [var name, var ttl, ..] when Means(name, "temp_ttl") && lru.MaintainerEnabled => SetTemporaryTtl(ttl),
+                _ => "ERROR",
+            },
+            command.NoReply);
+    }
+
+    private void RunSlabsCommand(in TextCommand command)
+    {
+        Answer(
+            Words(command) switch
+            {
+                [var name, var source, var target] when Means(name, "reassign") => Reassign(source, target),
+                [var name, var what, .. var rest] when Means(name, "automove") => SetAutomove(what, rest),
+                _ => "ERROR",
+            },
+            command.NoReply);
+    }
+
+    // ---- lru_crawler ---------------------------------------------------------------------------------------------------------------
+
+    private string Crawl(string classes)
+    {
+        LruSettings lru = _loop.Shared.Lru;
+        if (!lru.CrawlerEnabled)
+            return CrawlerDisabled;
+        if (classes == "hash")
+            return "ERROR an unknown error happened";
+        if (!TryReadClasses(classes, out bool[]? wanted))
+            return BadClass;
+        if (wanted is not null && !wanted.Contains(true))
+            return "NOTSTARTED no items to crawl";
+        var request = new CrawlRequest(wanted, lru.CrawlerItemsMax, lru.CrawlerSleepMicroseconds);
+        return _loop.Shared.Router.Stores.TryStartCrawl(request) ? "OK" : CrawlerBusy;
+    }
+
+    private void Dump(bool keysOnly, string classes, bool noReply)
+    {
+        bool[]? wanted = null;
+        string? refusal = !_loop.Shared.Lru.CrawlerEnabled ? CrawlerDisabled
+            : !_loop.Shared.Options.DumpingEnabled ? keysOnly ? "ERROR key dump not allowed" : "ERROR metadump not allowed"
+            : HasPredecessors ? $"ERROR cannot pipeline other commands before {(keysOnly ? "mgdump" : "metadump")}"
+            : classes is not "hash" && !TryReadClasses(classes, out wanted) ? BadClass
+            : wanted is not null && !wanted.Contains(true) ? "NOTSTARTED no items to crawl"
+            : !_loop.Shared.TryBeginDump() ? CrawlerBusy
+            : null;
+        if (refusal is null)
+            StartDump(keysOnly, wanted);
+        else
+            Answer(refusal, noReply);
+    }
+
+    private string SetCrawlerSleep(string time)
+    {
+        if (!TryReadUInt32(time, out uint microseconds))
+            return BadFormat;
+        if (microseconds > SleepMicrosecondsMax)
+            return "CLIENT_ERROR sleep must be one second or less";
+        _loop.Shared.ChangeLru(lru => lru with { CrawlerSleepMicroseconds = (int)microseconds });
+        return "OK";
+    }
+
+    private string EnableCrawler(bool enable)
+    {
+        _loop.Shared.ChangeLru(lru => lru with { CrawlerEnabled = enable });
+        _loop.Shared.Router.Stores.CrawlerEnabled = enable;
+        return "OK";
+    }
+
+    /// <summary>"all" (null), or numbers with commas between them. False: one is no class.</summary>
+    private bool TryReadClasses(string text, out bool[]? classes)
+    {
+        classes = null;
+        if (text == "all")
+            return true;
+        classes = new bool[Math.Max(Limits.SlabClassIdsMin, _loop.Shared.Router.Stores.ClassCount + 1)];
+        foreach (string word in text.Split(',', StringSplitOptions.RemoveEmptyEntries))
+        {
+            if (!TryReadUInt32(word, out uint id) || id < 1 || id >= classes.Length)
+                return false;
+            classes[id] = true;
+        }
+
+        return true;
+    }
+
+    // ---- lru -----------------------------------------------------------------------------------------------------------------------
+
+    private string Tune(string hot, string warm, string hotFactor, string warmFactor)
+    {
+        if (!TryReadUInt32(hot, out uint hotPercent) || !TryReadUInt32(warm, out uint warmPercent)
+            || !TryReadDouble(hotFactor, out double hotAge) || !TryReadDouble(warmFactor, out double warmAge))
+            return "ERROR";
+        if ((ulong)hotPercent + warmPercent > LruPercentMax)
+            return "ERROR hot and warm pcts must not exceed 80";
+        if (!(hotAge > 0 && warmAge > 0))
+            return "ERROR hot/warm age factors must be greater than 0";
+        _loop.Shared.ChangeLru(lru => lru with { HotPercent = (int)hotPercent, WarmPercent = (int)warmPercent, HotAgeFactor = hotAge, WarmAgeFactor = warmAge });
+        return "OK";
+    }
+
+    private string SetLruMode(string mode)
+    {
+        if (mode is not ("flat" or "segmented"))
+            return "ERROR";
+        _loop.Shared.ChangeLru(lru => lru with { IsSegmented = mode == "segmented" });
+        return "OK";
+    }
+
+    private string SetTemporaryTtl(string text)
+    {
+        if (!TryReadInt32(text, out int seconds))
+            return "ERROR";
+        _loop.Shared.ChangeLru(lru => seconds < 0
+            ? lru with { TemporaryEnabled = false }
+            : lru with { TemporaryEnabled = true, TemporaryTtlSeconds = seconds });
+        return "OK";
+    }
+
+    // ---- slabs ---------------------------------------------------------------------------------------------------------------------
+
+    private string Reassign(string source, string target)
+    {
+        if (!_loop.Shared.Lru.SlabReassign)
+            return "CLIENT_ERROR slab reassignment disabled";
+        if (!TryReadInt32(source, out int from) || !TryReadInt32(target, out int to))
+            return BadFormat;
+        return _loop.Shared.Router.Stores.MovePage(from, to) switch
+        {
+            PageMoveStatus.Moved => "OK",
+            PageMoveStatus.SameClass => "SAME src and dst class are identical",
+            PageMoveStatus.NoSpare => "NOSPARE source class has no spare pages",
+            PageMoveStatus.Busy => "BUSY currently processing reassign request",
+            _ => "BADCLASS invalid src or dst class id",
+        };
+    }
+
+    private string SetAutomove(string what, string[] rest)
+    {
+        if (Means(what, "ratio") || Means(what, "freeratio"))
+        {
+            if (rest.Length == 0 || !TryReadDouble(rest[0], out double ratio))
+                return "ERROR";
+            _loop.Shared.ChangeLru(lru => Means(what, "ratio") ? lru with { SlabAutomoveRatio = ratio } : lru with { SlabAutomoveFreeRatio = ratio });
+            return "OK";
+        }
+
+        if (Means(what, "window"))
+        {
+            if (rest.Length == 0 || !TryReadUInt32(rest[0], out uint window))
+                return BadFormat;
+            if (window is < AutomoveWindowMin or > AutomoveWindowMax)
+                return "CLIENT_ERROR automove window too low or too high";
+            _loop.Shared.ChangeLru(lru => lru with { SlabAutomoveWindow = (int)window });
+            return "OK";
+        }
+
+        if (!TryReadUInt32(what, out uint level))
+            return BadFormat;
+        if (level > 2)
+            return "ERROR";
+        _loop.Shared.ChangeLru(lru => lru with { SlabAutomove = (int)level });
+        return "OK";
+    }
+
+    // ---- words ---------------------------------------------------------------------------------------------------------------------
+
+    private void Answer(string line, bool noReply)
+    {
+        if (!noReply)
+            CurrentOutput.Write(Encoding.ASCII.GetBytes(line + "\r\n"));
+    }
+
+    private static string[] Words(in TextCommand command) => Encoding.Latin1.GetString(command.Keys).Split(' ', StringSplitOptions.RemoveEmptyEntries);
+
+    private static bool Means(string word, string name) => name.StartsWith(word, StringComparison.Ordinal);
+
+    private static bool TryReadUInt32(string word, out uint value) => uint.TryParse(word, NumberStyles.None, CultureInfo.InvariantCulture, out value);
+
+    private static bool TryReadInt32(string word, out int value) => int.TryParse(word, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out value);
+
+    private static bool TryReadDouble(string word, out double value) => double.TryParse(word, NumberStyles.Float, CultureInfo.InvariantCulture, out value);
+}

@@ -1,0 +1,121 @@
+namespace OrleansCache.Storage;
+
+/// <summary>What <see cref="StoreKeeper"/> does in one store, each step short: passes over the items in the order of <see cref="Scan"/>, the lists of a class, moves of pages.</summary>
+public sealed unsafe partial class PartitionStore
+{
+    /// <summary>Buckets of one step of a pass, of about 8 items.</summary>
+    private const int PassBucketsMax = 64;
+
+    /// <summary>
+    /// Looks at some buckets' items for expired ones and frees those. Returns where to go on; above <see cref="uint.MaxValue"/> the pass is at its end.
+    /// </summary>
+    internal ulong Crawl(ulong position, CrawlBudget budget, uint now)
+    {
+        SettleBeforePass(now);
+        var handles = new List<uint>();
+        for (int i = 0; i < PassBucketsMax && position <= uint.MaxValue && _index.BucketCount != 0; i++)
+        {
+            handles.Clear();
+            _index.ReadBucket(_index.FindScanInterval((uint)position, out _, out position), handles);
+            foreach (uint handle in handles)
+            {
+                if (budget.TryTake(_space.At(handle)->ClassIndex))
+                    TryReclaim(handle, now);
+            }
+        }
+
+        return _index.BucketCount == 0 ? uint.MaxValue + 1ul : position;
+    }
+
+    /// <summary>Counts some buckets' items by their size, in steps, rounded up. Returns as <see cref="Crawl"/>.</summary>
+    internal ulong CountSizes(ulong position, Dictionary<int, long> counts, uint now)
+    {
+        SettleBeforePass(now);
+        var handles = new List<uint>();
+        for (int i = 0; i < PassBucketsMax && position <= uint.MaxValue && _index.BucketCount != 0; i++)
+        {
+            handles.Clear();
+            _index.ReadBucket(_index.FindScanInterval((uint)position, out uint start, out ulong end), handles);
+            foreach (uint handle in handles)
+            {
+                ItemHeader* item = _space.At(handle);
+                if (start < position && HashIndex.ScanOrderOf(KeyHash.Compute(ItemHeader.KeySpan(item))) < position)
+                    continue;
+                int size = (int)Math.Min((item->RequestedBytes + Limits.SizeStepBytes - 1) / Limits.SizeStepBytes * Limits.SizeStepBytes, int.MaxValue);
+                counts[size] = counts.GetValueOrDefault(size) + 1;
+            }
+
+            position = end;
+        }
+
+        return _index.BucketCount == 0 ? uint.MaxValue + 1ul : position;
+    }
+
+    /// <summary>Adds a class's items, from the hot end of its list on, until the list has so many or so many bytes of lines would be written.</summary>
+    internal void ReadClass(int classIndex, List<ClassItem> items, int itemsMax, ref int lineBytesLeft)
+    {
+        for (uint handle = _classes[classIndex].Lru.Head; handle != 0 && items.Count < itemsMax; handle = _space.At(handle)->LruNext)
+        {
+            ItemHeader* item = _space.At(handle);
+            lineBytesLeft -= item->KeyLength + ClassLineBytes;
+            if (lineBytesLeft < 0)
+                return;
+            items.Add(new ClassItem(ItemHeader.KeySpan(item).ToArray(), item->ValueLength, item->ExpiresAt));
+        }
+    }
+
+    internal int PageCountOf(int classIndex) => _classes[classIndex].PageCount;
+
+    /// <summary>Moves a page of one class to another, or to the arena if <paramref name="to"/> is negative. False if no page can be had.</summary>
+    internal bool TryReassignPage(int from, int to, uint now)
+    {
+        if (_released != 0)
+            FreeReleased();
+        if (_noEviction && _classes[from].FreeCount < _sizes.ChunksPerPage(from))
+            return false;
+        uint page = EmptyPageOf(from, now);
+        if (page == 0)
+            return false;
+        AdoptReassigned(page, to);
+        return true;
+    }
+
+    /// <summary>Gives a page that belongs to nobody to a class, or to the arena if <paramref name="to"/> is negative.</summary>
+    internal void AdoptReassigned(uint page, int to)
+    {
+        if (to >= 0)
+        {
+            AdoptMoved(page, to);
+            return;
+        }
+
+        _counters.SlabsMoved++;
+        _arena.Give(page);
+    }
+
+    /// <summary>About what a line of `stats cachedump` holds besides the key.</summary>
+    private const int ClassLineBytes = 24;
+
+    private void SettleBeforePass(uint now)
+    {
+        if (now >= _flushAt)
+            FireScheduledFlush();
+        if (_released != 0)
+            FreeReleased();
+    }
+
+    /// <summary>An item that a pass has come to: freed, if it has expired.</summary>
+    private bool TryReclaim(uint handle, uint now)
+    {
+        ItemHeader* item = _space.At(handle);
+        ref SlabClassCounters counters = ref _classes[item->ClassIndex].Counters;
+        counters.CrawlerItemsChecked++;
+        if (!Expiry.IsExpired(item->ExpiresAt, now))
+            return false;
+        counters.CrawlerReclaimed++;
+        if ((item->Marks & ItemMarks.Fetched) == 0)
+            counters.ExpiredUnfetched++;
+        Unlink(handle);
+        return true;
+    }
+}
