@@ -37,6 +37,7 @@ public sealed class ClusterRouter : IPartitionRouter
     public int PartitionCount { get; }
 
     public EventLog Events { get; }
+
     public IStoreAdmin Stores { get; init; } = NoStores.Instance;
 
     public RouterChannel OpenChannel(ICompletionQueue loop) =>
