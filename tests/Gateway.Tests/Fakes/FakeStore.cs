@@ -66,6 +66,9 @@ public sealed unsafe class FakeStore : ValueOwner
                     if (item is not null && touches)
                         item.ExpiresAt = request.ExpiresAt;
                     break;
+                case CacheOperation.Delete when item is not null && (request.Flags & RequestFlags.CompareCas) != 0 && item.Cas != request.CompareCas:
+                    reply.Status = CacheStatus.Exists;
+                    break;
                 case CacheOperation.Delete:
                     reply.Status = _items.Remove(request.KeyHash) ? CacheStatus.Ok : CacheStatus.NotFound;
                     item = null;

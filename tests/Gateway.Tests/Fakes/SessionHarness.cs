@@ -10,8 +10,10 @@ internal sealed unsafe class SessionHarness : ISessionTransport, ICompletionQueu
 {
     private readonly Queue<LoopWorkItem> _posted = new();
 
-    public SessionHarness(Func<GatewayOptions, GatewayOptions>? configure = null, FakeRouter? router = null, TimeProvider? clock = null)
+    public SessionHarness(
+        Func<GatewayOptions, GatewayOptions>? configure = null, FakeRouter? router = null, TimeProvider? clock = null, WireProtocol protocol = WireProtocol.Auto)
     {
+        Info = new ConnectionInfo(static () => "test", static () => "test") { Protocol = protocol };
         Router = router ?? new FakeRouter();
         GatewayOptions options = new();
         Time = new ManualTime();
@@ -28,7 +30,7 @@ internal sealed unsafe class SessionHarness : ISessionTransport, ICompletionQueu
     public LoopContext Loop { get; }
     public Session Session { get; private set; }
     public int Wakes { get; private set; }
-    public ConnectionInfo Info { get; } = new(static () => "test", static () => "test");
+    public ConnectionInfo Info { get; }
 
     public void Wake() => Wakes++;
 
