@@ -20,16 +20,16 @@ internal sealed class CommandStream
     // Only here are values large enough to lie in several chunks, and no counter command comes near: where that begins differs (docs/protocol.md).
     private static readonly string[] s_largeKeys = ["v0", "v1", "v2"];
 
-    private static readonly string[] s_numbers =
+    internal static readonly string[] Numbers =
     [
         "0", "1", "9", "10", "99", "100", "999", "18446744073709551615", "18446744073709551610", "9999999999999999999", "5 ", " 5", "007", "12 abc", "+5",
     ];
 
     /// <summary>Below 2^63: above it servers older than 1.6.45 look for a minus behind the value too, in whatever memory (other items' headers) is there.</summary>
-    private static readonly string[] s_smallNumbers = [.. s_numbers.Where(number => number.Length < 19)];
+    internal static readonly string[] SmallNumbers = [.. Numbers.Where(number => number.Length < 19)];
 
     // None is only white space: a counter command would then read on in memory that memcached has not written.
-    private static readonly string[] s_texts =
+    internal static readonly string[] Texts =
     [
         "", "a", "abc", "5x", "-5", "x5", "184467440737095516150", "18446744073709551616", "x\r\n", "END\r\n", "VALUE k0 0 1\r\nx\r\nEND\r\n", "\0\0\0", "5\t6", "5\0", "-0",
         "99999999999999999999", "000000000000000000000000000005",
@@ -212,11 +212,11 @@ internal sealed class CommandStream
 
     private string Flags() => Pick("0", "0", "1", "77", "4294967295");
 
-    /// <summary>For older servers no value has a minus (see <see cref="s_smallNumbers"/>).</summary>
+    /// <summary>For older servers no value has a minus (see <see cref="SmallNumbers"/>).</summary>
     private string Value() => _random.Next(10) switch
     {
-        < 5 => Pick(_is1645 ? s_numbers : s_smallNumbers),
-        < 8 => Pick(s_texts) is var text && (_is1645 || !text.Contains('-', StringComparison.Ordinal)) ? text : "",
+        < 5 => Pick(_is1645 ? Numbers : SmallNumbers),
+        < 8 => Pick(Texts) is var text && (_is1645 || !text.Contains('-', StringComparison.Ordinal)) ? text : "",
         _ => new string((char)('a' + _random.Next(26)), _random.Next(300)),
     };
 

@@ -14,6 +14,9 @@ internal enum Pipelining
 
     /// <summary>Is sent alone: memcached loses the replies of commands before it.</summary>
     Alone,
+
+    /// <summary>Is the last one that its connection answers.</summary>
+    Last,
 }
 
 /// <summary>
@@ -26,7 +29,7 @@ internal enum Pipelining
 /// <param name="Keys">The keys that the command names, for <see cref="Pipelining.NotBehindReadOfKey"/>.</param>
 /// <param name="IsRead">It answers with values.</param>
 /// <param name="Pipelining">How it may be sent.</param>
-internal sealed record DifferentialCommand(
+internal record DifferentialCommand(
     string Head, string? CasKey = null, int CasAge = 0, string Tail = "", string[]? Keys = null, bool IsRead = false, Pipelining Pipelining = Pipelining.Free)
 {
     private const int ShownCharactersMax = 160;

@@ -22,7 +22,10 @@ internal sealed class DifferentialRun(DifferentialServer reference, Differential
     }
 
     /// <summary>Runs the stream. Returns null if all replies were alike, otherwise what to tell.</summary>
-    public async Task<string?> CompareAsync(CommandStream stream, int count, int seed)
+    public Task<string?> CompareAsync(CommandStream stream, int count, int seed) => CompareAsync(stream.Next, count, seed);
+
+    /// <summary>Runs as many commands as are wanted. Returns null if all replies were alike, otherwise what to tell.</summary>
+    public async Task<string?> CompareAsync(Func<DifferentialCommand> next, int count, int seed)
     {
         var random = new Random(seed);
         var sent = new List<List<DifferentialCommand>>();
@@ -31,7 +34,7 @@ internal sealed class DifferentialRun(DifferentialServer reference, Differential
         int depth = 1;
         for (int i = 0; i < count; i++)
         {
-            DifferentialCommand command = stream.Next();
+            DifferentialCommand command = next();
             if (batch.Count >= depth || !MayFollow(batch, command))
             {
                 sent.Add(batch);
@@ -66,6 +69,8 @@ internal sealed class DifferentialRun(DifferentialServer reference, Differential
     {
         if (batch.Count == 0)
             return true;
+        if (batch[^1].Pipelining == Pipelining.Last)
+            return false;
         return command.Pipelining switch
         {
             Pipelining.Alone => false,

@@ -1,13 +1,16 @@
 using System.Globalization;
+using System.Net.Sockets;
 using System.Text;
 
 namespace OrleansCache.Conformance.Differential;
 
 /// <summary>One of the two sides that are compared: its connections, spread over its processes (the gateways of a cluster), and what its replies said so far.</summary>
-internal sealed class DifferentialServer(params ServerProcess[] processes) : IDisposable
+internal class DifferentialServer(params ServerProcess[] processes) : IDisposable
 {
     private RawClient[] _connections = [];
-    private CasMemory _memory = new();
+
+    /// <summary>What the replies said so far.</summary>
+    protected CasMemory Memory { get; private set; } = new();
 
     /// <summary>How long a reply may take.</summary>
     public TimeSpan Timeout { get; set; } = TimeSpan.FromSeconds(10);
@@ -16,29 +19,22 @@ internal sealed class DifferentialServer(params ServerProcess[] processes) : IDi
     public async Task ResetAsync(int connections)
     {
         Dispose();
-        _memory = new CasMemory();
+        Memory = new CasMemory();
         _connections = new RawClient[connections];
         for (int i = 0; i < connections; i++)
-        {
-            _connections[i] = processes[i % processes.Length].Connect();
-            _connections[i].Timeout = Timeout;
-        }
+            _connections[i] = Connect(i);
 
-        await ExecuteAsync([new DifferentialCommand("flush_all\r\n")], 0, new Random(0));
+        await ExecuteAsync([FlushAll], 0, new Random(0));
     }
 
     /// <summary>
-    /// Sends the commands on one connection in pieces of random sizes, and reads until the reply to a last `version`.
+    /// Sends the commands on one connection in pieces of random sizes, and reads until the reply to a last command, which marks the end.
     /// Returns the replies, one string for each line or value, with ranks in place of CAS numbers.
     /// </summary>
     public async Task<List<string>> ExecuteAsync(IReadOnlyList<DifferentialCommand> commands, int connection, Random segments)
     {
         RawClient client = _connections[connection];
-        var text = new StringBuilder();
-        foreach (DifferentialCommand command in commands)
-            command.Render(text, _memory);
-        text.Append("version\r\n");
-        byte[] bytes = Encoding.Latin1.GetBytes(text.ToString());
+        byte[] bytes = Encoding.Latin1.GetBytes(Render(commands));
 
         Task sending = SendAsync(client, bytes, segments);
         var replies = new List<string>();
@@ -52,7 +48,21 @@ internal sealed class DifferentialServer(params ServerProcess[] processes) : IDi
             replies.Add($"({failure.Message.Split('\n')[0]})");
         }
 
-        await sending;
+        try
+        {
+            await sending;
+        }
+        catch (SocketException) when (commands[^1].Pipelining == Pipelining.Last)
+        {
+            // The server closed before it had taken everything.
+        }
+
+        if (commands.Any(command => command.Pipelining == Pipelining.Last))
+        {
+            client.Dispose();
+            _connections[connection] = Connect(connection);
+        }
+
         return replies;
     }
 
@@ -61,6 +71,27 @@ internal sealed class DifferentialServer(params ServerProcess[] processes) : IDi
         foreach (RawClient connection in _connections)
             connection.Dispose();
         _connections = [];
+    }
+
+    /// <summary>Empties the server.</summary>
+    protected virtual DifferentialCommand FlushAll => new("flush_all\r\n");
+
+    /// <summary>The commands as bytes, and behind them one whose reply marks the end.</summary>
+    protected virtual string Render(IReadOnlyList<DifferentialCommand> commands)
+    {
+        var text = new StringBuilder();
+        foreach (DifferentialCommand command in commands)
+            command.Render(text, Memory);
+        return text.Append("version\r\n").ToString();
+    }
+
+    protected virtual bool IsEnd(string reply) => reply.StartsWith("VERSION ", StringComparison.Ordinal);
+
+    private RawClient Connect(int index)
+    {
+        RawClient client = processes[index % processes.Length].Connect();
+        client.Timeout = Timeout;
+        return client;
     }
 
     private static async Task SendAsync(RawClient client, ReadOnlyMemory<byte> bytes, Random segments)
@@ -86,7 +117,7 @@ internal sealed class DifferentialServer(params ServerProcess[] processes) : IDi
             while (TryTakeReply(buffer.AsSpan(position, length - position), out string reply, out int taken))
             {
                 position += taken;
-                if (reply.StartsWith("VERSION ", StringComparison.Ordinal))
+                if (IsEnd(reply))
                 {
                     if (position < length)
                         replies.Add("(more than asked for) " + Encoding.Latin1.GetString(buffer, position, length - position));
@@ -112,7 +143,7 @@ internal sealed class DifferentialServer(params ServerProcess[] processes) : IDi
     }
 
     /// <summary>A line, or a VALUE line with its data, exactly as it came but for the CAS number.</summary>
-    private bool TryTakeReply(ReadOnlySpan<byte> bytes, out string reply, out int taken)
+    protected virtual bool TryTakeReply(ReadOnlySpan<byte> bytes, out string reply, out int taken)
     {
         reply = "";
         taken = bytes.IndexOf((byte)'\n') + 1;
@@ -128,7 +159,7 @@ internal sealed class DifferentialServer(params ServerProcess[] processes) : IDi
             string value = Encoding.Latin1.GetString(bytes.Slice(taken, valueLength + 2));
             taken += valueLength + 2;
             if (words.Length == 5)
-                line = line.Replace(" " + words[4] + "\r", string.Create(CultureInfo.InvariantCulture, $" (cas {_memory.Rank(words[1], words[4])})\r"), StringComparison.Ordinal);
+                line = line.Replace(" " + words[4] + "\r", string.Create(CultureInfo.InvariantCulture, $" (cas {Memory.Rank(words[1], words[4])})\r"), StringComparison.Ordinal);
             reply = line + value;
             return true;
         }
