@@ -17,15 +17,33 @@ public sealed class DifferentialTests(ThreeSilos silos) : IClassFixture<ThreeSil
     [ClusterFact("memcached")]
     public Task OneConnectionIsAnsweredAsByMemcached() => CompareAsync(connections: 1);
 
+    /// <summary>Quiet packets and noops over three gateways: what misses at another silo says nothing, and keeps the order.</summary>
+    [ClusterFact("memcached")]
+    public async Task ThreeGatewaysAnswerPacketsAsOneMemcached()
+    {
+        (int seed, int count) = Choose();
+        await using ServerProcess memcached = await StartMemcachedAsync();
+        using var reference = new BinaryDifferentialServer(memcached);
+        using var tested = new BinaryDifferentialServer([.. silos.Cluster.Silos]);
+        var stream = new BinaryStream(seed, await DifferentialRun.Is1645Async(memcached));
+        string? difference = await new DifferentialRun(reference, tested).CompareAsync(stream.Next, count, seed);
+        Assert.True(difference is null, $"seed {seed}: {difference}");
+    }
+
     private async Task CompareAsync(int connections)
     {
-        int seed = Environment.GetEnvironmentVariable("ORLEANSCACHE_TEST_SEED") is { Length: > 0 } text ? int.Parse(text, CultureInfo.InvariantCulture) : Random.Shared.Next();
-        int count = Environment.GetEnvironmentVariable("ORLEANSCACHE_DIFFERENTIAL_COMMANDS") is { Length: > 0 } wanted ? int.Parse(wanted, CultureInfo.InvariantCulture) : CommandsDefault;
-        await using ServerProcess memcached = await ServerProcess.StartAsync(ServerKind.Memcached, "-m", "256", "-t", "1", "-o", "no_modern");
+        (int seed, int count) = Choose();
+        await using ServerProcess memcached = await StartMemcachedAsync();
         using var reference = new DifferentialServer(memcached);
         using var tested = new DifferentialServer([.. silos.Cluster.Silos]);
         var stream = new CommandStream(seed, await DifferentialRun.Is1645Async(memcached));
         string? difference = await new DifferentialRun(reference, tested, connections).CompareAsync(stream, count, seed);
         Assert.True(difference is null, $"seed {seed}: {difference}");
     }
+
+    private static (int Seed, int Count) Choose() => (
+        Environment.GetEnvironmentVariable("ORLEANSCACHE_TEST_SEED") is { Length: > 0 } text ? int.Parse(text, CultureInfo.InvariantCulture) : Random.Shared.Next(),
+        Environment.GetEnvironmentVariable("ORLEANSCACHE_DIFFERENTIAL_COMMANDS") is { Length: > 0 } wanted ? int.Parse(wanted, CultureInfo.InvariantCulture) : CommandsDefault);
+
+    private static Task<ServerProcess> StartMemcachedAsync() => ServerProcess.StartAsync(ServerKind.Memcached, "-m", "256", "-t", "1", "-o", "no_modern");
 }

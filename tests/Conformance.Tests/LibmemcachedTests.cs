@@ -6,25 +6,29 @@ public sealed class LibmemcachedTests(ServerFixture fixture) : IClassFixture<Ser
     private static readonly TimeSpan s_timeout = TimeSpan.FromSeconds(60);
 
     /// <summary>Every test of the tool that passes against memcached passes here.</summary>
-    [PeerFact("memccapable")]
-    public async Task MemccapableAsciiPassesWhatItPassesAgainstMemcached()
+    [PeerTheory("memccapable")]
+    [InlineData("-a")]
+    [InlineData("-b")]
+    public async Task MemccapablePassesWhatItPassesAgainstMemcached(string protocol)
     {
         Assert.Null(Peer.WhyNot("memcached", []));
         await using ServerProcess memcached = await ServerProcess.StartAsync(ServerKind.Memcached);
         await using ServerProcess server = await ServerProcess.StartAsync();
-        (HashSet<string> expected, string expectedOutput) = await PassedAsync(memcached);
-        (HashSet<string> passed, string output) = await PassedAsync(server);
+        (HashSet<string> expected, string expectedOutput) = await PassedAsync(memcached, protocol);
+        (HashSet<string> passed, string output) = await PassedAsync(server, protocol);
 
         Assert.True(expected.Count >= 20, $"memccapable ran only {expected.Count} tests against memcached:\n{expectedOutput}");
         Assert.True(expected.IsSubsetOf(passed), $"Failed here, passed there: {string.Join(", ", expected.Except(passed))}\n{output}\n{server.Output}");
     }
 
-    [PeerFact("memcslap")]
-    public async Task MemcslapLoadsFromManyThreads()
+    [PeerTheory("memcslap")]
+    [InlineData("")]
+    [InlineData("--binary")]
+    public async Task MemcslapLoadsFromManyThreads(string protocol)
     {
-        string servers = $"--servers={ClientScript.Address(fixture.Server)}";
-        await ClientScript.RunAsync([Peer.Find("memcslap")!, servers, "--concurrency=8", "--execute-number=500", "--test=set"], fixture.Server);
-        await ClientScript.RunAsync([Peer.Find("memcslap")!, servers, "--concurrency=8", "--execute-number=500", "--test=get"], fixture.Server);
+        string[] command = [Peer.Find("memcslap")!, $"--servers={ClientScript.Address(fixture.Server)}", "--concurrency=8", "--execute-number=500", .. protocol.Length > 0 ? [protocol] : Array.Empty<string>()];
+        await ClientScript.RunAsync([.. command, "--test=set"], fixture.Server);
+        await ClientScript.RunAsync([.. command, "--test=get"], fixture.Server);
     }
 
     [PeerFact("memccp")]
@@ -53,10 +57,10 @@ public sealed class LibmemcachedTests(ServerFixture fixture) : IClassFixture<Ser
         }
     }
 
-    private static async Task<(HashSet<string> Passed, string Output)> PassedAsync(ServerProcess server)
+    private static async Task<(HashSet<string> Passed, string Output)> PassedAsync(ServerProcess server, string protocol)
     {
         (_, string output, _) = await ChildProcess.RunAsync(
-            [Peer.Find("memccapable")!, "-h", "127.0.0.1", "-p", ServerUnderTest.Invariant(server.Port), "-a", "-v", "-t", "5"], s_timeout);
+            [Peer.Find("memccapable")!, "-h", "127.0.0.1", "-p", ServerUnderTest.Invariant(server.Port), protocol, "-v", "-t", "5"], s_timeout);
         HashSet<string> passed = [];
         foreach (string line in output.Split('\n'))
         {

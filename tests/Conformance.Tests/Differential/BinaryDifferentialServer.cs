@@ -19,7 +19,7 @@ internal sealed class BinaryDifferentialServer(params ServerProcess[] processes)
         var text = new StringBuilder();
         for (int i = 0; i < commands.Count; i++)
             ((BinaryCommand)commands[i]).Render(text, Memory, (uint)i);
-        if (commands.Count == 0 || commands[^1].Pipelining != Pipelining.Last)
+        if (commands.Count == 0 || !commands[^1].IsLast)
             text.Append(BinaryPacket.Of(BinaryPacket.NoOp, opaque: EndOpaque));
         return text.ToString();
     }

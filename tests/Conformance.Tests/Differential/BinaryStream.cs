@@ -45,7 +45,7 @@ internal sealed class BinaryStream
         BinaryCommand command = NextPlain();
 
         // Nobody looks at the data type and the reserved field.
-        if (_random.Next(50) == 0 && command.Pipelining != Pipelining.Last)
+        if (_random.Next(50) == 0 && !command.IsLast)
             command = command with { Packet = command.Packet[..5] + "\u0001\u0002\u0003" + command.Packet[8..] };
         return command;
     }
@@ -80,8 +80,10 @@ internal sealed class BinaryStream
                 return new BinaryCommand(Pick(Of(SaslList), Of(SaslAuth, "PLAIN", value: "\0user\0password"), Of(SaslStep, "PLAIN", value: Value()), Of(SaslAuth, s_longKey, value: "x")));
             case < 1965 when _hasLargeValues:
                 return TooLarge();
-            case < 1985:
+            case < 1984:
                 return new BinaryCommand(Closing(), Pipelining: Pipelining.Last);
+            case < 1985:
+                return new BinaryCommand(Of(NoOp) + Of(Get, "k0", value: "more than 24 bytes in all", magic: Pick<byte>(0, 0x81, (byte)'g', 0xff)), Pipelining: Pipelining.LastAndAlone);
             default:
                 return new BinaryCommand(Of(Pick(Get, GetK, GetQ), s_longKey), Keys: [s_longKey], IsRead: true);
         }
@@ -132,7 +134,7 @@ internal sealed class BinaryStream
     }
 
     /// <summary>Something behind which the connection is closed.</summary>
-    private string Closing() => _random.Next(16) switch
+    private string Closing() => _random.Next(15) switch
     {
         0 => Of(Pick(Get, GetQ, GetK, Delete, DeleteQ)),
         1 => Of(Pick(Get, GetKQ, Delete), "k0", "\0\0\0\0"),
@@ -148,9 +150,6 @@ internal sealed class BinaryStream
         11 => Of(Pick(Flush, FlushQ), Pick("", "k0"), "\0\0", Pick("", "value")),
         12 => Of(Pick<byte>(Get, Set, Append, Increment, 0x50), "k0", Pick("", "\0\0\0\0\0\0\0\0"), bodyLength: 1),
         13 => Of(Pick(Quit, QuitQ)),
-
-        // The noop sends what memcached would throw away with the connection.
-        14 => Of(NoOp) + Of(Get, "k0", value: "more than 24 bytes in all", magic: Pick<byte>(0, 0x81, (byte)'g', 0xff)),
         _ => _is1645
             ? Of(Pick<byte>(Set, Get, NoOp, 0x50), "k0", bodyLength: Pick(0x7fffffffu, 0x80000000u, (1u << 30) + 1, uint.MaxValue))
             : Of(Stat, "k0", "e"),

@@ -17,6 +17,9 @@ internal enum Pipelining
 
     /// <summary>Is the last one that its connection answers.</summary>
     Last,
+
+    /// <summary>The same, and is sent alone: memcached throws away what it has not sent yet.</summary>
+    LastAndAlone,
 }
 
 /// <summary>
@@ -33,6 +36,8 @@ internal record DifferentialCommand(
     string Head, string? CasKey = null, int CasAge = 0, string Tail = "", string[]? Keys = null, bool IsRead = false, Pipelining Pipelining = Pipelining.Free)
 {
     private const int ShownCharactersMax = 160;
+
+    public bool IsLast => Pipelining is Pipelining.Last or Pipelining.LastAndAlone;
 
     public void Render(StringBuilder target, CasMemory memory)
     {

@@ -69,11 +69,11 @@ internal sealed class DifferentialRun(DifferentialServer reference, Differential
     {
         if (batch.Count == 0)
             return true;
-        if (batch[^1].Pipelining == Pipelining.Last)
+        if (batch[^1].IsLast)
             return false;
         return command.Pipelining switch
         {
-            Pipelining.Alone => false,
+            Pipelining.Alone or Pipelining.LastAndAlone => false,
             Pipelining.NotBehindReadOfKey => batch[^1].Pipelining != Pipelining.Alone
                 && !batch.Any(earlier => earlier.IsRead && earlier.Keys is { } keys && command.Keys is { } wanted && keys.Intersect(wanted).Any()),
             _ => batch[^1].Pipelining != Pipelining.Alone,

@@ -52,12 +52,12 @@ internal class DifferentialServer(params ServerProcess[] processes) : IDisposabl
         {
             await sending;
         }
-        catch (SocketException) when (commands[^1].Pipelining == Pipelining.Last)
+        catch (SocketException) when (commands[^1].IsLast)
         {
             // The server closed before it had taken everything.
         }
 
-        if (commands.Any(command => command.Pipelining == Pipelining.Last))
+        if (commands.Count > 0 && commands[^1].IsLast)
         {
             client.Dispose();
             _connections[connection] = Connect(connection);
