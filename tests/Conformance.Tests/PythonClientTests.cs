@@ -29,18 +29,6 @@ public sealed class PythonClientTests(ServerFixture fixture) : IClassFixture<Ser
     [InlineData("compressed_values")]
     public Task Pylibmc(string scenario) => ClientScript.PythonAsync("pylibmc", scenario, fixture.Server);
 
-    [PeerTheory("python3", "pylibmc", "pymemcache")]
-    [InlineData("basics")]
-    [InlineData("binary_values")]
-    [InlineData("multi_get_and_set")]
-    [InlineData("cas_loop")]
-    [InlineData("rate_limiter")]
-    [InlineData("counters")]
-    [InlineData("expiry")]
-    [InlineData("longest_keys")]
-    [InlineData("large_values")]
-    public Task PylibmcBinary(string scenario) => ClientScript.PythonAsync("pylibmc-binary", scenario, fixture.Server);
-
     [PeerTheory("python3", "memcache", "pymemcache")]
     [MemberData(nameof(Everyday))]
     [InlineData("threads_share_a_pool")]
@@ -62,7 +50,6 @@ public sealed class PythonFlushTests(ServerFixture fixture) : IClassFixture<Serv
     [InlineData("pymemcache-pooled")]
     [InlineData("pymemcache-hash")]
     [InlineData("pylibmc")]
-    [InlineData("pylibmc-binary")]
     [InlineData("memcache")]
     public Task Flush(string client) => ClientScript.PythonAsync(client, "flush", fixture.Server);
 }

@@ -376,8 +376,12 @@ internal sealed unsafe partial class Session
                 _access = BinaryAccess.Locked;
                 WriteText(command, "PLAIN"u8);
                 break;
+            case BinaryOpcode.Verbosity:
+                _loop.Shared.SetVerbosity(command.Exptime);
+                WriteText(command, default);
+                break;
             default:
-                // NoOp, and Verbosity, which has no effect in the text protocol either.
+                // NoOp.
                 WriteText(command, default);
                 break;
         }

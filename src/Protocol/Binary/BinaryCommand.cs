@@ -49,7 +49,7 @@ public ref struct BinaryCommand
 
     public uint ClientFlags;
 
-    /// <summary>The client's expiry, not resolved. Never negative. Of a counter: that of the created item.</summary>
+    /// <summary>The client's expiry, not resolved. Never negative. Of a counter: that of the created item. Of flush the delay, of verbosity the level.</summary>
     public uint Exptime;
 
     /// <summary>Bytes of the value that follow.</summary>

@@ -134,9 +134,10 @@ public static class BinaryParser
                 return BinaryParseStatus.Command;
 
             case BinaryOpcode.Verbosity:
-                if (keyLength == 0 && valueLength == 0 && extrasLength == 4)
-                    return BinaryParseStatus.Command;
-                break;
+                if (keyLength != 0 || valueLength != 0 || extrasLength != 4)
+                    break;
+                command.Exptime = BinaryPrimitives.ReadUInt32BigEndian(extras);
+                return BinaryParseStatus.Command;
 
             case BinaryOpcode.SaslListMechanisms:
                 if (bodyLength != 0)

@@ -234,21 +234,6 @@ class PylibmcBinary(Pylibmc):
             return False
 
 
-class PylibmcBinary(Pylibmc):
-    """The same over the binary protocol."""
-
-    name = "pylibmc-binary"
-    binary = True
-
-    def replace(self, key, value):
-        # In the binary protocol the answer to a replace of nothing is "Not found", which the library raises.
-        import pylibmc
-        try:
-            return super().replace(key, value)
-        except pylibmc.NotFound:
-            return False
-
-
 class PythonMemcached(Base):
     """python-memcached, the oldest of them, pure Python."""
 

@@ -81,7 +81,7 @@ public sealed class BinaryParserTests
         ("stat", Of(Stat), "Stat Stat"),
         ("stat items", Of(Stat, "items"), "Stat Stat key=items"),
         ("stat with extras", Of(Stat, "items", "e"), Closes),
-        ("verbosity", Of(Verbosity, "", Number(1u)), "Verbosity Verbosity"),
+        ("verbosity", Of(Verbosity, "", Number(1u)), "Verbosity Verbosity exptime=1"),
         ("verbosity without a level", Of(Verbosity), Closes),
         ("unknown", Of(0x50), "error UnknownCommand"),
         ("unknown with a value", Of(0x1f, "", "", "value"), "error UnknownCommand swallow=5"),
