@@ -1,10 +1,11 @@
 # frozen_string_literal: true
 
 # dalli.rb binary|meta HOST:PORT HOST:PORT: what Ruby programs do with Debian's ruby-dalli. Exit code 0 when all is as it must be.
-# Dalli speaks binary; from 3.2 on it can speak meta too.
+# Dalli speaks binary until version 4 and meta from 3.2 on; before version 4 its meta reads values line by line and cannot have line ends in them.
 
 require 'dalli'
 require 'securerandom'
+require 'set'
 
 WORKERS = 4
 ROUNDS = 25
@@ -14,7 +15,7 @@ PREFIX = "dalli:#{PROTOCOL}:#{SecureRandom.hex(4)}:"
 Dalli.logger.level = Logger::ERROR
 
 def connect(*servers, **options)
-  options[:protocol] = PROTOCOL.to_sym if Gem::Version.new(Dalli::VERSION) >= Gem::Version.new('3.2')
+  options[:protocol] = PROTOCOL.to_sym if (3.2...5).cover?(Dalli::VERSION.to_f)
   Dalli::Client.new(servers, { socket_timeout: 20, socket_failure_delay: 0 }.merge(options))
 end
 
