@@ -1,6 +1,8 @@
 using System.Globalization;
+using System.Reflection;
 using System.Text;
 using OrleansCache.Conformance;
+using Xunit.Sdk;
 
 namespace OrleansCache.Cluster.Tests;
 
@@ -173,4 +175,33 @@ public sealed class ServingTests(ThreeSilos silos) : IClassFixture<ThreeSilos>
     [InlineData("pylibmc", "cas_loop")]
     [InlineData("pylibmc", "multi_get_and_set")]
     public Task ProcessesOverThreeGateways(string client, string scenario) => ClientScript.PythonAsync(client, scenario, Gateways);
+
+    /// <summary>Clients of every protocol with two gateways as their servers, between which they spread their keys as they do between two memcached.</summary>
+    [ClusterTheory]
+    [GatewayClient("php-memcached", "binary")]
+    [GatewayClient("dalli", "binary")]
+    [GatewayClient("dalli", "meta")]
+    [GatewayClient("Cache::Memcached::Fast", "text")]
+    [GatewayClient("gomemcache", "text")]
+    [GatewayClient("spymemcached", "binary")]
+    [GatewayClient("memcached", "text")]
+    public Task ClientsFindEverythingAsItMustBe(string client, string protocol) => ClientProgram.RunAsync(client, protocol, Gateways[0], Gateways[1]);
+}
+
+/// <summary>A client of tests/Conformance.Tests/ClientMatrixTests.cs and its protocol; the row is skipped with the reason where the client is not installed.</summary>
+[AttributeUsage(AttributeTargets.Method, AllowMultiple = true)]
+public sealed class GatewayClientAttribute : DataAttribute
+{
+    public GatewayClientAttribute(string client, string protocol)
+    {
+        Client = client;
+        Protocol = protocol;
+        Skip = ClientProgram.WhyNot(client, protocol);
+    }
+
+    public string Client { get; }
+
+    public string Protocol { get; }
+
+    public override IEnumerable<object[]> GetData(MethodInfo testMethod) => [[Client, Protocol]];
 }

@@ -9,6 +9,7 @@ public sealed class ClientMatrixTests(ClientMatrixTests.Servers servers) : IClas
     [Client("php-memcached", "text")]
     [Client("php-memcached", "binary")]
     [Client("dalli", "binary")]
+    [Client("dalli", "meta")]
     [Client("Cache::Memcached", "text")]
     [Client("Cache::Memcached::Fast", "text")]
     [Client("gomemcache", "text")]

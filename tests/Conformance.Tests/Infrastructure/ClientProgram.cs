@@ -27,10 +27,11 @@ internal static class ClientProgram
     });
 
     /// <summary>Null when all that the client needs is installed, otherwise what is missing.</summary>
-    public static string? WhyNot(string client) => client switch
+    public static string? WhyNot(string client, string protocol) => client switch
     {
         "php-memcached" => Peer.WhyNot("php", ["memcached", "pcntl", "posix"]),
-        "dalli" => Peer.WhyNot("ruby", ["dalli"]),
+        // Meta can be had from 3.2 on, but before 4 not with line ends in values. RUBYLIB can name another dalli than Debian's.
+        "dalli" => Peer.WhyNot("ruby", [protocol == "meta" ? "dalli >= 4" : "dalli"]),
         "Cache::Memcached" => Peer.WhyNot("perl", ["Cache::Memcached"]),
         "Cache::Memcached::Fast" => Peer.WhyNot("perl", ["Cache::Memcached::Fast"]),
         "gomemcache" => Peer.WhyNot("go", []) ?? NoFile("go", $"{GoPath}/src/github.com/bradfitz/gomemcache/memcache/memcache.go"),
@@ -109,7 +110,7 @@ public sealed class ClientAttribute : DataAttribute
     {
         Client = client;
         Protocol = protocol;
-        Skip = ClientProgram.WhyNot(client);
+        Skip = ClientProgram.WhyNot(client, protocol);
         _withMemcached = Peer.WhyNot("memcached", []) is null;
     }
 

@@ -51,6 +51,8 @@ internal static class Peer
             "python3" => [path, "-c", $"import {module}"],
             "node" => [path, "-e", $"require.resolve('{module}', {{ paths: [process.env.NODE_PATH] }})"],
             "php" => [path, "-r", $"exit(extension_loaded('{module}') ? 0 : 1);"],
+            "ruby" when module.Split(" >= ") is [string name, string version] =>
+                [path, "-e", $"require '{name}'; exit(Object.const_get('{name}'.capitalize)::VERSION.to_f >= {version})"],
             "ruby" => [path, "-e", $"require '{module}'"],
             "perl" => [path, $"-M{module}", "-e", "1"],
             _ => throw new ArgumentException($"{tool} has no modules", nameof(tool)),
