@@ -42,6 +42,7 @@ internal sealed class LocalChannel(LocalRouter router, ICompletionQueue loop) : 
         private readonly byte[] _value;
         private readonly CacheOperation _operation;
         private readonly RequestFlags _flags;
+        private readonly int _connection;
         private readonly uint _clientFlags, _expiresAt, _createExpiresAt, _recacheBefore;
         private readonly ulong _keyHash, _compareCas, _newCas, _delta, _initialValue;
 
@@ -53,6 +54,7 @@ internal sealed class LocalChannel(LocalRouter router, ICompletionQueue loop) : 
             _value = request.Value.ToArray();
             _operation = request.Operation;
             _flags = request.Flags;
+            _connection = request.Connection;
             _clientFlags = request.ClientFlags;
             _expiresAt = request.ExpiresAt;
             _createExpiresAt = request.CreateExpiresAt;
@@ -71,6 +73,7 @@ internal sealed class LocalChannel(LocalRouter router, ICompletionQueue loop) : 
             {
                 Operation = _operation,
                 Flags = _flags,
+                Connection = _connection,
                 ClientFlags = _clientFlags,
                 KeyHash = _keyHash,
                 Key = _key,

@@ -90,6 +90,7 @@ public sealed unsafe partial class PartitionStore
                 counters.EvictedUnfetched++;
             if ((item->Marks & ItemMarks.Referenced) != 0)
                 counters.EvictedActive++;
+            TellEviction(item, now);
             Unlink(handle);
             return true;
         }
@@ -369,6 +370,7 @@ public sealed unsafe partial class PartitionStore
         else
         {
             _counters.SlabReassignEvictions++;
+            TellEviction(item, now);
         }
 
         Unlink(handle);

@@ -36,6 +36,7 @@ public sealed unsafe partial class PartitionStore : ValueOwner, IDisposable
         ArgumentNullException.ThrowIfNull(arena);
         Id = id;
         _arena = arena;
+        _events = arena.Events;
         _space = arena.Space;
         _sizes = arena.Classes;
         _classes = new SlabClass[_sizes.Count];
@@ -88,6 +89,12 @@ public sealed unsafe partial class PartitionStore : ValueOwner, IDisposable
         if (_released != 0)
             FreeReleased();
         _waitForPages = waitForPages;
+        return (_events.Watched & RequestEvents) == 0 ? Dispatch(in request, nowUnixSeconds, sink) : DispatchWatched(in request, nowUnixSeconds, sink);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private bool Dispatch(in CacheRequest request, uint nowUnixSeconds, ReplySink sink)
+    {
         switch (request.Operation)
         {
             case CacheOperation.Get:
@@ -504,9 +511,11 @@ public sealed unsafe partial class PartitionStore : ValueOwner, IDisposable
     private bool ExecuteDelete(in CacheRequest request, uint now, ReplySink sink)
     {
         uint handle = FindLive(in request, now);
+        bool isRefusedStore = (request.Flags & RequestFlags.RefusedStore) != 0;
         if (handle == 0)
         {
-            _counters.DeleteMisses++;
+            if (!isRefusedStore)
+                _counters.DeleteMisses++;
             return Answer(sink, CacheStatus.NotFound);
         }
 
@@ -521,7 +530,8 @@ public sealed unsafe partial class PartitionStore : ValueOwner, IDisposable
             return Invalidate(in request, handle, now, sink);
 
         _sequence++;
-        _classes[item->ClassIndex].Counters.DeleteHits++;
+        if (!isRefusedStore)
+            _classes[item->ClassIndex].Counters.DeleteHits++;
         Unlink(handle);
         return Answer(sink, CacheStatus.Ok);
     }
