@@ -63,6 +63,9 @@ public static class Limits
     /// <summary>Connections that watch one gateway (memcached's WATCHER_LIMIT).</summary>
     public const int WatchersMax = 20;
 
+    /// <summary>Lines that a watching connection holds outside of its feed.</summary>
+    public const int WatchOutputBytesMax = 64 * 1024;
+
     /// <summary>Watchers of one process's events, those of other silos included.</summary>
     public const int EventFeedsMax = 320;
 

@@ -20,6 +20,7 @@ internal sealed class GatewayShared
     private LruSettings _lru;
     private int _dumps;
     private long _dumpsStarted;
+    private int _watchers;
 
     public GatewayShared(GatewayOptions options, IPartitionRouter router, ILoggerFactory loggerFactory, TimeProvider timeProvider)
     {
@@ -83,14 +84,21 @@ internal sealed class GatewayShared
         }
 
         info.Id = Interlocked.Increment(ref _connectionsTotal);
+        if (info.Descriptor == 0)
+            info.Descriptor = (int)info.Id;
         _connections[info.Id] = info;
+        if ((Router.Events.Watched & EventKinds.Connections) != 0)
+            ConnectionEvents.Opened(Router.Events, info);
         return true;
     }
 
     public void Leave(ConnectionInfo info)
     {
-        if (_connections.TryRemove(info.Id, out _))
-            Interlocked.Decrement(ref _connectionsCurrent);
+        if (!_connections.TryRemove(info.Id, out _))
+            return;
+        Interlocked.Decrement(ref _connectionsCurrent);
+        if ((Router.Events.Watched & EventKinds.Connections) != 0)
+            ConnectionEvents.Closed(Router.Events, info);
     }
 
     /// <summary>verbosity: levels above memcached's highest are that one.</summary>
@@ -108,6 +116,17 @@ internal sealed class GatewayShared
         lock (_connections)
             Volatile.Write(ref _lru, change(_lru));
     }
+
+    /// <summary>Takes one of the few places for connections that watch.</summary>
+    public bool TryEnterWatcher()
+    {
+        if (Interlocked.Increment(ref _watchers) <= Limits.WatchersMax)
+            return true;
+        Interlocked.Decrement(ref _watchers);
+        return false;
+    }
+
+    public void LeaveWatcher() => Interlocked.Decrement(ref _watchers);
 
     public void CountListenDisabled() => Interlocked.Increment(ref _listenDisabled);
 
@@ -199,7 +218,16 @@ internal sealed class ConnectionInfo(Func<string> address, Func<string> listenAd
     /// <summary>Whether a dump of the keyspace is being sent on it.</summary>
     public volatile bool IsDumping;
 
+    /// <summary>Whether it is a stream of event lines now.</summary>
+    public volatile bool IsWatching;
+
     public long Id { get; set; }
+
+    /// <summary>Its name in event lines: the descriptor where the transport knows it, else its number.</summary>
+    public int Descriptor { get; set; }
+
+    /// <summary>Set as soon as it is known; nothing else than an error happened to a connection that says nothing.</summary>
+    public ConnectionCloseReason CloseReason { get; set; }
 
     /// <summary>What its listener speaks.</summary>
     public WireProtocol Protocol { get; init; }

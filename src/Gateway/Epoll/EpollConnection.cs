@@ -100,6 +100,7 @@ internal sealed unsafe class EpollConnection : ISessionTransport
     {
         if (Info.LastActiveUnixSeconds > beforeUnixSeconds || !_session.IsQuiet)
             return false;
+        Info.CloseReason = ConnectionCloseReason.IdleTimeout;
         Close();
         return true;
     }

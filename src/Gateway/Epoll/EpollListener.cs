@@ -72,7 +72,7 @@ internal sealed unsafe class EpollListener : IDisposable
                 }
             }
 
-            ConnectionInfo info = Describe(address);
+            ConnectionInfo info = Describe(address, fd);
             if (transport.Shared.TryEnter(info))
             {
                 transport.NextLoop().Adopt(fd, info);
@@ -91,16 +91,16 @@ internal sealed unsafe class EpollListener : IDisposable
     public void Dispose() => _socket.Dispose();
 
     /// <summary>Keeps the peer's raw address; it becomes text only if somebody asks.</summary>
-    private ConnectionInfo Describe(byte* address)
+    private ConnectionInfo Describe(byte* address, int fd)
     {
         if (_isUnix)
-            return new ConnectionInfo(() => _name, () => _name) { Protocol = _protocol };
+            return new ConnectionInfo(() => _name, () => _name) { Protocol = _protocol, Descriptor = fd };
         int family = *(ushort*)address;
         int port = (address[2] << 8) | address[3];
         ulong low = *(ulong*)(address + 8);
         ulong high = *(ulong*)(address + 16);
         uint four = *(uint*)(address + 4);
-        return new ConnectionInfo(() => ConnectionName.Of(new IPEndPoint(ToAddress(family, four, low, high), port)), () => _name) { Protocol = _protocol };
+        return new ConnectionInfo(() => ConnectionName.Of(new IPEndPoint(ToAddress(family, four, low, high), port)), () => _name) { Protocol = _protocol, Descriptor = fd };
     }
 
     private static IPAddress ToAddress(int family, uint four, ulong low, ulong high)

@@ -178,6 +178,7 @@ internal sealed class PipelinesConnection : ISessionTransport
     {
         if (Info.LastActiveUnixSeconds > beforeUnixSeconds || !_session.IsQuiet || _isFlushing)
             return false;
+        Info.CloseReason = ConnectionCloseReason.IdleTimeout;
         Close(cut: false);
         return true;
     }

@@ -28,7 +28,11 @@ internal sealed partial class Session
                 Operate(command);
                 break;
             case TextVerb.Quit:
+                _transport.Info.CloseReason = ConnectionCloseReason.Normal;
                 Close();
+                break;
+            case TextVerb.Watch:
+                Watch(command.Keys);
                 break;
             case TextVerb.Stats:
                 WriteStats(command.Keys);

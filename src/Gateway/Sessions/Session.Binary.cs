@@ -152,6 +152,8 @@ internal sealed unsafe partial class Session
         }
 
         Commands++;
+        if (command.Error == BinaryStatus.TooLarge)
+            TellRefusedStore(command.Key, ItemStoreCommand.None);
         if (!command.DeleteKeyOnError || DeleteBeforeError(command))
             WriteError(command, command.Error);
         _swallowBytes = command.SwallowBytes;
@@ -163,7 +165,9 @@ internal sealed unsafe partial class Session
     private bool DeleteBeforeError(in BinaryCommand command)
     {
         CacheRequest request = default;
+        request.Connection = _connection;
         request.Operation = CacheOperation.Delete;
+        request.Flags = RequestFlags.RefusedStore;
         request.Key = command.Key;
         request.KeyHash = KeyHash.Compute(command.Key);
         _loop.Counters.Operations++;
@@ -240,6 +244,7 @@ internal sealed unsafe partial class Session
     private void ReadPacket(in BinaryCommand command)
     {
         CacheRequest request = default;
+        request.Connection = _connection;
         request.Operation = CacheOperation.Get;
         request.Flags = RequestFlags.ReturnValue;
         if (command.Verb is BinaryOpcode.GetAndTouch or BinaryOpcode.GetKeyAndTouch)
@@ -256,6 +261,7 @@ internal sealed unsafe partial class Session
     private void StorePacket(BinaryOpcode opcode, uint opaque, ReadOnlySpan<byte> key, uint clientFlags, long exptime, ulong cas, ReadOnlySpan<byte> value)
     {
         CacheRequest request = default;
+        request.Connection = _connection;
         BinaryOpcode verb = BinaryOpcodes.Loud(opcode);
         if (verb is BinaryOpcode.Append or BinaryOpcode.Prepend)
         {
@@ -292,6 +298,7 @@ internal sealed unsafe partial class Session
         const uint DoNotCreate = 0xffffffff;
 
         CacheRequest request = default;
+        request.Connection = _connection;
         switch (command.Verb)
         {
             case BinaryOpcode.Increment:
@@ -366,6 +373,7 @@ internal sealed unsafe partial class Session
             case BinaryOpcode.Quit:
                 if (command.Opcode == BinaryOpcode.Quit)
                     WriteText(command, default);
+                _transport.Info.CloseReason = ConnectionCloseReason.Normal;
                 Close();
                 break;
             case BinaryOpcode.Stat:

@@ -88,6 +88,7 @@ internal sealed unsafe partial class Session
         sink.Detail = _loop.Shared.Detail.IsEnabled ? _loop.Shared.Detail : null;
 
         CacheRequest request = default;
+        request.Connection = _connection;
         request.Operation = CacheOperation.Get;
         request.Flags = verb is TextVerb.Get or TextVerb.Gets ? RequestFlags.ReturnValue : RequestFlags.ReturnValue | RequestFlags.Touch;
         request.ExpiresAt = expiresAt;
@@ -244,6 +245,7 @@ internal sealed unsafe partial class Session
         }
 
         CacheRequest request = default;
+        request.Connection = _connection;
         request.Operation = verb switch
         {
             TextVerb.Add => CacheOperation.Add,
@@ -282,6 +284,7 @@ internal sealed unsafe partial class Session
     private void Change(in TextCommand command)
     {
         CacheRequest request = default;
+        request.Connection = _connection;
         switch (command.Verb)
         {
             case TextVerb.Increment:
@@ -316,7 +319,9 @@ internal sealed unsafe partial class Session
     private bool DeleteBeforeError(ReadOnlySpan<byte> key, bool noReply)
     {
         CacheRequest request = default;
+        request.Connection = _connection;
         request.Operation = CacheOperation.Delete;
+        request.Flags = RequestFlags.RefusedStore;
         request.Key = key;
         request.KeyHash = KeyHash.Compute(key);
         _loop.Counters.Operations++;

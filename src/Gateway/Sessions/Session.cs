@@ -55,6 +55,7 @@ internal sealed unsafe partial class Session
     {
         _loop = loop;
         _transport = transport;
+        _connection = transport.Info.Descriptor;
         Output = new OutputList(loop.Chunks, tight: false);
     }
 
@@ -73,6 +74,9 @@ internal sealed unsafe partial class Session
 
         /// <summary>A dump of the keyspace is being sent.</summary>
         Dumping,
+
+        /// <summary>The connection watches, or is about to: it takes no command any more.</summary>
+        Watching,
     }
 
     private enum Wire : byte
@@ -92,10 +96,10 @@ internal sealed unsafe partial class Session
     public long Commands { get; private set; }
 
     /// <summary>Whether the transport may hand over more input now.</summary>
-    public bool WantsInput => !_isClosing && !_inputEnded && _backlog is null && !IsBlocked;
+    public bool WantsInput => !_isClosing && !_inputEnded && ((_backlog is null && !IsBlocked) || _feed is not null);
 
     /// <summary>Whether there is input that <see cref="Resume"/> could work on now.</summary>
-    public bool CanResume => !_isClosing && !IsAborted && ((_backlog is not null && !IsBlocked) || (_barrier == Barrier.WaitsForReplies && _waiting == 0) || CanContinueDump);
+    public bool CanResume => !_isClosing && !IsAborted && ((_backlog is not null && !IsBlocked) || (_barrier == Barrier.WaitsForReplies && _waiting == 0) || CanContinueDump || CanTakeLines);
 
     /// <summary>Everything has been answered and sent: the transport may close.</summary>
     public bool IsFinished =>
@@ -124,7 +128,7 @@ internal sealed unsafe partial class Session
     /// <summary>As the other, for memory that does not move.</summary>
     public void Receive(byte* input, int length)
     {
-        if (_isClosing || IsAborted)
+        if (_isClosing || IsAborted || _feed is not null)
             return;
         if (_backlog is { } backlog)
         {
@@ -133,7 +137,7 @@ internal sealed unsafe partial class Session
         }
 
         int consumed = Process(input, length);
-        if (consumed < length && !_isClosing)
+        if (consumed < length && !_isClosing && _feed is null)
         {
             NativeBuffer rest = _loop.Chunks.RentBuffer(length - consumed);
             rest.Append(input + consumed, length - consumed);
@@ -143,7 +147,17 @@ internal sealed unsafe partial class Session
     }
 
     /// <summary>The client will send no more. What it has sent is still answered.</summary>
-    public void ReceiveEnd() => _inputEnded = true;
+    public void ReceiveEnd()
+    {
+        _inputEnded = true;
+        _transport.Info.CloseReason = ConnectionCloseReason.Normal;
+        if (_barrier == Barrier.Watching)
+        {
+            // Nobody reads the lines any more.
+            Close();
+            Output.Clear();
+        }
+    }
 
     /// <summary>Takes no further command; what has been asked for is still answered. Then the session is finished.</summary>
     public void Close()
@@ -153,6 +167,8 @@ internal sealed unsafe partial class Session
         if (_barrier == Barrier.WaitsForReplies)
             _barrier = Barrier.None;
         EndDump();
+        if (_feed is not null)
+            EndWatch();
     }
 
     /// <summary>The connection is gone. Releases everything; replies that still come are dropped.</summary>
@@ -164,6 +180,8 @@ internal sealed unsafe partial class Session
         _isClosing = true;
         ReleaseInput();
         EndDump();
+        if (_feed is not null)
+            EndWatch();
         Output.Clear();
         while (_lineHead is { } reply)
         {
@@ -194,12 +212,14 @@ internal sealed unsafe partial class Session
             StartFlush();
         if (CanContinueDump)
             ContinueDump();
+        if (CanTakeLines)
+            TakeLines();
         if (_isClosing || IsAborted || _backlog is not { } backlog || IsBlocked)
             return;
         _backlog = null;
         int start = _backlogStart;
         int consumed = Process(backlog.Data + start, backlog.Length - start);
-        if (start + consumed < backlog.Length && !_isClosing)
+        if (start + consumed < backlog.Length && !_isClosing && _feed is null)
         {
             Debug.Assert(_backlog is null);
             _backlog = backlog;
@@ -342,6 +362,7 @@ internal sealed unsafe partial class Session
         if (_wire != Wire.Text && !BeginText(input, length))
             return ProcessPackets(input, length);
 
+        _commandsBefore = Commands;
         int at = 0;
         int announced = 0;
         while (at < length)
@@ -522,6 +543,8 @@ internal sealed unsafe partial class Session
         Commands++;
         if (command.DeleteKeyOnError && _loop.Shared.Detail.IsEnabled)
             _loop.Shared.Detail.CountSet(command.Key);
+        if (command.IsTooLarge)
+            TellRefusedStore(command.Key, StoreCommandOf(command.Verb));
         bool errorFollows = command.DeleteKeyOnError && !DeleteBeforeError(command.Key, noReply: command.ErrorLine.IsEmpty);
         if (!command.ErrorLine.IsEmpty && !errorFollows)
             CurrentOutput.Write(command.ErrorLine);

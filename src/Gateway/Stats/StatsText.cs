@@ -37,6 +37,7 @@ internal static partial class StatsText
         {
             shared.ResetCounters();
             shared.Router.ResetStatistics();
+            shared.Router.Events.ResetStatistics();
             return Line("RESET");
         }
 
@@ -196,7 +197,12 @@ internal static partial class StatsText
         if (lru.MaintainerEnabled)
             text.Add("lru_maintainer_juggles", store.MaintainerWakes);
         text.Add("malloc_fails", 0);
-        text.Zero("log_worker_dropped", "log_worker_written", "log_watcher_skipped", "log_watcher_sent", "log_watchers");
+        EventLogStatistics log = shared.Router.Events.ReadStatistics();
+        text.Add("log_worker_dropped", log.Dropped);
+        text.Add("log_worker_written", log.Written);
+        text.Add("log_watcher_skipped", log.Skipped);
+        text.Add("log_watcher_sent", log.Sent);
+        text.Add("log_watchers", log.Feeds);
         text.Zero("unexpected_napi_ids", "round_robin_fallback");
         text.Add("bytes", store.Bytes);
         text.Add("curr_items", store.CurrItems);
@@ -401,7 +407,7 @@ internal static partial class StatsText
             text.Prefix = $"{connection.Id + shared.Listeners.Count}:";
             text.Add("addr", connection.Address);
             text.Add("listen_addr", connection.ListenAddress);
-            text.Add("state", ReferenceEquals(connection, asker) ? "conn_parse_cmd" : connection.IsDumping ? "conn_watch" : connection.IsWaiting ? "conn_io_queue" : "conn_read");
+            text.Add("state", ReferenceEquals(connection, asker) ? "conn_parse_cmd" : connection.IsDumping || connection.IsWatching ? "conn_watch" : connection.IsWaiting ? "conn_io_queue" : "conn_read");
             text.Add("secs_since_last_cmd", Math.Max(0, (long)now - connection.LastActiveUnixSeconds));
         }
 

@@ -7,7 +7,7 @@ public enum TextVerb : byte
     Get, Gets, Gat, Gats,
     Set, Add, Replace, Append, Prepend, Cas,
     Increment, Decrement, Touch, Delete,
-    FlushAll, Version, Verbosity, Quit, Stats,
+    FlushAll, Version, Verbosity, Quit, Stats, Watch,
 
     /// <summary>A meta command; <see cref="Meta.MetaParser"/> reads its line.</summary>
     Meta,
@@ -48,7 +48,7 @@ public ref struct TextCommand
 
     /// <summary>
     /// Get family: the rest of the line that holds the keys, already validated (at least one key, none longer than <see cref="Limits.KeyBytesMax"/>);
-    /// walk it with <see cref="TextParser.TryReadKey"/>. Stats, LruCrawler, Lru, Slabs: the arguments. Meta: the whole line without its end.
+    /// walk it with <see cref="TextParser.TryReadKey"/>. Stats, LruCrawler, Lru, Slabs, Watch: the arguments. Meta: the whole line without its end.
     /// </summary>
     public ReadOnlySpan<byte> Keys;
 
@@ -87,4 +87,7 @@ public ref struct TextCommand
     /// under <see cref="Key"/>, so that a failed set never leaves the former value behind.
     /// </summary>
     public bool DeleteKeyOnError;
+
+    /// <summary>With <see cref="TextParseStatus.Error"/>: a storage command whose value is too large.</summary>
+    public bool IsTooLarge;
 }

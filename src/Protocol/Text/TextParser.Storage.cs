@@ -97,6 +97,7 @@ public static partial class TextParser
     private static TextParseStatus FailTooLarge(ref TextCommand command)
     {
         command.SwallowBytes = (long)command.ValueLength + 2;
+        command.IsTooLarge = true;
         command.DeleteKeyOnError = command.Verb == TextVerb.Set;
         return Fail(ref command, TextErrors.TooLarge);
     }

@@ -249,6 +249,14 @@ public static partial class TextParser
             return TextParseStatus.Command;
         }
 
+        if (name.SequenceEqual("watch"u8) && tokens.StartOf(0) == 0)
+        {
+            // No spaces before it, and noreply is a word like another.
+            command.NoReply = false;
+            command.Keys = text[5..].Trim(Space);
+            return Succeed(TextVerb.Watch, ref command);
+        }
+
         if (name.SequenceEqual("verbosity"u8))
         {
             command.Verb = TextVerb.Verbosity;

@@ -24,7 +24,7 @@ internal sealed class LocalNode : INode
 
     public Task StartAsync(CancellationToken cancellationToken)
     {
-        _router = new LocalRouter(StoreSetup.Options(_options), _time);
+        _router = new LocalRouter(StoreSetup.Options(_options), _time, StoreSetup.Events(_options));
         return Task.CompletedTask;
     }
 

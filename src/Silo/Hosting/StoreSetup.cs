@@ -18,6 +18,9 @@ internal static class StoreSetup
         Seed = unchecked((ulong)Random.Shared.NextInt64()),
     };
 
+    /// <summary>-o worker_logbuf_size is for each thread; here they share one.</summary>
+    public static EventLog Events(ServeOptions options) => new((int)Math.Min(options.WorkerLogBytesMax * options.Threads, Limits.EventRingBytesMax));
+
     public static string Describe(ServeOptions options) =>
         Values.Invariant($"{options.MemoryBytes / (1024 * 1024)} MB, {options.PartitionCount} partition{(options.PartitionCount == 1 ? "" : "s")}");
 }

@@ -29,6 +29,9 @@ public sealed class FakeRouter : IPartitionRouter
     public int PartitionCount => 16;
     public EventLog Events { get; } = new();
 
+    /// <summary>Watching begins when this completes; with an exception it fails.</summary>
+    public TaskCompletionSource? WatchGate { get; set; }
+
     public RouterChannel OpenChannel(ICompletionQueue loop) => new Channel(this, loop);
 
     public async ValueTask FlushAllAsync(uint atUnixSeconds, CancellationToken cancellationToken)
@@ -42,6 +45,13 @@ public sealed class FakeRouter : IPartitionRouter
 
     public ValueTask<ItemScanPage> ScanAsync(PartitionId partition, ulong position, CancellationToken cancellationToken) =>
         ValueTask.FromResult(new ItemScanPage([], 0, true));
+
+    public async ValueTask<IEventFeed?> WatchAsync(EventKinds kinds, int bytesMax, Action wake, CancellationToken cancellationToken)
+    {
+        if (WatchGate is { } gate)
+            await gate.Task.ConfigureAwait(false);
+        return Events.Watch(kinds, bytesMax, wake);
+    }
 
     public StoreStatistics ReadStatistics(bool perClass) => Statistics;
 
