@@ -23,6 +23,7 @@ internal sealed unsafe partial class Session
 
         var form = new MetaReplyForm(command);
         CacheRequest request = ToRequest(command, _loop.NowUnixSeconds, ref form);
+        request.Connection = _connection;
         if (command.Verb == MetaVerb.Set)
         {
             int block = command.ValueLength + 2;
@@ -45,6 +46,8 @@ internal sealed unsafe partial class Session
 
     private void RefuseMeta(in MetaCommand command)
     {
+        if (command.DeleteKeyOnError)
+            TellRefusedStore(command.Key, StoreCommandOf(command.Operation, command.Has(MetaFlags.CompareCas)));
         bool errorFollows = command.DeleteKeyOnError && !DeleteBeforeError(command.Key, noReply: false);
         if (!errorFollows)
             CurrentOutput.Write(command.ErrorLine);
@@ -60,6 +63,7 @@ internal sealed unsafe partial class Session
             return;
         }
 
+        request.Connection = _connection;
         request.Value = block[..length];
         Run(request, form);
     }

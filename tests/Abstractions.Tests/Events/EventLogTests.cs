@@ -265,9 +265,17 @@ public sealed class EventLogTests(ITestOutputHelper output)
         using IEventFeed feed = log.Watch(Everything, 4096, static () => { })!;
         byte[] key = [.. "some-key"u8];
         Tell(100);
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        Tell(1000);
-        Assert.Equal(before, GC.GetAllocatedBytesForCurrentThread());
+
+        // A collection on behalf of another test may charge this thread for what it has set aside: what telling allocates shows every time.
+        long least = long.MaxValue;
+        for (int attempt = 0; attempt < 3 && least > 0; attempt++)
+        {
+            long before = GC.GetAllocatedBytesForCurrentThread();
+            Tell(1000);
+            least = Math.Min(least, GC.GetAllocatedBytesForCurrentThread() - before);
+        }
+
+        Assert.Equal(0, least);
 
         void Tell(int count)
         {

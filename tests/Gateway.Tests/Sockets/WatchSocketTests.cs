@@ -45,6 +45,7 @@ public sealed class WatchSocketTests
         using (TestClient idle = await gateway.ConnectAsync())
         {
             await ReadLineAsync(watcher);
+            await idle.AssertAsync("version\r\n", "VERSION 1.6.45\r\n");
             gateway.Time.Advance(TimeSpan.FromSeconds(20));
             Assert.Contains(" reason=idle_timeout ", await ReadLineAsync(watcher));
             Assert.Equal("", await idle.ReadToEndAsync());
