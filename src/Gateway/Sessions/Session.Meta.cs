@@ -109,6 +109,10 @@ internal sealed unsafe partial class Session
                 {
                     request.Flags |= RequestFlags.Recache;
                     request.RecacheBefore = Expiry.Resolve(command.RecacheExptime, now);
+
+                    // All of the past is alike: not even an item that T has just made expire lies before it.
+                    if (request.RecacheBefore <= now)
+                        request.RecacheBefore = Expiry.Never;
                 }
 
                 break;

@@ -120,7 +120,7 @@ internal sealed class CommandStream
                 string odd = Expand(Pick(_is1645 && _random.Next(2) == 0 ? s_oddLinesOf1645 : s_oddLines));
                 return odd.Contains("cr c0", StringComparison.Ordinal)
                     ? new DifferentialCommand(Line(odd), Keys: ["c0"], Pipelining: Pipelining.NotBehindReadOfKey)
-                    : new DifferentialCommand(Line(odd));
+                    : new DifferentialCommand(Line(odd), Keys: ["k0"], IsRead: true);
             case < 965:
                 return OddStore();
             case < 985:

@@ -21,9 +21,6 @@ internal sealed class DifferentialRun(DifferentialServer reference, Differential
         return await client.CommandAsync("get") != "ERROR";
     }
 
-    /// <summary>Runs the stream. Returns null if all replies were alike, otherwise what to tell.</summary>
-    public Task<string?> CompareAsync(CommandStream stream, int count, int seed) => CompareAsync(stream.Next, count, seed);
-
     /// <summary>Runs as many commands as are wanted. Returns null if all replies were alike, otherwise what to tell.</summary>
     public async Task<string?> CompareAsync(Func<DifferentialCommand> next, int count, int seed)
     {

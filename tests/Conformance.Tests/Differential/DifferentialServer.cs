@@ -164,7 +164,51 @@ internal class DifferentialServer(params ServerProcess[] processes) : IDisposabl
             return true;
         }
 
-        reply = line;
+        if (words[0] == "VA" && words.Length > 1 && int.TryParse(words[1], NumberStyles.None, CultureInfo.InvariantCulture, out int metaLength))
+        {
+            if (bytes.Length < taken + metaLength + 2)
+                return false;
+            reply = Meta(words) + Encoding.Latin1.GetString(bytes.Slice(taken, metaLength + 2));
+            taken += metaLength + 2;
+            return true;
+        }
+
+        reply = words[0] is "HD" or "EN" or "NF" or "NS" or "EX" or "ME" ? Meta(words) + (line.EndsWith("\r\n", StringComparison.Ordinal) ? "" : "(no CR)") : line;
         return true;
+    }
+
+    /// <summary>
+    /// A reply of the meta protocol with ranks in place of CAS numbers (the key stands in every line that shows one), and without what differs from server to server and
+    /// from second to second: the slab class, the age of an access; of the times to live only which of the streams' times they come from.
+    /// </summary>
+    private string Meta(string[] words)
+    {
+        if (words[0] == "ME" && words.Length == 8)
+        {
+            return $"ME {words[1]} cas=({_memory.Rank(words[1], words[4][4..])}) {words[5]} {words[7]}";
+        }
+
+        int first = words[0] == "VA" ? 2 : 1;
+        int keyAt = Array.FindIndex(words, Math.Min(first, words.Length), word => word.StartsWith('k'));
+        string key = keyAt < 0 ? "" : words[keyAt][1..];
+        if (keyAt >= 0 && keyAt + 1 < words.Length && words[keyAt + 1] == "b")
+            key = Encoding.Latin1.GetString(Convert.FromBase64String(key));
+        for (int i = first; i < words.Length; i++)
+        {
+            string word = words[i];
+            if (word.Length < 2 || !long.TryParse(word.AsSpan(1), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out long number))
+                continue;
+            words[i] = word[0] switch
+            {
+                'c' => string.Create(CultureInfo.InvariantCulture, $"c({_memory.Rank(key, word[1..])})"),
+                'l' => "l",
+                't' when number > 1_000_000 => string.Create(CultureInfo.InvariantCulture, $"t(about {(number + 500_000) / 1_000_000} million)"),
+                't' when number > 1000 => "t(thousands)",
+                't' when number > 0 => "t(up to 1000)",
+                _ => word,
+            };
+        }
+
+        return string.Join(' ', words) + "\r\n";
     }
 }

@@ -10,6 +10,7 @@ namespace OrleansCache.Conformance.Differential;
 public abstract class DifferentialTests(DifferentialPair pair, ITestOutputHelper output)
 {
     private const int CommandsDefault = 20_000;
+    private const int MetaCommandsDefault = 50_000;
     private static readonly TimeSpan s_expiryTimeout = TimeSpan.FromSeconds(15);
 
     private ServerProcess Reference => pair.Reference;
@@ -17,16 +18,22 @@ public abstract class DifferentialTests(DifferentialPair pair, ITestOutputHelper
     private ServerProcess Tested => pair.Tested;
 
     [PeerFact("memcached")]
-    public async Task RandomStreamsAreAnsweredAlike()
+    public Task RandomStreamsAreAnsweredAlike() => CompareAsync(CommandsDefault, static (seed, is1645) => new CommandStream(seed, is1645).Next);
+
+    /// <summary>Seven of ten commands are meta commands, the others classic ones on the same keys.</summary>
+    [PeerFact("memcached")]
+    public Task RandomMetaStreamsAreAnsweredAlike() => CompareAsync(MetaCommandsDefault, static (seed, is1645) => new MetaStream(seed, is1645).Next);
+
+    private async Task CompareAsync(int commandsDefault, Func<int, bool, Func<DifferentialCommand>> create)
     {
         int seed = Environment.GetEnvironmentVariable("ORLEANSCACHE_TEST_SEED") is { Length: > 0 } text ? int.Parse(text, CultureInfo.InvariantCulture) : Random.Shared.Next();
-        int count = Environment.GetEnvironmentVariable("ORLEANSCACHE_DIFFERENTIAL_COMMANDS") is { Length: > 0 } wanted ? int.Parse(wanted, CultureInfo.InvariantCulture) : CommandsDefault;
+        int count = Environment.GetEnvironmentVariable("ORLEANSCACHE_DIFFERENTIAL_COMMANDS") is { Length: > 0 } wanted ? int.Parse(wanted, CultureInfo.InvariantCulture) : commandsDefault;
         bool is1645 = await DifferentialRun.Is1645Async(Reference);
         output.WriteLine($"seed {seed}, {count} commands, reference {(is1645 ? "with" : "without, so that its odd forms are left out,")} the grammar of 1.6.45");
 
         using var reference = new DifferentialServer(Reference);
         using var tested = new DifferentialServer(Tested);
-        string? difference = await new DifferentialRun(reference, tested).CompareAsync(new CommandStream(seed, is1645), count, seed);
+        string? difference = await new DifferentialRun(reference, tested).CompareAsync(create(seed, is1645), count, seed);
         Assert.True(difference is null, $"seed {seed}: {difference}");
     }
 
