@@ -185,7 +185,7 @@ internal class DifferentialServer(params ServerProcess[] processes) : IDisposabl
     {
         if (words[0] == "ME" && words.Length == 8)
         {
-            return $"ME {words[1]} cas=({_memory.Rank(words[1], words[4][4..])}) {words[5]} {words[7]}";
+            return $"ME {words[1]} cas=({Memory.Rank(words[1], words[4][4..])}) {words[5]} {words[7]}";
         }
 
         int first = words[0] == "VA" ? 2 : 1;
@@ -200,7 +200,7 @@ internal class DifferentialServer(params ServerProcess[] processes) : IDisposabl
                 continue;
             words[i] = word[0] switch
             {
-                'c' => string.Create(CultureInfo.InvariantCulture, $"c({_memory.Rank(key, word[1..])})"),
+                'c' => string.Create(CultureInfo.InvariantCulture, $"c({Memory.Rank(key, word[1..])})"),
                 'l' => "l",
                 't' when number > 1_000_000 => string.Create(CultureInfo.InvariantCulture, $"t(about {(number + 500_000) / 1_000_000} million)"),
                 't' when number > 1000 => "t(thousands)",
