@@ -51,12 +51,14 @@ public sealed unsafe partial class PartitionStore
         return _index.BucketCount == 0 ? uint.MaxValue + 1ul : position;
     }
 
-    /// <summary>Adds a class's items, from the hot end of its list on, until the list has so many or so many bytes of lines would be written.</summary>
+    /// <summary>Adds a class's items, from the hot end of its list on, but for those with binary keys, until the list has so many or so many bytes of lines would be written.</summary>
     internal void ReadClass(int classIndex, List<ClassItem> items, int itemsMax, ref int lineBytesLeft)
     {
         for (uint handle = _classes[classIndex].Lru.Head; handle != 0 && items.Count < itemsMax; handle = _space.At(handle)->LruNext)
         {
             ItemHeader* item = _space.At(handle);
+            if ((item->Marks & ItemMarks.BinaryKey) != 0)
+                continue; // such a key may not fit into a line
             lineBytesLeft -= item->KeyLength + ClassLineBytes;
             if (lineBytesLeft < 0)
                 return;

@@ -50,5 +50,6 @@ public sealed unsafe partial class PartitionStore
         (item->Marks & ItemMarks.Fetched) != 0,
         item->ClassIndex + 1,
         (int)Math.Min(item->RequestedBytes, int.MaxValue),
-        item->ClientFlags);
+        item->ClientFlags,
+        (item->Marks & ItemMarks.BinaryKey) != 0);
 }

@@ -426,6 +426,15 @@ internal sealed unsafe partial class Session
             return;
         }
 
+        if (StatsText.TakesLong(_loop.Shared, arguments))
+        {
+            uint opaque = command.Opaque;
+            Collect(
+                StatsText.BuildAsync(_loop.Shared, _loop.NowUnixSeconds, arguments),
+                (session, collected) => BinaryStats.TryWrite(session.CurrentOutput, arguments, collected, opaque));
+            return;
+        }
+
         byte[] text = StatsText.Build(_loop.Shared, _loop.NowUnixSeconds, arguments);
         if (!BinaryStats.TryWrite(CurrentOutput, arguments, text, command.Opaque))
             WriteError(command, BinaryStatus.KeyNotFound);

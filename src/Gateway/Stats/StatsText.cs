@@ -8,9 +8,9 @@ namespace OrleansCache.Gateway.Stats;
 /// The replies of `stats`, with memcached 1.6.45's names, order and formats; docs/statistics.md says what each means here. Names of parts that this server does not have are
 /// kept with the value that is true of it, because monitors ask for them. Cold: builds strings.
 /// </summary>
-internal static partial class StatsText
+internal static class StatsText
 {
-    /// <summary>Whether the reply takes longer than an I/O loop should be held up for: then <see cref="BuildAsync"/> makes it.</summary>
+    /// <summary>Whether the reply takes longer than an I/O loop should be held up for: then <see cref="BuildAsync"/> must make it.</summary>
     public static bool TakesLong(GatewayShared shared, string arguments) => shared.TracksSizes && SubCommand(arguments) == "sizes";
 
     /// <summary>As <see cref="Build"/>, elsewhere.</summary>
@@ -57,9 +57,8 @@ internal static partial class StatsText
                 return Items(shared);
             case "slabs":
                 return Slabs(shared);
-            case "sizes" when shared.TracksSizes:
-                return BuildAsync(shared, nowUnixSeconds, name).GetAwaiter().GetResult();
             case "sizes":
+                return Line("STAT sizes_status disabled\r\nEND"); // if not, BuildAsync answers
             case "sizes_disable":
                 shared.TracksSizes = false;
                 return Line("STAT sizes_status disabled\r\nEND");
@@ -258,7 +257,7 @@ internal static partial class StatsText
             new("tcp_backlog", Number(options.Backlog)),
             new("binding_protocol", options.Protocol switch { WireProtocol.Ascii => "ascii", WireProtocol.Binary => "binary", _ => "auto-negotiate" }),
             new("auth_enabled_sasl", options.SaslPasswords is null ? "no" : "yes"),
-            new("auth_enabled_ascii", "no"),
+            new("auth_enabled_ascii", YesNo(options.TextPasswords is not null)),
             new("item_size_max", Number(options.ItemBytesMax)),
             new("maxconns_fast", "yes"),
             new("hashpower_init", Number(lru.HashPowerAtStart)),
@@ -288,6 +287,17 @@ internal static partial class StatsText
             new("read_buf_mem_limit", "0"),
             new("track_sizes", YesNo(shared.TracksSizes)),
             new("inline_ascii_response", "no"),
+            new("ssl_enabled", "no"),
+            new("ssl_chain_cert", "(null)"),
+            new("ssl_key", "(null)"),
+            new("ssl_verify_mode", "0"),
+            new("ssl_keyformat", "1"),
+            new("ssl_ciphers", "NULL"),
+            new("ssl_ca_cert", "NULL"),
+            new("ssl_wbuf_size", "16384"),
+            new("ssl_session_cache", "no"),
+            new("ssl_kernel_tls", "no"),
+            new("ssl_min_version", "tlsv1.2"),
             new("num_napi_ids", "0"),
             new("memory_file", "(null)"),
             new("client_flags_size", "4"),

@@ -43,8 +43,14 @@ public sealed class FakeRouter : IPartitionRouter
         Store.Clear();
     }
 
-    public ValueTask<ItemScanPage> ScanAsync(PartitionId partition, ulong position, CancellationToken cancellationToken) =>
-        ValueTask.FromResult(new ItemScanPage([], 0, true));
+    /// <summary>What a scan finds; empty partitions otherwise.</summary>
+    public Func<int, ulong, ValueTask<ItemScanPage>> Scan { get; set; } = static (_, _) => ValueTask.FromResult(new ItemScanPage([], 0, true));
+
+    public ValueTask<ItemScanPage> ScanAsync(PartitionId partition, ulong position, CancellationToken cancellationToken) => Scan(partition.Value, position);
+
+    public FakeStores FakeStores { get; } = new();
+
+    public IStoreAdmin Stores => FakeStores;
 
     public async ValueTask<IEventFeed?> WatchAsync(EventKinds kinds, int bytesMax, Action wake, CancellationToken cancellationToken)
     {
