@@ -287,6 +287,7 @@ internal static class StatsText
             new("read_buf_mem_limit", "0"),
             new("track_sizes", YesNo(shared.TracksSizes)),
             new("inline_ascii_response", "no"),
+            new("slab_automove_freeratio", lru.SlabAutomoveFreeRatio.ToString("F3", CultureInfo.InvariantCulture)),
             new("ssl_enabled", "no"),
             new("ssl_chain_cert", "(null)"),
             new("ssl_key", "(null)"),

@@ -60,7 +60,6 @@ internal static class GatewaySetup
         new("umask", Convert.ToString(options.SocketMode, 8)),
         new("domain_socket", options.SocketPath ?? "NULL"),
         new("read_buf_mem_limit", Values.Invariant($"{options.ReadBufferBytesMax}")),
-        new("slab_automove_freeratio", Values.Invariant($"{options.Lru.SlabAutomoveFreeRatio:F3}")),
         new("num_napi_ids", Values.Invariant($"{options.NapiIds}")),
         new("partitions", Values.Invariant($"{options.PartitionCount}")),
     ];
