@@ -43,6 +43,8 @@ internal sealed class BinaryStream
     public DifferentialCommand Next()
     {
         BinaryCommand command = NextPlain();
+        if (command.IsRead && s_largeKeys.Contains(command.Keys![0]))
+            command = command with { IsLarge = true };
 
         // Nobody looks at the data type and the reserved field.
         if (_random.Next(50) == 0 && !command.IsLast)

@@ -15,7 +15,10 @@ internal enum Pipelining
     /// <summary>Is sent alone: memcached loses the replies of commands before it.</summary>
     Alone,
 
-    /// <summary>Is the last one that its connection answers.</summary>
+    /// <summary>
+    /// Is the last one that its connection answers. Not behind a <see cref="DifferentialCommand.IsLarge"/>: whoever closes while something is unread resets the connection, and
+    /// what of its replies has not left by then is lost.
+    /// </summary>
     Last,
 
     /// <summary>The same, and is sent alone: memcached throws away what it has not sent yet.</summary>
@@ -36,6 +39,9 @@ internal record DifferentialCommand(
     string Head, string? CasKey = null, int CasAge = 0, string Tail = "", string[]? Keys = null, bool IsRead = false, Pipelining Pipelining = Pipelining.Free)
 {
     private const int ShownCharactersMax = 160;
+
+    /// <summary>Its reply may be larger than what a socket holds.</summary>
+    public bool IsLarge { get; init; }
 
     public bool IsLast => Pipelining is Pipelining.Last or Pipelining.LastAndAlone;
 

@@ -71,6 +71,7 @@ internal sealed class DifferentialRun(DifferentialServer reference, Differential
         return command.Pipelining switch
         {
             Pipelining.Alone or Pipelining.LastAndAlone => false,
+            Pipelining.Last => batch[^1].Pipelining != Pipelining.Alone && !batch.Any(earlier => earlier.IsLarge),
             Pipelining.NotBehindReadOfKey => batch[^1].Pipelining != Pipelining.Alone
                 && !batch.Any(earlier => earlier.IsRead && earlier.Keys is { } keys && command.Keys is { } wanted && keys.Intersect(wanted).Any()),
             _ => batch[^1].Pipelining != Pipelining.Alone,
