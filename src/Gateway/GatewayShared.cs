@@ -159,13 +159,14 @@ internal sealed class GatewayShared
         foreach (LoopCounters loop in _loops)
         {
             // A loop that counts at this moment may keep its former number; memcached's own reset is no more exact across its threads.
-            loop.BytesRead = loop.BytesWritten = loop.Yields = loop.Operations = loop.Flushes = loop.MetaDebugs = loop.Unavailable = loop.IdleKicks = loop.AuthCommands = loop.AuthErrors = 0;
+            loop.BytesRead = loop.BytesWritten = loop.Yields = loop.Operations = loop.Flushes = loop.MetaDebugs = loop.Unavailable = loop.IdleKicks = loop.AuthCommands = loop.AuthErrors
+                = loop.StoresTooLarge = 0;
         }
     }
 
     public GatewayStatistics ReadStatistics()
     {
-        long read = 0, written = 0, yields = 0, operations = 0, flushes = 0, metaDebugs = 0, unavailable = 0, kicks = 0, authCommands = 0, authErrors = 0;
+        long read = 0, written = 0, yields = 0, operations = 0, flushes = 0, metaDebugs = 0, unavailable = 0, kicks = 0, authCommands = 0, authErrors = 0, tooLarge = 0;
         foreach (LoopCounters loop in _loops)
         {
             read += Volatile.Read(ref loop.BytesRead);
@@ -178,6 +179,7 @@ internal sealed class GatewayShared
             kicks += Volatile.Read(ref loop.IdleKicks);
             authCommands += Volatile.Read(ref loop.AuthCommands);
             authErrors += Volatile.Read(ref loop.AuthErrors);
+            tooLarge += Volatile.Read(ref loop.StoresTooLarge);
         }
 
         return new GatewayStatistics
@@ -201,6 +203,7 @@ internal sealed class GatewayShared
             Unavailable = unavailable,
             AuthCmds = authCommands,
             AuthErrors = authErrors,
+            StoresTooLarge = tooLarge,
             Threads = _loops.Length,
         };
     }

@@ -45,5 +45,8 @@ public sealed record GatewayStatistics
     public long AuthCmds { get; init; }
     public long AuthErrors { get; init; }
 
+    /// <summary>Values that were refused for their size before any store saw them.</summary>
+    public long StoresTooLarge { get; init; }
+
     public int Threads { get; init; }
 }

@@ -120,6 +120,9 @@ internal sealed class LoopCounters
     /// <summary>me commands: what memcached counts as cmd_meta.</summary>
     public long MetaDebugs;
     public long Unavailable;
+
+    /// <summary>Text and meta commands whose value was too large to be taken. Like memcached, without those of the binary protocol.</summary>
+    public long StoresTooLarge;
     public long IdleKicks;
 
     /// <summary>Attempts to authenticate, and those that failed.</summary>

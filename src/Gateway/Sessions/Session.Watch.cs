@@ -158,7 +158,13 @@ internal sealed partial class Session
         }
     }
 
-    /// <summary>A value that was refused before any store saw it.</summary>
+    /// <summary>A value of the text protocol that was refused for its size before any store saw it.</summary>
+    private void CountRefusedStore(ReadOnlySpan<byte> key, ItemStoreCommand command)
+    {
+        _loop.Counters.StoresTooLarge++;
+        TellRefusedStore(key, command);
+    }
+
     private void TellRefusedStore(ReadOnlySpan<byte> key, ItemStoreCommand command) =>
         _loop.Shared.Router.Events.ItemStore(key, ItemStoreStatus.TooLarge, command, 0, 0, _connection, 0);
 

@@ -544,7 +544,7 @@ internal sealed unsafe partial class Session
         if (command.DeleteKeyOnError && _loop.Shared.Detail.IsEnabled)
             _loop.Shared.Detail.CountSet(command.Key);
         if (command.IsTooLarge)
-            TellRefusedStore(command.Key, StoreCommandOf(command.Verb));
+            CountRefusedStore(command.Key, StoreCommandOf(command.Verb));
         bool errorFollows = command.DeleteKeyOnError && !DeleteBeforeError(command.Key, noReply: command.ErrorLine.IsEmpty);
         if (!command.ErrorLine.IsEmpty && !errorFollows)
             CurrentOutput.Write(command.ErrorLine);

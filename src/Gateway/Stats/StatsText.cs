@@ -159,7 +159,7 @@ internal static class StatsText
         text.Add("cas_badval", store.CasBadValue);
         text.Add("touch_hits", store.TouchHits);
         text.Add("touch_misses", store.TouchMisses);
-        text.Add("store_too_large", store.StoreTooLarge);
+        text.Add("store_too_large", store.StoreTooLarge + gateway.StoresTooLarge);
         text.Add("store_no_memory", store.StoreNoMemory);
         text.Add("auth_cmds", gateway.AuthCmds);
         text.Add("auth_errors", gateway.AuthErrors);

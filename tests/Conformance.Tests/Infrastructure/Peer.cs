@@ -11,6 +11,9 @@ internal static class Peer
     /// <summary>The distribution's interpreter, which has the distribution's client libraries; another one where ORLEANSCACHE_PYTHON names it.</summary>
     public static string Python { get; } = Environment.GetEnvironmentVariable("ORLEANSCACHE_PYTHON") is { Length: > 0 } named ? named : "/usr/bin/python3";
 
+    /// <summary>Debian's memcached brings it.</summary>
+    public static string MemcachedTool => "/usr/share/memcached/scripts/memcached-tool";
+
     /// <summary>The folder of the scripts that drive the client libraries.</summary>
     public static string Scripts { get; } = Path.Combine(ServerUnderTest.RepositoryRoot, "tests", "Conformance.Tests", "clients");
 
@@ -41,7 +44,16 @@ internal static class Peer
 
     private static string? Probe(string tool, string module)
     {
-        string? path = Find(tool == "python3" ? Python : tool == "memcached" ? ServerUnderTest.MemcachedPath : tool);
+        // What the tool prints is compared with what it prints of a memcached.
+        if (tool == "memcached-tool" && module.Length > 0)
+            return Probe(tool, "") ?? WhyNot(module, []);
+        string? path = Find(tool switch
+        {
+            "python3" => Python,
+            "memcached" => ServerUnderTest.MemcachedPath,
+            "memcached-tool" => MemcachedTool,
+            _ => tool,
+        });
         if (path is null)
             return $"{tool} is not installed";
         if (module.Length == 0)
