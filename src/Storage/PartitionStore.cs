@@ -591,11 +591,11 @@ public sealed unsafe partial class PartitionStore : ValueOwner, IDisposable
         }
 
         item = _space.At(handle);
-        if (item->ValueLength == 0 || item->IsChained)
+        if (item->ValueLength == 0)
             return Answer(sink, CacheStatus.NotNumeric);
         if ((request.Flags & RequestFlags.CompareCas) != 0 && request.CompareCas != 0 && request.CompareCas != item->Cas)
             return Answer(sink, CacheStatus.Exists);
-        if (!NumberText.TryParse(new ReadOnlySpan<byte>(ItemHeader.ValueOf(item), item->ValueLength), out ulong value))
+        if (item->IsChained || !NumberText.TryParse(new ReadOnlySpan<byte>(ItemHeader.ValueOf(item), item->ValueLength), out ulong value))
             return Answer(sink, CacheStatus.NotNumeric);
 
         value = increment ? unchecked(value + request.Delta) : value - Math.Min(value, request.Delta);

@@ -285,6 +285,21 @@ public sealed class OperationTests : IDisposable
         Assert.Equal(CacheStatus.Ok, _store.Run(in request));
     }
 
+    // As memcached does; and whether the value lies in one chunk or in several must not show.
+    [Theory]
+    [InlineData(10)]
+    [InlineData(100_000)]
+    public void CounterComparesCasBeforeItLooksAtTheValue(int length)
+    {
+        _store.Set("k", new string('x', length));
+        CacheRequest request = StoreHarness.Request(CacheOperation.Increment, "k");
+        request.Flags = RequestFlags.CompareCas;
+        request.CompareCas = _store.Reply.Cas + 1;
+        Assert.Equal(CacheStatus.Exists, _store.Run(in request));
+        request.CompareCas--;
+        Assert.Equal(CacheStatus.NotNumeric, _store.Run(in request));
+    }
+
     [Fact]
     public void TouchAndGetAndTouch()
     {
