@@ -48,6 +48,15 @@ public static class Limits
     /// <summary>Replies of other silos that one connection may wait for before it stops being parsed.</summary>
     public const int RemoteRepliesPendingMax = 4096;
 
+    /// <summary>A datagram with its 8 bytes of head: memcached's number, small enough for every network.</summary>
+    public const int DatagramBytesMax = 1400;
+
+    /// <summary>A larger reply over UDP is refused in one datagram: a sender's address can be forged, and the reply would hit somebody else. (memcached has no bound.)</summary>
+    public const int DatagramReplyBytesMax = 64 * 1024;
+
+    /// <summary>Datagrams that one I/O loop and UDP address may be working on, those that wait for other silos or to be sent included; more are dropped.</summary>
+    public const int DatagramRequestsPendingMax = 256;
+
     /// <summary>Items that one part of a scan brings: little enough that a partition's lock is held for microseconds and a message between silos stays small.</summary>
     public const int ScanItemsPerPage = 256;
 

@@ -27,14 +27,20 @@ public sealed class GatewayServer : IAsyncDisposable
     /// <summary>Where it listens, with the real ports where 0 was asked for. Valid after <see cref="StartAsync"/>.</summary>
     public IReadOnlyList<EndPoint> EndPoints { get; private set; } = [];
 
+    /// <summary>Where it answers datagrams, in the same way.</summary>
+    public IReadOnlyList<IPEndPoint> UdpEndPoints => _shared.UdpEndPoints;
+
     /// <summary>A fresh snapshot.</summary>
     public GatewayStatistics Statistics => _shared.ReadStatistics();
 
     /// <summary>Listens and serves. Throws <see cref="GatewayStartException"/> for what the operator can mend.</summary>
     public async Task StartAsync(CancellationToken cancellationToken)
     {
-        if (_shared.Options.Listeners.Count == 0 && _shared.Options.UnixSocketPath is null)
-            throw new GatewayStartException("nothing to listen on: no TCP address and no UNIX socket given");
+        GatewayOptions options = _shared.Options;
+        if (options.Listeners.Count == 0 && options.UdpEndPoints.Count == 0 && options.UnixSocketPath is null)
+            throw new GatewayStartException("nothing to listen on: no TCP or UDP address and no UNIX socket given");
+        if (options.UdpEndPoints.Count > 0 && (options.TextPasswords is not null || options.SaslPasswords is not null))
+            throw new GatewayStartException("UDP cannot be used with authentication: a datagram cannot log in");
         if (_transport is EpollTransport && !EpollTransport.IsSupported)
             throw new GatewayStartException("the epoll transport needs 64-bit Linux");
         EndPoints = await _transport.StartAsync(cancellationToken).ConfigureAwait(false);

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Net;
 using System.Text;
 using Microsoft.Extensions.Logging;
 using OrleansCache.Gateway.Sessions;
@@ -14,6 +15,7 @@ internal sealed class GatewayShared
     private long _connectionsCurrent;
     private long _connectionsTotal;
     private long _connectionsRejected;
+    private long _ports;
     private long _listenDisabled;
     private int _verbosity;
     private long _listenDisabledMicroseconds;
@@ -60,6 +62,9 @@ internal sealed class GatewayShared
     /// <summary>Where the gateway listens, for `stats conns`: memcached's way to write an address.</summary>
     public IReadOnlyList<string> Listeners { get; set; } = [];
 
+    /// <summary>Where the gateway answers datagrams.</summary>
+    public IReadOnlyList<IPEndPoint> UdpEndPoints { get; set; } = [];
+
     public bool Accepting { get; set; }
 
     /// <summary>As `stats settings` shows it.</summary>
@@ -76,7 +81,7 @@ internal sealed class GatewayShared
     /// <summary>Takes a place under -c; false if there is none. Counts the rejected.</summary>
     public bool TryEnter(ConnectionInfo info)
     {
-        if (Interlocked.Increment(ref _connectionsCurrent) > Options.ConnectionsMax)
+        if (Interlocked.Increment(ref _connectionsCurrent) > Options.ConnectionsMax + Volatile.Read(ref _ports))
         {
             Interlocked.Decrement(ref _connectionsCurrent);
             Interlocked.Increment(ref _connectionsRejected);
@@ -92,12 +97,21 @@ internal sealed class GatewayShared
         return true;
     }
 
+    /// <summary>One thread's share of a UDP socket: a connection to memcached's counters, but not under -c.</summary>
+    public void EnterPort(ConnectionInfo info)
+    {
+        Interlocked.Increment(ref _connectionsCurrent);
+        Interlocked.Increment(ref _ports);
+        info.Id = Interlocked.Increment(ref _connectionsTotal);
+        _connections[info.Id] = info;
+    }
+
     public void Leave(ConnectionInfo info)
     {
         if (!_connections.TryRemove(info.Id, out _))
             return;
         Interlocked.Decrement(ref _connectionsCurrent);
-        if ((Router.Events.Watched & EventKinds.Connections) != 0)
+        if ((Router.Events.Watched & EventKinds.Connections) != 0 && !info.IsDatagram)
             ConnectionEvents.Closed(Router.Events, info);
     }
 
@@ -161,12 +175,14 @@ internal sealed class GatewayShared
             // A loop that counts at this moment may keep its former number; memcached's own reset is no more exact across its threads.
             loop.BytesRead = loop.BytesWritten = loop.Yields = loop.Operations = loop.Flushes = loop.MetaDebugs = loop.Unavailable = loop.IdleKicks = loop.AuthCommands = loop.AuthErrors
                 = loop.StoresTooLarge = 0;
+            loop.Datagrams = loop.DatagramsDropped = loop.DatagramsRefused = loop.DatagramsUnsent = 0;
         }
     }
 
     public GatewayStatistics ReadStatistics()
     {
         long read = 0, written = 0, yields = 0, operations = 0, flushes = 0, metaDebugs = 0, unavailable = 0, kicks = 0, authCommands = 0, authErrors = 0, tooLarge = 0;
+        long datagrams = 0, dropped = 0, refused = 0, unsent = 0;
         foreach (LoopCounters loop in _loops)
         {
             read += Volatile.Read(ref loop.BytesRead);
@@ -180,6 +196,10 @@ internal sealed class GatewayShared
             authCommands += Volatile.Read(ref loop.AuthCommands);
             authErrors += Volatile.Read(ref loop.AuthErrors);
             tooLarge += Volatile.Read(ref loop.StoresTooLarge);
+            datagrams += Volatile.Read(ref loop.Datagrams);
+            dropped += Volatile.Read(ref loop.DatagramsDropped);
+            refused += Volatile.Read(ref loop.DatagramsRefused);
+            unsent += Volatile.Read(ref loop.DatagramsUnsent);
         }
 
         return new GatewayStatistics
@@ -204,6 +224,10 @@ internal sealed class GatewayShared
             AuthCmds = authCommands,
             AuthErrors = authErrors,
             StoresTooLarge = tooLarge,
+            Datagrams = datagrams,
+            DatagramsDropped = dropped,
+            DatagramsRefused = refused,
+            DatagramsUnsent = unsent,
             Threads = _loops.Length,
         };
     }
@@ -231,6 +255,9 @@ internal sealed class ConnectionInfo(Func<string> address, Func<string> listenAd
 
     /// <summary>Set as soon as it is known; nothing else than an error happened to a connection that says nothing.</summary>
     public ConnectionCloseReason CloseReason { get; set; }
+
+    /// <summary>A UDP socket's share of a loop, not one client: what takes a connection over, or writes without end, is refused there.</summary>
+    public bool IsDatagram { get; init; }
 
     /// <summary>What its listener speaks.</summary>
     public WireProtocol Protocol { get; init; }

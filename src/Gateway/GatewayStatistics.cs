@@ -48,5 +48,17 @@ public sealed record GatewayStatistics
     /// <summary>Values that were refused for their size before any store saw them.</summary>
     public long StoresTooLarge { get; init; }
 
+    /// <summary>Datagrams received.</summary>
+    public long Datagrams { get; init; }
+
+    /// <summary>Datagrams that were no request, or came when too many were under way, or ended in the middle of a command.</summary>
+    public long DatagramsDropped { get; init; }
+
+    /// <summary>Replies over UDP that were larger than allowed.</summary>
+    public long DatagramsRefused { get; init; }
+
+    /// <summary>Reply datagrams that could not be sent.</summary>
+    public long DatagramsUnsent { get; init; }
+
     public int Threads { get; init; }
 }

@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging;
 using OrleansCache.Gateway.Sessions;
@@ -18,11 +19,15 @@ internal sealed unsafe class EpollLoop : ICompletionQueue
     private const int WakeData = int.MaxValue;
     private const int AcceptPauseMilliseconds = 100;
 
+    // What epoll tells by a negative number: listeners first, then the UDP sockets, then the same with room to send.
+    private const int ListenersMax = 1 << 20;
+
     private readonly EpollTransport _transport;
     private readonly WorkQueue _work = new();
     private readonly List<EpollConnection?> _connections = [];
     private readonly Stack<int> _freeIndexes = new();
     private readonly List<EpollListener> _listeners = [];
+    private readonly List<EpollDatagramPort> _ports = [];
     private readonly TaskCompletionSource _drained = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly int _epoll;
@@ -58,6 +63,9 @@ internal sealed unsafe class EpollLoop : ICompletionQueue
 
     /// <summary>Nobody refers to the loop any more, so nobody can post to it: only now the descriptor's number may be used for something else.</summary>
     ~EpollLoop() => _ = Native.Close(_wakeFd);
+
+    /// <summary>The descriptor of the loop's epoll.</summary>
+    public int Epoll => _epoll;
 
     public LoopContext Context { get; }
     public ILogger Logger { get; }
@@ -99,6 +107,24 @@ internal sealed unsafe class EpollLoop : ICompletionQueue
         Watch(_listeners.Count - 1);
     }
 
+    /// <summary>The number by which epoll tells of a UDP socket.</summary>
+    public static int PortData(int index, bool sends) => ~(ListenersMax + (index * 2) + (sends ? 1 : 0));
+
+    /// <summary>Before <see cref="Start"/>.</summary>
+    public EpollDatagramPort AddPort(Socket socket, string name)
+    {
+        var port = new EpollDatagramPort(this, socket, name, _ports.Count);
+        _ports.Add(port);
+        return port;
+    }
+
+    /// <summary>On the loop.</summary>
+    public void StopReceiving()
+    {
+        foreach (EpollDatagramPort port in _ports)
+            port.StopReceiving();
+    }
+
     public void StopListening()
     {
         foreach (EpollListener listener in _listeners)
@@ -126,6 +152,8 @@ internal sealed unsafe class EpollLoop : ICompletionQueue
     {
         foreach (EpollConnection? connection in _connections.ToArray())
             connection?.Close();
+        foreach (EpollDatagramPort port in _ports)
+            port.Dispose();
         _stopped = true;
     }
 
@@ -225,7 +253,7 @@ internal sealed unsafe class EpollLoop : ICompletionQueue
             }
             else if (data < 0)
             {
-                AcceptFrom(~data);
+                OnListening(~data);
             }
             else
             {
@@ -279,6 +307,17 @@ internal sealed unsafe class EpollLoop : ICompletionQueue
     {
         if (Native.Control(_epoll, Native.EPOLL_CTL_ADD, _listeners[listener].Fd, Native.EPOLLIN, ~listener) != 0)
             throw new GatewayStartException($"cannot watch a listening socket: errno {Marshal.GetLastSystemError()}");
+    }
+
+    private void OnListening(int index)
+    {
+        int port = (index - ListenersMax) / 2;
+        if (index < ListenersMax)
+            AcceptFrom(index);
+        else if (index % 2 == 0)
+            _ports[port].ReceiveAll();
+        else
+            _ports[port].OnWritable();
     }
 
     private void AcceptFrom(int listener)

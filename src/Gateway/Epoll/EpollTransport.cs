@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using Microsoft.Extensions.Logging;
+using OrleansCache.Gateway.Datagrams;
 
 namespace OrleansCache.Gateway.Epoll;
 
@@ -9,6 +10,8 @@ namespace OrleansCache.Gateway.Epoll;
 /// </summary>
 internal sealed class EpollTransport : GatewayTransport
 {
+    private readonly List<EpollDatagramPort> _ports = [];
+    private List<Socket> _udpSockets = [];
     private EpollLoop[] _loops = [];
     private ITimer? _idleTimer;
     private uint _nextLoop;
@@ -33,6 +36,7 @@ internal sealed class EpollTransport : GatewayTransport
         var listeners = new List<EpollListener>();
         try
         {
+            _udpSockets = DatagramSocket.Open(options.UdpEndPoints);
             foreach (ListenerOptions listener in options.Listeners)
                 listeners.Add(Bind(listener.EndPoint, listener.Protocol));
             if (options.UnixSocketPath is { } path)
@@ -45,6 +49,8 @@ internal sealed class EpollTransport : GatewayTransport
         {
             foreach (EpollListener listener in listeners)
                 listener.Dispose();
+            foreach (Socket socket in _udpSockets)
+                socket.Dispose();
             throw;
         }
 
@@ -54,6 +60,13 @@ internal sealed class EpollTransport : GatewayTransport
             _loops[i] = new EpollLoop(this, i);
         foreach (EpollListener listener in listeners)
             _loops[0].Listen(listener);
+        foreach (Socket socket in _udpSockets)
+        {
+            string name = DatagramSocket.NameOf(socket);
+            _ports.AddRange(_loops.Select(loop => loop.AddPort(socket, name)));
+        }
+
+        Shared.UdpEndPoints = [.. _udpSockets.Select(static socket => (IPEndPoint)socket.LocalEndPoint!)];
         Shared.Accepting = true;
         foreach (EpollLoop loop in _loops)
             loop.Start();
@@ -86,6 +99,11 @@ internal sealed class EpollTransport : GatewayTransport
             done.SetResult();
         });
         await Task.WhenAny(done.Task, _loops[0].Ended).ConfigureAwait(false);
+        if (_ports.Count > 0)
+        {
+            foreach (EpollLoop loop in _loops)
+                loop.Post(loop.StopReceiving);
+        }
     }
 
     public override async Task StopAsync(TimeSpan graceTime, CancellationToken cancellationToken)
@@ -97,9 +115,11 @@ internal sealed class EpollTransport : GatewayTransport
             await timer.DisposeAsync().ConfigureAwait(false);
         foreach (EpollLoop loop in _loops)
             loop.Post(loop.Finish);
+        foreach (EpollDatagramPort port in _ports)
+            port.Loop.Queue.Post(new ActionItem(port.Finish));
         try
         {
-            await Task.WhenAll(_loops.Select(static l => l.Drained)).WaitAsync(graceTime, cancellationToken).ConfigureAwait(false);
+            await Task.WhenAll([.. _loops.Select(static l => l.Drained), .. _ports.Select(static p => p.Drained)]).WaitAsync(graceTime, cancellationToken).ConfigureAwait(false);
         }
         catch (Exception failure) when (failure is TimeoutException or OperationCanceledException)
         {
@@ -109,6 +129,8 @@ internal sealed class EpollTransport : GatewayTransport
         foreach (EpollLoop loop in _loops)
             loop.Post(loop.Stop);
         await Task.WhenAll(_loops.Select(static l => l.Ended)).ConfigureAwait(false);
+        foreach (Socket socket in _udpSockets)
+            socket.Dispose();
     }
 
     public override async ValueTask DisposeAsync() => await StopAsync(TimeSpan.Zero, CancellationToken.None).ConfigureAwait(false);

@@ -21,6 +21,7 @@ internal static unsafe partial class Native
     public const uint EPOLLERR = 0x8;
     public const uint EPOLLHUP = 0x10;
     public const uint EPOLLRDHUP = 0x2000;
+    public const uint EPOLLEXCLUSIVE = 1u << 28;
     public const uint EPOLLET = 1u << 31;
 
     public const int EPOLL_CTL_ADD = 1;
@@ -31,6 +32,7 @@ internal static unsafe partial class Native
     public const int EFD_NONBLOCK = 0x800;
     public const int SOCK_CLOEXEC = 0x80000;
     public const int SOCK_NONBLOCK = 0x800;
+    public const int F_DUPFD_CLOEXEC = 1030;
     public const int MSG_NOSIGNAL = 0x4000;
     public const int IPPROTO_TCP = 6;
     public const int TCP_NODELAY = 1;
@@ -82,6 +84,15 @@ internal static unsafe partial class Native
 
     [LibraryImport("libc", EntryPoint = "sendmsg")]
     public static partial nint SendMessage(int fd, MessageHeader* message, int flags);
+
+    [LibraryImport("libc", EntryPoint = "recvfrom")]
+    public static partial nint ReceiveFrom(int fd, void* buffer, nuint bytes, int flags, void* address, uint* addressBytes);
+
+    [LibraryImport("libc", EntryPoint = "sendto")]
+    public static partial nint SendTo(int fd, void* buffer, nuint bytes, int flags, void* address, uint addressBytes);
+
+    [LibraryImport("libc", EntryPoint = "fcntl")]
+    public static partial int Duplicate(int fd, int command, int least);
 
     [LibraryImport("libc", EntryPoint = "accept4")]
     public static partial int Accept(int fd, void* address, uint* addressBytes, int flags);

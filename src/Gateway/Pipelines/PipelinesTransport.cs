@@ -4,6 +4,7 @@ using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
+using OrleansCache.Gateway.Datagrams;
 
 namespace OrleansCache.Gateway.Pipelines;
 
@@ -17,6 +18,7 @@ internal sealed class PipelinesTransport : GatewayTransport
     private readonly ILogger _logger;
     private readonly List<(IConnectionListener Listener, WireProtocol Protocol)> _listeners = [];
     private readonly List<Task> _acceptTasks = [];
+    private readonly List<PipelinesDatagramPort> _ports = [];
     private PipelinesLoop[] _loops = [];
     private ITimer? _idleTimer;
     private uint _nextLoop;
@@ -47,6 +49,7 @@ internal sealed class PipelinesTransport : GatewayTransport
             endPoints.Add((new UnixDomainSocketEndPoint(path), options.Protocol));
         }
 
+        List<Socket> udpSockets = DatagramSocket.Open(options.UdpEndPoints);
         foreach ((EndPoint endPoint, WireProtocol protocol) in endPoints)
         {
             try
@@ -58,6 +61,8 @@ internal sealed class PipelinesTransport : GatewayTransport
                 foreach ((IConnectionListener listener, _) in _listeners)
                     await listener.DisposeAsync().ConfigureAwait(false);
                 _listeners.Clear();
+                foreach (Socket socket in udpSockets)
+                    socket.Dispose();
                 throw ListenErrors.Describe(endPoint, failure);
             }
         }
@@ -66,7 +71,15 @@ internal sealed class PipelinesTransport : GatewayTransport
         _loops = new PipelinesLoop[Math.Max(1, options.Threads)];
         for (int i = 0; i < _loops.Length; i++)
             _loops[i] = new PipelinesLoop(_shared, _logger);
+        _shared.UdpEndPoints = [.. udpSockets.Select(static socket => (IPEndPoint)socket.LocalEndPoint!)];
         _shared.Accepting = true;
+        for (int i = 0; i < udpSockets.Count; i++)
+        {
+            var port = new PipelinesDatagramPort(_loops[i % _loops.Length], udpSockets[i]);
+            _ports.Add(port);
+            port.Start();
+        }
+
         foreach ((IConnectionListener listener, WireProtocol protocol) in _listeners)
             _acceptTasks.Add(AcceptAsync(listener, protocol));
         if (options.IdleTimeoutSeconds > 0)
@@ -81,7 +94,9 @@ internal sealed class PipelinesTransport : GatewayTransport
         _shared.Accepting = false;
         foreach ((IConnectionListener listener, _) in _listeners)
             await listener.UnbindAsync().ConfigureAwait(false);
-        await Task.WhenAll(_acceptTasks).ConfigureAwait(false);
+        foreach (PipelinesDatagramPort port in _ports)
+            port.StopReceiving();
+        await Task.WhenAll([.. _acceptTasks, .. _ports.Select(static p => p.Receiving)]).ConfigureAwait(false);
     }
 
     public override async Task StopAsync(TimeSpan graceTime, CancellationToken cancellationToken)
@@ -93,16 +108,24 @@ internal sealed class PipelinesTransport : GatewayTransport
             await timer.DisposeAsync().ConfigureAwait(false);
         foreach (PipelinesLoop loop in _loops)
             loop.Post(loop.Finish);
+        foreach (PipelinesDatagramPort port in _ports)
+            port.Loop.Queue.Post(new ActionItem(port.Finish));
+        Task drained = Task.WhenAll([.. _loops.Select(static l => l.Drained), .. _ports.Select(static p => p.Drained)]);
         try
         {
-            await Task.WhenAll(_loops.Select(static l => l.Drained)).WaitAsync(graceTime, cancellationToken).ConfigureAwait(false);
+            await drained.WaitAsync(graceTime, cancellationToken).ConfigureAwait(false);
         }
         catch (Exception failure) when (failure is TimeoutException or OperationCanceledException)
         {
             foreach (PipelinesLoop loop in _loops)
                 loop.Post(loop.Stop);
-            await Task.WhenAll(_loops.Select(static l => l.Drained)).ConfigureAwait(false);
+            foreach (PipelinesDatagramPort port in _ports)
+                port.Loop.Queue.Post(new ActionItem(port.Dispose));
+            await drained.ConfigureAwait(false);
         }
+
+        foreach (PipelinesDatagramPort port in _ports)
+            port.Dispose();
 
         foreach ((IConnectionListener listener, _) in _listeners)
             await listener.DisposeAsync().ConfigureAwait(false);

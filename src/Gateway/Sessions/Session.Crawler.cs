@@ -102,6 +102,7 @@ internal sealed partial class Session
         bool[]? wanted = null;
         string? refusal = !_loop.Shared.Lru.CrawlerEnabled ? CrawlerDisabled
             : !_loop.Shared.Options.DumpingEnabled ? keysOnly ? "ERROR key dump not allowed" : "ERROR metadump not allowed"
+            : _transport.Info.IsDatagram ? $"ERROR no {(keysOnly ? "mgdump" : "metadump")} over UDP"
             : HasPredecessors ? $"ERROR cannot pipeline other commands before {(keysOnly ? "mgdump" : "metadump")}"
             : classes is not "hash" && !TryReadClasses(classes, out wanted) ? BadClass
             : wanted is not null && !wanted.Contains(true) ? "NOTSTARTED no items to crawl"

@@ -29,6 +29,12 @@ internal sealed partial class Session
             return;
         }
 
+        if (_transport.Info.IsDatagram)
+        {
+            CurrentOutput.Write("ERROR no watch over UDP\r\n"u8);
+            return;
+        }
+
         if (Commands - 1 != _commandsBefore || !CurrentOutput.IsEmpty || _lineHead is not null || _waiting != 0)
         {
             CurrentOutput.Write("ERROR cannot pipeline other commands before watch\r\n"u8);

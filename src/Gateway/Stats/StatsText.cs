@@ -165,6 +165,14 @@ internal static class StatsText
         text.Add("auth_errors", gateway.AuthErrors);
         if (shared.Options.IdleTimeoutSeconds > 0)
             text.Add("idle_kicks", gateway.ConnectionsIdleKicked);
+        if (shared.Options.UdpEndPoints.Count > 0)
+        {
+            text.Add("udp_datagrams", gateway.Datagrams);
+            text.Add("udp_dropped", gateway.DatagramsDropped);
+            text.Add("udp_refused", gateway.DatagramsRefused);
+            text.Add("udp_unsent", gateway.DatagramsUnsent);
+        }
+
         text.Add("bytes_read", gateway.BytesRead);
         text.Add("bytes_written", gateway.BytesWritten);
         text.Add("limit_maxbytes", store.LimitMaxBytes);
@@ -416,8 +424,11 @@ internal static class StatsText
         foreach (ConnectionInfo connection in shared.Connections)
         {
             text.Prefix = $"{connection.Id + shared.Listeners.Count}:";
+            if (connection.IsDatagram)
+                text.Add("UDP", "UDP");
             text.Add("addr", connection.Address);
-            text.Add("listen_addr", connection.ListenAddress);
+            if (!connection.IsDatagram)
+                text.Add("listen_addr", connection.ListenAddress);
             text.Add("state", ReferenceEquals(connection, asker) ? "conn_parse_cmd" : connection.IsDumping || connection.IsWatching ? "conn_watch" : connection.IsWaiting ? "conn_io_queue" : "conn_read");
             text.Add("secs_since_last_cmd", Math.Max(0, (long)now - connection.LastActiveUnixSeconds));
         }

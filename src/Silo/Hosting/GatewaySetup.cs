@@ -11,6 +11,7 @@ internal static class GatewaySetup
     public static GatewayOptions Options(ServeOptions options) => new()
     {
         Listeners = options.SocketPath is null ? Resolve(options) : [],
+        UdpEndPoints = options.SocketPath is null && options.UdpPort != 0 ? ResolveUdp(options) : [],
         Protocol = options.Protocol,
         UnixSocketPath = options.SocketPath,
         UnixSocketMode = options.SocketMode,
@@ -43,9 +44,10 @@ internal static class GatewaySetup
     public static StartException Failure(ServeOptions options, GatewayStartException exception)
     {
         string reason = Reason(exception) ?? exception.Message;
+        (string transport, int port) = exception.IsUdp ? ("UDP", options.UdpPort) : ("TCP", options.Port);
         string what = options.SocketPath is not null ? $"failed to listen on UNIX socket: {options.SocketPath}"
-            : options.Listen is not null ? $"failed to listen on one of interface(s) {options.Listen}" + (options.Port > 0 ? Values.Invariant($", TCP port {options.Port}") : "")
-            : Values.Invariant($"failed to listen on TCP port {options.Port}");
+            : options.Listen is not null ? $"failed to listen on one of interface(s) {options.Listen}" + (port > 0 ? Values.Invariant($", {transport} port {port}") : "")
+            : Values.Invariant($"failed to listen on {transport} port {port}");
         return new StartException(ExitCode.OperatingSystem, $"{what}: {reason}", exception);
     }
 
@@ -90,13 +92,22 @@ internal static class GatewaySetup
                 continue;
             foreach (IPAddress address in Addresses(listener.Host, text))
             {
-                var endPoint = new ListenerOptions(new IPEndPoint(address, listener.Port)) { Protocol = listener.Protocol ?? options.Protocol };
+                var endPoint = new ListenerOptions(new IPEndPoint(address, listener.Port)) { Protocol = listener.Protocol ?? options.Protocol, Tag = listener.Tag };
                 if (!endPoints.Exists(other => other.EndPoint.Equals(endPoint.EndPoint)))
                     endPoints.Add(endPoint);
             }
         }
 
         return endPoints;
+    }
+
+    /// <summary>memcached's rule: the addresses of -l; a port that one of them names counts for UDP too.</summary>
+    private static List<IPEndPoint> ResolveUdp(ServeOptions options)
+    {
+        string text = options.Listen ?? "127.0.0.1";
+        if (!ListenSpec.TryParse(text, options.UdpPort, out List<ListenSpec> listeners, out string? error))
+            throw StartException.Usage(error!);
+        return [.. listeners.SelectMany(listener => Addresses(listener.Host, text).Select(address => new IPEndPoint(address, listener.Port))).Distinct()];
     }
 
     private static IPAddress[] Addresses(string? host, string text)

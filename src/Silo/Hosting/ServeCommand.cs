@@ -70,7 +70,7 @@ internal static class ServeCommand
         }
 
         using PidFile? pidFile = options.PidFile is null ? null : PidFile.Write(options.PidFile);
-        PortFile.Write(gateway.EndPoints);
+        PortFile.Write(gateway.EndPoints, gateway.UdpEndPoints);
         Announce(options, gateway, node);
         Daemon.Detach();
 
@@ -95,7 +95,8 @@ internal static class ServeCommand
 
     private static void Announce(ServeOptions options, GatewayServer gateway, INode node)
     {
-        string where = string.Join(", ", gateway.EndPoints.Select(endPoint => endPoint is IPEndPoint ? endPoint.ToString() : $"{options.SocketPath}"));
+        IEnumerable<string?> places = gateway.EndPoints.Select(endPoint => endPoint is IPEndPoint ? endPoint.ToString() : options.SocketPath);
+        string where = string.Join(", ", places.Concat(gateway.UdpEndPoints.Select(endPoint => $"udp {endPoint}")));
         string loops = Values.Invariant($"{options.Threads} thread{(options.Threads == 1 ? "" : "s")}");
         string ready = "";
         if (options.Verbosity > 0)

@@ -9,7 +9,8 @@ namespace OrleansCache.Silo.Options;
 /// <param name="Host">Name or address; null for every interface.</param>
 /// <param name="Port">0 for any free port.</param>
 /// <param name="Protocol">Null: -B says it.</param>
-internal readonly record struct ListenSpec(string? Host, int Port, WireProtocol? Protocol = null)
+/// <param name="Tag">Empty if it has none.</param>
+internal readonly record struct ListenSpec(string? Host, int Port, WireProtocol? Protocol = null, string Tag = "")
 {
     private const int TagCharactersMax = 8;
 
@@ -36,6 +37,7 @@ internal readonly record struct ListenSpec(string? Host, int Port, WireProtocol?
         listener = default;
         string rest = entry;
         WireProtocol? wire = null;
+        string tag = "";
         foreach (string prefix in (ReadOnlySpan<string>)["notls", "btls", "mtls"])
         {
             if (rest.StartsWith(prefix + ":", StringComparison.Ordinal))
@@ -60,7 +62,7 @@ internal readonly record struct ListenSpec(string? Host, int Port, WireProtocol?
         char tagEnd = rest.StartsWith("tag[", StringComparison.Ordinal) ? ']' : rest.StartsWith("tag_", StringComparison.Ordinal) ? '_' : '\0';
         if (tagEnd != '\0')
         {
-            if (!TakeBracketed(ref rest, rest[..4], tagEnd, out string tag))
+            if (!TakeBracketed(ref rest, rest[..4], tagEnd, out tag))
                 return Fail($"Invalid tag in socket config: \"{entry}\"", out error);
             if (tag.Length is 0 or > TagCharactersMax)
                 return Fail($"Listener tags must be between 1 and {TagCharactersMax} characters: \"{tag}\"", out error);
@@ -100,7 +102,7 @@ internal readonly record struct ListenSpec(string? Host, int Port, WireProtocol?
             port = Math.Max(port, 0);
         }
 
-        listener = new ListenSpec(host is "*" or "" ? null : host, port, wire);
+        listener = new ListenSpec(host is "*" or "" ? null : host, port, wire, tag);
         error = null;
         return true;
     }

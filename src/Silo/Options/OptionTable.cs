@@ -60,7 +60,6 @@ internal static partial class OptionTable
                 + "A reply of more than 64 KiB is refused, and there is no UDP with authentication",
             Apply = (o, text) => !Values.TryInteger(text, out long value) ? Values.NotANumber(text)
                 : value is < -1 or > 65535 ? $"ERROR: Invalid port number {text}."
-                : value != 0 ? "UDP is not supported yet"
                 : Done(() => o.UdpPort = (int)value),
         },
         new()
