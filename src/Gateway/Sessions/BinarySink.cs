@@ -1,4 +1,5 @@
 using OrleansCache.Gateway.Buffers;
+using OrleansCache.Gateway.Stats;
 using OrleansCache.Protocol.Binary;
 
 namespace OrleansCache.Gateway.Sessions;
@@ -13,25 +14,42 @@ internal sealed unsafe class BinarySink : ReplySink
     public BinaryOpcode Opcode;
     public uint Opaque;
 
-    /// <summary>Where the reply repeats it; memory that does not move.</summary>
+    /// <summary>Memory that does not move.</summary>
     public byte* Key;
     public int KeyLength;
 
     public LoopCounters Counters = null!;
 
+    /// <summary>`stats detail`, if it is on.</summary>
+    public PrefixCounters? Detail;
+
     public override void OnReply(in CacheReply reply)
     {
         if (reply.Status == CacheStatus.Unavailable)
             Counters.Unavailable++;
+        if (Detail is not null)
+            CountHit(Detail, Opcode, new ReadOnlySpan<byte>(Key, KeyLength), reply);
         Write(Output, Opcode, Opaque, new ReadOnlySpan<byte>(Key, KeyLength), reply);
     }
 
-    /// <summary>The whole reply. <paramref name="key"/> is what it repeats, empty if it does not.</summary>
+    /// <summary>memcached's `stats detail` takes a touch of the binary protocol for a get.</summary>
+    public static bool CountsAsGet(BinaryOpcode loud) => BinaryOpcodes.IsRead(loud) || loud == BinaryOpcode.Touch;
+
+    public static void CountHit(PrefixCounters detail, BinaryOpcode opcode, ReadOnlySpan<byte> key, in CacheReply reply)
+    {
+        if (reply.Status == CacheStatus.Ok && CountsAsGet(BinaryOpcodes.Loud(opcode)))
+            detail.CountHit(key);
+    }
+
+    /// <summary>The whole reply.</summary>
     public static void Write(OutputList output, BinaryOpcode opcode, uint opaque, ReadOnlySpan<byte> key, in CacheReply reply)
     {
         bool quiet = BinaryOpcodes.IsQuiet(opcode);
-        if (BinaryOpcodes.IsRead(BinaryOpcodes.Loud(opcode)))
+        BinaryOpcode verb = BinaryOpcodes.Loud(opcode);
+        if (BinaryOpcodes.IsRead(verb))
         {
+            if (!BinaryOpcodes.ReturnsKey(verb))
+                key = default;
             switch (reply.Status)
             {
                 case CacheStatus.Ok:

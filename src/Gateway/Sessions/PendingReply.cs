@@ -133,6 +133,8 @@ internal sealed class PendingReply(LoopContext loop) : ReplySink
                 target.Commit(TextReply.WriteServerError(target.Reserve(TextReply.LineBytesMax), reply.Reason ?? "temporary failure"));
                 break;
             case PendingKind.Binary:
+                if (loop.Shared.Detail.IsEnabled)
+                    BinarySink.CountHit(loop.Shared.Detail, Opcode, _key.AsSpan(0, _keyLength), reply);
                 BinarySink.Write(target, Opcode, Opaque, _key.AsSpan(0, _keyLength), reply);
                 break;
             case PendingKind.BinaryTooLarge:

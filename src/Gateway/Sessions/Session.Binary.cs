@@ -153,7 +153,12 @@ internal sealed unsafe partial class Session
 
         Commands++;
         if (command.Error == BinaryStatus.TooLarge)
+        {
             TellRefusedStore(command.Key, ItemStoreCommand.None);
+            if (_loop.Shared.Detail.IsEnabled)
+                _loop.Shared.Detail.CountSet(command.Key);
+        }
+
         if (!command.DeleteKeyOnError || DeleteBeforeError(command))
             WriteError(command, command.Error);
         _swallowBytes = command.SwallowBytes;
@@ -255,7 +260,7 @@ internal sealed unsafe partial class Session
 
         request.Key = command.Key;
         request.KeyHash = KeyHash.Compute(command.Key);
-        RunPacket(request, command.Opcode, command.Opaque, BinaryOpcodes.ReturnsKey(command.Verb) ? command.Key : default);
+        RunPacket(request, command.Opcode, command.Opaque);
     }
 
     private void StorePacket(BinaryOpcode opcode, uint opaque, ReadOnlySpan<byte> key, uint clientFlags, long exptime, ulong cas, ReadOnlySpan<byte> value)
@@ -289,7 +294,7 @@ internal sealed unsafe partial class Session
         request.Key = key;
         request.KeyHash = KeyHash.Compute(key);
         request.Value = value;
-        RunPacket(request, opcode, opaque, default);
+        RunPacket(request, opcode, opaque);
     }
 
     private void ChangePacket(in BinaryCommand command)
@@ -331,10 +336,10 @@ internal sealed unsafe partial class Session
 
         request.Key = command.Key;
         request.KeyHash = KeyHash.Compute(command.Key);
-        RunPacket(request, command.Opcode, command.Opaque, default);
+        RunPacket(request, command.Opcode, command.Opaque);
     }
 
-    private void RunPacket(in CacheRequest request, BinaryOpcode opcode, uint opaque, ReadOnlySpan<byte> returnedKey)
+    private void RunPacket(in CacheRequest request, BinaryOpcode opcode, uint opaque)
     {
         _loop.Counters.Operations++;
         RouterChannel channel = _loop.Channel;
@@ -342,14 +347,29 @@ internal sealed unsafe partial class Session
         sink.Output = CurrentOutput;
         sink.Opcode = opcode;
         sink.Opaque = opaque;
-        sink.Key = (byte*)Unsafe.AsPointer(ref MemoryMarshal.GetReference(returnedKey));
-        sink.KeyLength = returnedKey.Length;
+
+        // Only reads look at it, and a read's key lies in the input, which does not move.
+        sink.Key = (byte*)Unsafe.AsPointer(ref MemoryMarshal.GetReference(request.Key));
+        sink.KeyLength = request.Key.Length;
+        sink.Detail = _loop.Shared.Detail.IsEnabled ? _loop.Shared.Detail : null;
+        if (sink.Detail is not null)
+            CountDetail(sink.Detail, BinaryOpcodes.Loud(opcode), request.Key);
         sink.Counters = _loop.Counters;
         if (channel.TryExecute(request, _loop.NowUnixSeconds, sink))
             return;
         PendingReply pending = Enqueue(PendingKind.Binary, opcode, opaque);
-        pending.SetKey(returnedKey);
+        pending.SetKey(request.Key);
         channel.Send(request, pending);
+    }
+
+    private static void CountDetail(PrefixCounters detail, BinaryOpcode verb, ReadOnlySpan<byte> key)
+    {
+        if (BinarySink.CountsAsGet(verb))
+            detail.CountGet(key);
+        else if (verb == BinaryOpcode.Delete)
+            detail.CountDelete(key);
+        else if (verb is not (BinaryOpcode.Increment or BinaryOpcode.Decrement))
+            detail.CountSet(key);
     }
 
     // ---- commands without a key ----------------------------------------------------------------------------------------------------

@@ -198,6 +198,22 @@ public sealed class SessionBinaryTests
     }
 
     [Fact]
+    public void DetailCountsPacketsByTheirKeysPrefix()
+    {
+        using SessionHarness harness = WithRemote();
+        harness.Ask(Of(Stat, "detail on"));
+        harness.Ask(Store(SetQ, "a:1", "v") + Of(GetQ, "a:1") + Of(GetK, "a:2") + TouchTo(Touch, "a:1", 0) + Of(DeleteQ, "a:1") + Of(AppendQ, "b:1", value: "v") + Of(Get, "r:1"));
+        harness.Router.Waiting[0].Complete();
+        harness.ReadAll();
+        string dump = ShowAll(harness.Ask(Of(Stat, "detail dump", opaque: 3)));
+        Assert.Contains("PREFIX a get 3 hit 2 set 1 del 1", dump, StringComparison.Ordinal);
+        Assert.Contains("PREFIX b get 0 hit 0 set 1 del 0", dump, StringComparison.Ordinal);
+        Assert.Contains("PREFIX r get 1 hit 0 set 0 del 0", dump, StringComparison.Ordinal);
+        Assert.StartsWith("10 00 #3 key=detailed [", dump, StringComparison.Ordinal);
+        Assert.EndsWith("\n10 00 #3", dump, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void FlushWithADelayIsResolved()
     {
         using var harness = new SessionHarness();
