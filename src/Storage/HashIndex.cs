@@ -277,6 +277,24 @@ internal unsafe struct HashIndex(HandleSpace space)
     /// <summary>A hash's place in the scan order.</summary>
     public static uint ScanOrderOf(ulong hash) => Reverse((uint)(hash >> 32));
 
+    /// <summary>Copies a bucket's tags out, 0 where a slot is free.</summary>
+    public readonly void ReadTags(uint bucket, Span<byte> tags) => new ReadOnlySpan<byte>(LineAt(bucket), SlotsPerLine).CopyTo(tags);
+
+    /// <summary>The bucket of a hash, and the tag that it has there.</summary>
+    public readonly uint FindTag(ulong hash, out byte tag)
+    {
+        tag = TagOf(hash);
+        return BucketOf(hash);
+    }
+
+    /// <summary>An index that has no lines but knows where each hash would lie.</summary>
+    public readonly HashIndex WithoutPages()
+    {
+        HashIndex copy = this;
+        copy._directory = [];
+        return copy;
+    }
+
     /// <summary>Adds all handles of one bucket to a list.</summary>
     public readonly void ReadBucket(uint bucket, List<uint> handles)
     {

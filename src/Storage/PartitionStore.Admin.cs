@@ -88,6 +88,10 @@ public sealed unsafe partial class PartitionStore
         if (to >= 0)
         {
             AdoptMoved(page, to);
+
+            // Nothing lies on it yet: of such pages a store keeps one, for whichever class wants it first.
+            ReleaseSpare();
+            _sparePage = page;
             return;
         }
 

@@ -1,7 +1,11 @@
+using System.Runtime.CompilerServices;
+
 namespace OrleansCache.Storage;
 
 public sealed unsafe partial class PartitionStore
 {
+    private FlushedKeys? _flushed;
+
     /// <summary>Adds this store's counters and gauges to a sum.</summary>
     public void AddStatistics(StoreStatistics total, bool perClass, uint nowUnixSeconds)
     {
@@ -56,6 +60,7 @@ public sealed unsafe partial class PartitionStore
         total.GetHits += getHits;
         total.GetMisses += _counters.GetMisses;
         total.GetExpired += _counters.GetExpired;
+        total.GetFlushed += _counters.GetFlushed;
         total.CmdSet += sets;
         total.CmdTouch += touchHits + _counters.TouchMisses;
         total.TouchHits += touchHits;
@@ -72,6 +77,26 @@ public sealed unsafe partial class PartitionStore
         total.SlabReassignRescues += _counters.SlabReassignRescues;
         total.SlabReassignChunkRescues += _counters.SlabReassignChunkRescues;
         total.SlabReassignInlineReclaim += _counters.SlabReassignInlineReclaim;
+    }
+
+    /// <summary>A key is not here: was it flushed? Returns 0, no item.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private uint CountFlushed(ulong keyHash)
+    {
+        if (_flushed!.TryTake(keyHash))
+        {
+            _counters.GetFlushed++;
+            if (_flushed.IsEmpty)
+                _flushed = null;
+        }
+
+        return 0;
+    }
+
+    private void FlushNow()
+    {
+        _flushed = FlushedKeys.Of(in _index, _arena.Options.PartitionCount) ?? _flushed;
+        Clear();
     }
 
     private void AddClass(ref SlabClassStatistics total, int classIndex, uint now)

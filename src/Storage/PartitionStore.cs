@@ -131,7 +131,7 @@ public sealed unsafe partial class PartitionStore : ValueOwner, IDisposable
         if (atUnixSeconds > nowUnixSeconds)
             _flushAt = atUnixSeconds;
         else
-            Clear();
+            FlushNow();
     }
 
     /// <summary>Sets the time of the scheduled flush, whatever it was; a time that is past takes effect with the next request.</summary>
@@ -198,7 +198,7 @@ public sealed unsafe partial class PartitionStore : ValueOwner, IDisposable
     private void FireScheduledFlush()
     {
         _flushAt = uint.MaxValue;
-        Clear();
+        FlushNow();
     }
 
     // ---- the operations ----
@@ -662,7 +662,9 @@ public sealed unsafe partial class PartitionStore : ValueOwner, IDisposable
     private uint FindLive(in CacheRequest request, uint now)
     {
         uint handle = _index.Find(request.KeyHash, request.Key);
-        if (handle == 0 || !Expiry.IsExpired(_space.At(handle)->ExpiresAt, now))
+        if (handle == 0)
+            return _flushed is null ? 0 : CountFlushed(request.KeyHash);
+        if (!Expiry.IsExpired(_space.At(handle)->ExpiresAt, now))
             return handle;
         _counters.GetExpired++;
         Unlink(handle);

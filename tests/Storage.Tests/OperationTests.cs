@@ -667,4 +667,25 @@ public sealed class OperationTests : IDisposable
             Assert.Equal($"v{length}", _store.Reply.Text);
         }
     }
+
+    [Fact]
+    public void ARequestForWhatAFlushRemovedIsCountedOnce()
+    {
+        for (int i = 0; i < 100; i++)
+            _store.Set($"k{i}", "v");
+        Assert.Null(_store.Get("never"));
+        _store.Store.FlushAll(0, _store.Now);
+        for (int i = 0; i < 50; i++)
+            Assert.Null(_store.Get($"k{i}"));
+        _store.Set("k50", "again");
+        Assert.Equal(CacheStatus.NotFound, _store.Delete("k51"));
+        Assert.Equal((52, 51), (_store.Statistics().GetFlushed, _store.Statistics().GetMisses));
+        for (int i = 0; i < 50; i++)
+            Assert.Null(_store.Get($"k{i}"));
+        Assert.Equal(52, _store.Statistics().GetFlushed);
+        _store.Store.FlushAll(_store.Now + 1, _store.Now);
+        _store.Now++;
+        Assert.Null(_store.Get("k50"));
+        Assert.Equal(53, _store.Statistics().GetFlushed);
+    }
 }

@@ -97,8 +97,9 @@ public class StoreKeeperTests : IDisposable
         Assert.True(after.SlabReassignRescues > 0);
 
         Assert.Equal(PageMoveStatus.Moved, Admin.MovePage(-1, large));
+        long pool = Statistics.PoolPages;
         Assert.Equal(PageMoveStatus.Moved, Admin.MovePage(small, 0));
-        Assert.Equal(1, Statistics.PoolPages);
+        Assert.Equal(pool + 1, Statistics.PoolPages);
         Assert.Equal(PageMoveStatus.Moved, Admin.MovePage(0, small));
         Assert.Equal(PageMoveStatus.SameClass, Admin.MovePage(small, small));
         Assert.Equal(PageMoveStatus.BadClass, Admin.MovePage(small, Admin.ClassCount + 1));
