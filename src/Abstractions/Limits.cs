@@ -66,9 +66,6 @@ public static class Limits
     /// <summary>Longest answer of a client to a SASL mechanism: PLAIN's two names and a password. (memcached: half a MiB.)</summary>
     public const int SaslDataBytesMax = 4096;
 
-    /// <summary>Wrong passwords after which a connection is closed.</summary>
-    public const int AuthFailuresMax = 8;
-
     /// <summary>Connections that watch one gateway (memcached's WATCHER_LIMIT).</summary>
     public const int WatchersMax = 20;
 
@@ -114,6 +111,41 @@ public static class Limits
 
     /// <summary>memcached's slab classes are numbered below this.</summary>
     public const int SlabClassIdsMin = 64;
+
+    /// <summary>A file with certificates or a key may have this many bytes.</summary>
+    public const int CertificateFileBytesMax = 1024 * 1024;
+
+    /// <summary>A TLS handshake must be over after this time.</summary>
+    public const int TlsHandshakeSeconds = 10;
+
+    /// <summary>TLS handshakes under way at a time. A place that is needed is taken from the client that has been silent for longest, but not before it was for so long.</summary>
+    public const int TlsHandshakesMax = 512;
+    public const int TlsSilentMillisecondsMin = 500;
+
+    /// <summary>Largest -o ssl_wbuf_size that counts.</summary>
+    public const int TlsWriteBufferBytesMax = 1024 * 1024;
+
+    /// <summary>A file of users and passwords: its size, its users, and memcached's length of a line.</summary>
+    public const int PasswordFileBytesMax = 256 * 1024;
+    public const int PasswordsMax = 1024;
+    public const int PasswordLineBytesMax = 254;
+
+    /// <summary>A password file that was changed is read after it has been the same for one to two such times.</summary>
+    public const int PasswordFileCheckSeconds = 1;
+
+    /// <summary>memcached's longest value of the `set` that logs in.</summary>
+    public const int LoginBytesMax = 16384;
+
+    /// <summary>Failed logins after which a connection is closed.</summary>
+    public const int LoginFailuresMax = 3;
+
+    /// <summary>A failed login is answered after this time. Meanwhile so many more of the same address, and of all, may fail; beyond that they are refused unseen.</summary>
+    public const int LoginDelayMilliseconds = 500;
+    public const int LoginFailuresPerAddressMax = 8;
+    public const int LoginFailuresInAllMax = 1024;
+
+    /// <summary>Failed logins make at most one line in the log in this time.</summary>
+    public const int LoginLogSeconds = 5;
 
     /// <summary>Default and largest number of partitions.</summary>
     public const int PartitionsDefault = 256;

@@ -18,4 +18,16 @@ internal static partial class Log
 
     [LoggerMessage(5, LogLevel.Warning, "Accepting a connection failed")]
     public static partial void AcceptFailed(ILogger logger, Exception failure);
+
+    [LoggerMessage(20, LogLevel.Debug, "A TLS handshake with {Address} failed: {Reason}")]
+    public static partial void HandshakeFailed(ILogger logger, string address, string reason);
+
+    [LoggerMessage(21, LogLevel.Warning, "{Count} failed logins since the last such line, the last from {Address}")]
+    public static partial void LoginsFailed(ILogger logger, int count, string address);
+
+    [LoggerMessage(22, LogLevel.Error, "Not reloaded, what was loaded before stays in force: {Reason}")]
+    public static partial void ReloadFailed(ILogger logger, string reason);
+
+    [LoggerMessage(23, LogLevel.Information, "Reloaded: {What}")]
+    public static partial void Reloaded(ILogger logger, string what);
 }

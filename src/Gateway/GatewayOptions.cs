@@ -1,4 +1,5 @@
 using System.Net;
+using OrleansCache.Gateway.Tls;
 
 namespace OrleansCache.Gateway;
 
@@ -29,6 +30,9 @@ public sealed record GatewayOptions
 
     /// <summary>-S: binary connections must log in first. Null: SASL is off.</summary>
     public PasswordCheck? SaslPasswords { get; init; }
+
+    /// <summary>-Z: the certificates of the listeners that speak TLS; must be there if one does.</summary>
+    public TlsCertificates? Tls { get; init; }
 
     /// <summary>-s: path of a UNIX socket to listen on. A socket file that nobody listens on any more is replaced.</summary>
     public string? UnixSocketPath { get; init; }

@@ -11,7 +11,7 @@ namespace OrleansCache.Gateway;
 public sealed class GatewayServer : IAsyncDisposable
 {
     private readonly GatewayShared _shared;
-    private readonly GatewayTransport _transport;
+    private readonly List<GatewayTransport> _transports = [];
 
     public GatewayServer(GatewayOptions options, IPartitionRouter router, ILoggerFactory loggerFactory, TimeProvider timeProvider)
     {
@@ -21,7 +21,18 @@ public sealed class GatewayServer : IAsyncDisposable
         ArgumentNullException.ThrowIfNull(timeProvider);
         _shared = new GatewayShared(options, router, loggerFactory, timeProvider);
         bool epoll = options.Transport == TransportKind.Epoll || (options.Transport == TransportKind.Auto && EpollTransport.IsSupported);
-        _transport = epoll ? new EpollTransport(_shared) : new PipelinesTransport(_shared);
+        if (!epoll)
+        {
+            _transports.Add(new PipelinesTransport(_shared, options.Listeners, isAlone: true));
+            return;
+        }
+
+        ListenerOptions[] plain = [.. options.Listeners.Where(static l => l.Tls == TlsMode.Off)];
+        ListenerOptions[] tls = [.. options.Listeners.Where(static l => l.Tls != TlsMode.Off)];
+        if (plain.Length > 0 || options.UnixSocketPath is not null || options.UdpEndPoints.Count > 0)
+            _transports.Add(new EpollTransport(_shared, plain));
+        if (tls.Length > 0)
+            _transports.Add(new PipelinesTransport(_shared, tls, isAlone: false));
     }
 
     /// <summary>Where it listens, with the real ports where 0 was asked for. Valid after <see cref="StartAsync"/>.</summary>
@@ -41,16 +52,51 @@ public sealed class GatewayServer : IAsyncDisposable
             throw new GatewayStartException("nothing to listen on: no TCP or UDP address and no UNIX socket given");
         if (options.UdpEndPoints.Count > 0 && (options.TextPasswords is not null || options.SaslPasswords is not null))
             throw new GatewayStartException("UDP cannot be used with authentication: a datagram cannot log in");
-        if (_transport is EpollTransport && !EpollTransport.IsSupported)
+        if (_transports.Any(static t => t is EpollTransport) && !EpollTransport.IsSupported)
             throw new GatewayStartException("the epoll transport needs 64-bit Linux");
-        EndPoints = await _transport.StartAsync(cancellationToken).ConfigureAwait(false);
+        if (_shared.Options.Listeners.Any(static l => l.Tls != TlsMode.Off) && _shared.Options.Tls is null)
+            throw new GatewayStartException("a listener speaks TLS, and there is no certificate");
+
+        var found = new Dictionary<GatewayTransport, Queue<EndPoint>>();
+        try
+        {
+            foreach (GatewayTransport transport in _transports)
+                found.Add(transport, new Queue<EndPoint>(await transport.StartAsync(cancellationToken).ConfigureAwait(false)));
+        }
+        catch
+        {
+            foreach (GatewayTransport transport in found.Keys)
+                await transport.DisposeAsync().ConfigureAwait(false);
+            throw;
+        }
+
+        // Each transport tells its places in the order of the options; here they come together in that order again, the UNIX socket behind them.
+        GatewayTransport? plain = _transports.Find(static t => t is EpollTransport) ?? _transports.Find(static t => t is PipelinesTransport);
+        GatewayTransport? tls = _transports.Find(static t => t is PipelinesTransport);
+        var endPoints = new List<EndPoint>();
+        foreach (ListenerOptions listener in _shared.Options.Listeners)
+            endPoints.Add(found[(listener.Tls == TlsMode.Off ? plain : tls)!].Dequeue());
+        EndPoints = [.. endPoints, .. _transports.SelectMany(t => found[t])];
+        _shared.Listeners = [.. EndPoints.Select(ConnectionName.Of)];
+        _shared.Accepting = true;
     }
 
+    /// <summary>Reads certificates and password files again. Null, or what could not be taken over: what was loaded before stays in force then. Either is logged.</summary>
+    public Task<string?> ReloadFilesAsync() => _shared.Files.ReloadAsync();
+
     /// <summary>Closes the listening sockets; open connections are served on.</summary>
-    public Task StopAcceptingAsync() => _transport.StopAcceptingAsync();
+    public Task StopAcceptingAsync()
+    {
+        _shared.Accepting = false;
+        return Task.WhenAll(_transports.Select(static t => t.StopAcceptingAsync()));
+    }
 
     /// <summary>Finishes what is in flight, flushes the replies and closes every connection; after <paramref name="graceTime"/> whatever is left is cut.</summary>
-    public Task StopAsync(TimeSpan graceTime, CancellationToken cancellationToken) => _transport.StopAsync(graceTime, cancellationToken);
+    public Task StopAsync(TimeSpan graceTime, CancellationToken cancellationToken)
+    {
+        _shared.Accepting = false;
+        return Task.WhenAll(_transports.Select(t => t.StopAsync(graceTime, cancellationToken)));
+    }
 
-    public ValueTask DisposeAsync() => _transport.DisposeAsync();
+    public async ValueTask DisposeAsync() => await StopAsync(TimeSpan.Zero, CancellationToken.None).ConfigureAwait(false);
 }

@@ -2,8 +2,10 @@ using System.Collections.Concurrent;
 using System.Net;
 using System.Text;
 using Microsoft.Extensions.Logging;
+using OrleansCache.Gateway.Passwords;
 using OrleansCache.Gateway.Sessions;
 using OrleansCache.Gateway.Stats;
+using OrleansCache.Gateway.Tls;
 
 namespace OrleansCache.Gateway;
 
@@ -37,6 +39,8 @@ internal sealed class GatewayShared
         TracksSizes = options.TrackSizes;
         Detail = new PrefixCounters((byte)options.PrefixDelimiter) { IsEnabled = options.DetailEnabled };
         router.Stores.CrawlerEnabled = options.Lru.CrawlerEnabled;
+        Logins = new LoginGuard(loggerFactory.CreateLogger("OrleansCache.Gateway.Logins"), timeProvider);
+        Files = new FileReloader(options, loggerFactory.CreateLogger("OrleansCache.Gateway.Files"));
         VersionReply = Encoding.ASCII.GetBytes($"VERSION {options.Version}\r\n");
     }
 
@@ -69,6 +73,12 @@ internal sealed class GatewayShared
 
     /// <summary>As `stats settings` shows it.</summary>
     public int Verbosity => Volatile.Read(ref _verbosity);
+
+    public TlsCounters Tls { get; } = new();
+
+    public LoginGuard Logins { get; }
+
+    public FileReloader Files { get; }
 
     public IEnumerable<ConnectionInfo> Connections => _connections.Values.OrderBy(static c => c.Id);
 
@@ -170,6 +180,7 @@ internal sealed class GatewayShared
         Interlocked.Exchange(ref _listenDisabledMicroseconds, 0);
         Interlocked.Exchange(ref _dumpsStarted, 0);
         Detail.Clear();
+        Tls.Reset();
         foreach (LoopCounters loop in _loops)
         {
             // A loop that counts at this moment may keep its former number; memcached's own reset is no more exact across its threads.
@@ -228,7 +239,7 @@ internal sealed class GatewayShared
             DatagramsDropped = dropped,
             DatagramsRefused = refused,
             DatagramsUnsent = unsent,
-            Threads = _loops.Length,
+            Threads = Options.Threads,
         };
     }
 }

@@ -7,4 +7,7 @@ namespace OrleansCache.Gateway;
 public abstract class PasswordCheck
 {
     public abstract bool IsRight(ReadOnlySpan<byte> user, ReadOnlySpan<byte> password);
+
+    /// <summary>Looks at once, because somebody asked for it (SIGHUP, refresh_certs). Null, or why what was known before stays in force. May block; never on an I/O loop.</summary>
+    public virtual string? Reload() => null;
 }

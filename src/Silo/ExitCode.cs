@@ -5,6 +5,9 @@ internal static class ExitCode
 {
     public const int Ok = 0;
 
+    /// <summary>EXIT_FAILURE: what memcached ends with when it cannot use the file of -Y.</summary>
+    public const int Failure = 1;
+
     /// <summary>EX_USAGE: the command line, an environment variable or the settings file is wrong.</summary>
     public const int Usage = 64;
 

@@ -96,6 +96,8 @@ internal static class NaiveTextParser
                 return Strict(tokens[1], true, 11, int.MinValue, int.MaxValue) is { } delay ? $"FlushAll {delay}{suffix}" : OrSilent(BadExptime);
             case "verbosity":
                 return tokens.Length > 1 && Strict(tokens[1], false, 11, 0, uint.MaxValue) is { } level ? $"Verbosity {level}{suffix}" : OrSilent(BadFormat);
+            case "refresh_certs":
+                return "RefreshCerts" + suffix;
             case "shutdown":
                 return $"Shutdown {(tokens.Length == 1 ? 0 : tokens is [_, "graceful"] ? 1 : -1)}{suffix}";
             case "cache_memlimit":

@@ -13,7 +13,7 @@ namespace OrleansCache.Gateway.Epoll;
 /// </para>
 /// Posting is lock-free; the eventfd is written only when the loop sleeps, and once however many post.
 /// </summary>
-internal sealed unsafe class EpollLoop : ICompletionQueue
+internal sealed unsafe class EpollLoop : ICompletionQueue, IGatewayLoop
 {
     private const int EventsMax = 512;
     private const int WakeData = int.MaxValue;
@@ -72,7 +72,6 @@ internal sealed unsafe class EpollLoop : ICompletionQueue
     public int RequestsPerTurnMin { get; }
     public byte* ReceiveBuffer { get; private set; }
 
-    /// <summary>Completes when the loop, told to finish, has no connection left.</summary>
     public Task Drained => _drained.Task;
 
     public Task Ended => _ended.Task;
@@ -137,7 +136,6 @@ internal sealed unsafe class EpollLoop : ICompletionQueue
         _listeners.Clear();
     }
 
-    /// <summary>Ends every connection as soon as what it has asked for is answered.</summary>
     public void Finish()
     {
         _finishing = true;
@@ -147,7 +145,7 @@ internal sealed unsafe class EpollLoop : ICompletionQueue
             _drained.TrySetResult();
     }
 
-    /// <summary>Cuts every connection and ends the thread.</summary>
+    /// <summary>Ends the thread, too.</summary>
     public void Stop()
     {
         foreach (EpollConnection? connection in _connections.ToArray())
@@ -340,7 +338,7 @@ internal sealed unsafe class EpollLoop : ICompletionQueue
             return;
         _acceptPaused = false;
         _transport.Shared.AddListenDisabled(TimeSpan.FromMilliseconds(Environment.TickCount64 - _pausedAtMilliseconds));
-        _transport.Shared.Accepting = true;
+        _transport.Shared.Accepting = _transport.IsAccepting;
         for (int i = 0; i < _listeners.Count; i++)
             Watch(i);
     }

@@ -8,25 +8,30 @@ namespace OrleansCache.Gateway.Epoll;
 /// <summary>
 /// Sockets on own epoll loops, one thread each (-t). The first loop accepts and deals connections out in turn, so that they spread evenly however they arrive.
 /// </summary>
-internal sealed class EpollTransport : GatewayTransport
+internal sealed class EpollTransport : LoopTransport
 {
     private readonly List<EpollDatagramPort> _ports = [];
     private List<Socket> _udpSockets = [];
+    private readonly IReadOnlyList<ListenerOptions> _options;
     private EpollLoop[] _loops = [];
-    private ITimer? _idleTimer;
     private uint _nextLoop;
-    private int _stopped;
 
-    public EpollTransport(GatewayShared shared)
+    /// <param name="shared">Of the gateway.</param>
+    /// <param name="listeners">Where to listen by TCP; the UNIX socket of the options is this transport's too.</param>
+    public EpollTransport(GatewayShared shared, IReadOnlyList<ListenerOptions> listeners)
+        : base(shared)
     {
-        Shared = shared;
+        _options = listeners;
         Logger = shared.LoggerFactory.CreateLogger("OrleansCache.Gateway.Epoll");
     }
 
     public static bool IsSupported => OperatingSystem.IsLinux() && Environment.Is64BitProcess;
 
-    public GatewayShared Shared { get; }
     public ILogger Logger { get; }
+
+    protected override IReadOnlyList<IGatewayLoop> Loops => _loops;
+
+    protected override IReadOnlyList<DatagramPort> Ports => _ports;
 
     public EpollLoop NextLoop() => _loops[_nextLoop++ % (uint)_loops.Length];
 
@@ -37,7 +42,7 @@ internal sealed class EpollTransport : GatewayTransport
         try
         {
             _udpSockets = DatagramSocket.Open(options.UdpEndPoints);
-            foreach (ListenerOptions listener in options.Listeners)
+            foreach (ListenerOptions listener in _options)
                 listeners.Add(Bind(listener.EndPoint, listener.Protocol));
             if (options.UnixSocketPath is { } path)
             {
@@ -54,7 +59,6 @@ internal sealed class EpollTransport : GatewayTransport
             throw;
         }
 
-        Shared.Listeners = [.. listeners.Select(static l => l.Name)];
         _loops = new EpollLoop[Math.Max(1, options.Threads)];
         for (int i = 0; i < _loops.Length; i++)
             _loops[i] = new EpollLoop(this, i);
@@ -67,11 +71,9 @@ internal sealed class EpollTransport : GatewayTransport
         }
 
         Shared.UdpEndPoints = [.. _udpSockets.Select(static socket => (IPEndPoint)socket.LocalEndPoint!)];
-        Shared.Accepting = true;
+        BeginAccepting();
         foreach (EpollLoop loop in _loops)
             loop.Start();
-        if (options.IdleTimeoutSeconds > 0)
-            _idleTimer = Shared.TimeProvider.CreateTimer(CheckIdle, null, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(1));
         return Task.FromResult<IReadOnlyList<EndPoint>>([.. listeners.Select(static l => l.EndPoint)]);
 
         EpollListener Bind(EndPoint endPoint, WireProtocol protocol)
@@ -87,11 +89,8 @@ internal sealed class EpollTransport : GatewayTransport
         }
     }
 
-    public override async Task StopAcceptingAsync()
+    protected override async Task CloseListenersAsync()
     {
-        if (_loops.Length == 0 || !Shared.Accepting)
-            return;
-        Shared.Accepting = false;
         var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         _loops[0].Post(() =>
         {
@@ -108,36 +107,8 @@ internal sealed class EpollTransport : GatewayTransport
 
     public override async Task StopAsync(TimeSpan graceTime, CancellationToken cancellationToken)
     {
-        if (Interlocked.Exchange(ref _stopped, 1) != 0)
-            return;
-        await StopAcceptingAsync().ConfigureAwait(false);
-        if (_idleTimer is { } timer)
-            await timer.DisposeAsync().ConfigureAwait(false);
-        foreach (EpollLoop loop in _loops)
-            loop.Post(loop.Finish);
-        foreach (EpollDatagramPort port in _ports)
-            port.Loop.Queue.Post(new ActionItem(port.Finish));
-        try
-        {
-            await Task.WhenAll([.. _loops.Select(static l => l.Drained), .. _ports.Select(static p => p.Drained)]).WaitAsync(graceTime, cancellationToken).ConfigureAwait(false);
-        }
-        catch (Exception failure) when (failure is TimeoutException or OperationCanceledException)
-        {
-            // What is left is cut.
-        }
-
-        foreach (EpollLoop loop in _loops)
-            loop.Post(loop.Stop);
-        await Task.WhenAll(_loops.Select(static l => l.Ended)).ConfigureAwait(false);
+        await base.StopAsync(graceTime, cancellationToken).ConfigureAwait(false);
         foreach (Socket socket in _udpSockets)
             socket.Dispose();
-    }
-
-    public override async ValueTask DisposeAsync() => await StopAsync(TimeSpan.Zero, CancellationToken.None).ConfigureAwait(false);
-
-    private void CheckIdle(object? state)
-    {
-        foreach (EpollLoop loop in _loops)
-            loop.QueueIdleCheck(Shared.Options.IdleTimeoutSeconds);
     }
 }

@@ -1,6 +1,5 @@
 using System.Buffers;
 using System.IO.Pipelines;
-using Microsoft.AspNetCore.Connections;
 using OrleansCache.Gateway.Buffers;
 using OrleansCache.Gateway.Sessions;
 
@@ -15,7 +14,7 @@ internal sealed class PipelinesConnection : ISessionTransport
     private const int CopyBytesMax = 64 * 1024;
 
     private readonly PipelinesLoop _loop;
-    private readonly ConnectionContext _connection;
+    private readonly PipelinesLink _link;
     private readonly Session _session;
     private readonly LoopSwitch _readerSwitch;
     private readonly LoopSwitch _writerSwitch;
@@ -27,10 +26,10 @@ internal sealed class PipelinesConnection : ISessionTransport
     private bool _isWoken;
     private bool _finishing;
 
-    public PipelinesConnection(PipelinesLoop loop, ConnectionContext connection, ConnectionInfo info)
+    public PipelinesConnection(PipelinesLoop loop, PipelinesLink link, ConnectionInfo info)
     {
         _loop = loop;
-        _connection = connection;
+        _link = link;
         Info = info;
         info.LastActiveUnixSeconds = loop.Context.NowUnixSeconds;
         _session = new Session(loop.Context, this);
@@ -52,7 +51,7 @@ internal sealed class PipelinesConnection : ISessionTransport
     /// <summary>Serves the connection until it is closed. Starts anywhere, works on the loop.</summary>
     public async Task RunAsync()
     {
-        PipeReader input = _connection.Transport.Input;
+        PipeReader input = _link.Input;
         await _readerSwitch;
         _loop.Add(this);
         try
@@ -94,7 +93,7 @@ internal sealed class PipelinesConnection : ISessionTransport
         {
             // The client reset the connection, or it was aborted: the usual end of many.
             await _readerSwitch;
-            if (failure is not (IOException or ConnectionAbortedException or OperationCanceledException))
+            if (!_link.IsUsualEnd(failure))
                 Log.SessionFailed(_loop.Logger, failure);
             Close(cut: true);
         }
@@ -103,11 +102,16 @@ internal sealed class PipelinesConnection : ISessionTransport
         try
         {
             await input.CompleteAsync().ConfigureAwait(false);
-            await _connection.Transport.Output.CompleteAsync().ConfigureAwait(false);
-            await _connection.DisposeAsync().ConfigureAwait(false);
+            await _link.Output.CompleteAsync().ConfigureAwait(false);
+            await _link.CloseAsync().ConfigureAwait(false);
+        }
+        catch (Exception failure) when (_link.IsUsualEnd(failure))
+        {
+            _link.Abort();
         }
         catch (Exception failure)
         {
+            _link.Abort();
             Log.SessionFailed(_loop.Logger, failure);
         }
     }
@@ -122,7 +126,7 @@ internal sealed class PipelinesConnection : ISessionTransport
             if (!_session.Output.IsEmpty)
             {
                 CopyOutput();
-                ValueTask<FlushResult> flush = _connection.Transport.Output.FlushAsync();
+                ValueTask<FlushResult> flush = _link.Output.FlushAsync();
                 if (!flush.IsCompletedSuccessfully)
                 {
                     _isFlushing = true;
@@ -170,7 +174,7 @@ internal sealed class PipelinesConnection : ISessionTransport
     public void Finish()
     {
         _finishing = true;
-        _connection.Transport.Input.CancelPendingRead();
+        _link.Input.CancelPendingRead();
         Wake();
     }
 
@@ -191,10 +195,10 @@ internal sealed class PipelinesConnection : ISessionTransport
         _isClosed = true;
         _session.Abort();
         if (cut)
-            _connection.Abort();
+            _link.Abort();
         _readerWaits?.TrySetResult();
         _readerWaits = null;
-        _connection.Transport.Input.CancelPendingRead();
+        _link.Input.CancelPendingRead();
         _loop.Context.Shared.Leave(Info);
         _loop.Remove(this);
         _closed.SetResult();
@@ -233,7 +237,7 @@ internal sealed class PipelinesConnection : ISessionTransport
     private unsafe void CopyOutput()
     {
         OutputList output = _session.Output;
-        PipeWriter writer = _connection.Transport.Output;
+        PipeWriter writer = _link.Output;
         _loop.Context.Counters.BytesWritten += output.Bytes;
         while (!output.IsEmpty)
         {

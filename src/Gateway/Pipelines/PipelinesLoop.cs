@@ -8,13 +8,14 @@ namespace OrleansCache.Gateway.Pipelines;
 /// Serialises the sessions of some connections on the thread pool: whatever is posted runs one at a time, in order, on whichever pool thread is at hand.
 /// This is what a loop is where no thread of its own waits for sockets; the contract of sessions and channels (never two threads at once) is the same.
 /// </summary>
-internal sealed class PipelinesLoop : ICompletionQueue, IThreadPoolWorkItem
+internal sealed class PipelinesLoop : ICompletionQueue, IThreadPoolWorkItem, IGatewayLoop
 {
     private readonly WorkQueue _work = new();
     private readonly HashSet<PipelinesConnection> _connections = [];
     private readonly List<PipelinesConnection> _woken = [];
     private readonly TaskCompletionSource _drained = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private int _isScheduled;
+    private int _idleCheckQueued;
     private bool _finishing;
 
     public PipelinesLoop(GatewayShared shared, ILogger logger)
@@ -28,8 +29,9 @@ internal sealed class PipelinesLoop : ICompletionQueue, IThreadPoolWorkItem
     public LoopContext Context { get; }
     public ILogger Logger { get; }
 
-    /// <summary>Completes when the loop, told to finish, has no connection left.</summary>
     public Task Drained => _drained.Task;
+
+    public Task Ended => _drained.Task;
 
     public void Post(LoopWorkItem work)
     {
@@ -83,8 +85,16 @@ internal sealed class PipelinesLoop : ICompletionQueue, IThreadPoolWorkItem
             _drained.TrySetResult();
     }
 
-    public void CheckIdle(int idleTimeoutSeconds)
+    public void QueueIdleCheck(int idleTimeoutSeconds)
     {
+        if (Interlocked.Exchange(ref _idleCheckQueued, 1) == 0)
+            Post(() => CheckIdle(idleTimeoutSeconds));
+    }
+
+    private void CheckIdle(int idleTimeoutSeconds)
+    {
+        Volatile.Write(ref _idleCheckQueued, 0);
+
         // Now, not at the turn's start: it may have been asked for since then.
         Context.ReadClock();
         uint before = (uint)Math.Max(0, (long)Context.NowUnixSeconds - idleTimeoutSeconds - 1);

@@ -5,34 +5,50 @@ using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using OrleansCache.Gateway.Datagrams;
+using OrleansCache.Gateway.Tls;
 
 namespace OrleansCache.Gateway.Pipelines;
 
 /// <summary>
-/// System.IO.Pipelines over Kestrel's socket transport: for every system that .NET runs on, and the place where TLS will join.
+/// System.IO.Pipelines: over Kestrel's socket transport for every system that .NET runs on, and over TLS, whose connections take the same way once they are established.
 /// Connections are dealt out in turn to as many loops as -t says.
 /// </summary>
-internal sealed class PipelinesTransport : GatewayTransport
+internal sealed class PipelinesTransport : LoopTransport
 {
-    private readonly GatewayShared _shared;
-    private readonly ILogger _logger;
-    private readonly List<(IConnectionListener Listener, WireProtocol Protocol)> _listeners = [];
+    private readonly IReadOnlyList<ListenerOptions> _options;
+    private readonly bool _isAlone;
+    private List<Socket> _udpSockets = [];
+    private readonly List<IConnectionListener> _plain = [];
+    private readonly List<TlsListener> _tls = [];
     private readonly List<Task> _acceptTasks = [];
     private readonly List<PipelinesDatagramPort> _ports = [];
     private PipelinesLoop[] _loops = [];
-    private ITimer? _idleTimer;
-    private uint _nextLoop;
-    private int _stopped;
+    private int _nextLoop = -1;
 
-    public PipelinesTransport(GatewayShared shared)
+    /// <param name="shared">Of the gateway.</param>
+    /// <param name="listeners">Where to listen by TCP.</param>
+    /// <param name="isAlone">No other transport stands beside it: the UNIX socket and UDP of the options are this one's too.</param>
+    public PipelinesTransport(GatewayShared shared, IReadOnlyList<ListenerOptions> listeners, bool isAlone)
+        : base(shared)
     {
-        _shared = shared;
-        _logger = shared.LoggerFactory.CreateLogger("OrleansCache.Gateway.Pipelines");
+        _options = listeners;
+        _isAlone = isAlone;
+        Logger = shared.LoggerFactory.CreateLogger("OrleansCache.Gateway.Pipelines");
     }
+
+    public ILogger Logger { get; }
+
+    public TlsHandshakes Handshakes { get; } = TlsHandshakes.Create();
+
+    protected override IReadOnlyList<IGatewayLoop> Loops => _loops;
+
+    protected override IReadOnlyList<DatagramPort> Ports => _ports;
+
+    public PipelinesLoop NextLoop() => _loops[(uint)Interlocked.Increment(ref _nextLoop) % (uint)_loops.Length];
 
     public override async Task<IReadOnlyList<EndPoint>> StartAsync(CancellationToken cancellationToken)
     {
-        GatewayOptions options = _shared.Options;
+        GatewayOptions options = Shared.Options;
         var transportOptions = new SocketTransportOptions
         {
             Backlog = options.Backlog,
@@ -41,97 +57,104 @@ internal sealed class PipelinesTransport : GatewayTransport
             WaitForDataBeforeAllocatingBuffer = true,
             CreateBoundListenSocket = endPoint => CreateSocket(endPoint, options.UnixSocketMode),
         };
-        var factory = new SocketTransportFactory(Options.Create(transportOptions), _shared.LoggerFactory);
-        List<(EndPoint EndPoint, WireProtocol Protocol)> endPoints = [.. options.Listeners.Select(static l => ((EndPoint)l.EndPoint, l.Protocol))];
-        if (options.UnixSocketPath is { } path)
+        var factory = new SocketTransportFactory(Options.Create(transportOptions), Shared.LoggerFactory);
+        var endPoints = new List<EndPoint>();
+        var accepts = new List<Func<Task>>();
+        EndPoint current = IPEndPointAny;
+        try
         {
-            ListenErrors.PrepareUnixPath(path);
-            endPoints.Add((new UnixDomainSocketEndPoint(path), options.Protocol));
+            if (_isAlone)
+                _udpSockets = DatagramSocket.Open(options.UdpEndPoints);
+            foreach (ListenerOptions listener in _options)
+            {
+                current = listener.EndPoint;
+                if (listener.Tls == TlsMode.Off)
+                {
+                    await BindAsync(current, listener.Protocol).ConfigureAwait(false);
+                    continue;
+                }
+
+                var tls = new TlsListener(this, listener);
+                _tls.Add(tls);
+                tls.Bind();
+                endPoints.Add(tls.EndPoint);
+                accepts.Add(tls.AcceptAsync);
+            }
+
+            if (_isAlone && options.UnixSocketPath is { } path)
+            {
+                current = new UnixDomainSocketEndPoint(path);
+                ListenErrors.PrepareUnixPath(path);
+                await BindAsync(current, options.Protocol).ConfigureAwait(false);
+            }
+        }
+        catch (Exception failure)
+        {
+            foreach (IConnectionListener listener in _plain)
+                await listener.DisposeAsync().ConfigureAwait(false);
+            foreach (TlsListener listener in _tls)
+                listener.Dispose();
+            foreach (Socket socket in _udpSockets)
+                socket.Dispose();
+            _udpSockets = [];
+            _plain.Clear();
+            _tls.Clear();
+            throw ListenErrors.Describe(current, failure);
         }
 
-        List<Socket> udpSockets = DatagramSocket.Open(options.UdpEndPoints);
-        foreach ((EndPoint endPoint, WireProtocol protocol) in endPoints)
-        {
-            try
-            {
-                _listeners.Add((await factory.BindAsync(endPoint, cancellationToken).ConfigureAwait(false), protocol));
-            }
-            catch (Exception failure)
-            {
-                foreach ((IConnectionListener listener, _) in _listeners)
-                    await listener.DisposeAsync().ConfigureAwait(false);
-                _listeners.Clear();
-                foreach (Socket socket in udpSockets)
-                    socket.Dispose();
-                throw ListenErrors.Describe(endPoint, failure);
-            }
-        }
-
-        _shared.Listeners = [.. _listeners.Select(static l => ConnectionName.Of(l.Listener.EndPoint))];
         _loops = new PipelinesLoop[Math.Max(1, options.Threads)];
         for (int i = 0; i < _loops.Length; i++)
-            _loops[i] = new PipelinesLoop(_shared, _logger);
-        _shared.UdpEndPoints = [.. udpSockets.Select(static socket => (IPEndPoint)socket.LocalEndPoint!)];
-        _shared.Accepting = true;
-        for (int i = 0; i < udpSockets.Count; i++)
+            _loops[i] = new PipelinesLoop(Shared, Logger);
+        BeginAccepting();
+        if (_isAlone)
+            Shared.UdpEndPoints = [.. _udpSockets.Select(static socket => (IPEndPoint)socket.LocalEndPoint!)];
+        for (int i = 0; i < _udpSockets.Count; i++)
         {
-            var port = new PipelinesDatagramPort(_loops[i % _loops.Length], udpSockets[i]);
+            var port = new PipelinesDatagramPort(_loops[i % _loops.Length], _udpSockets[i]);
             _ports.Add(port);
             port.Start();
         }
 
-        foreach ((IConnectionListener listener, WireProtocol protocol) in _listeners)
-            _acceptTasks.Add(AcceptAsync(listener, protocol));
-        if (options.IdleTimeoutSeconds > 0)
-            _idleTimer = _shared.TimeProvider.CreateTimer(CheckIdle, null, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(1));
-        return [.. _listeners.Select(static l => l.Listener.EndPoint)];
+        foreach (Func<Task> accept in accepts)
+            _acceptTasks.Add(accept());
+        return endPoints;
+
+        async Task BindAsync(EndPoint endPoint, WireProtocol protocol)
+        {
+            IConnectionListener listener = await factory.BindAsync(endPoint, cancellationToken).ConfigureAwait(false);
+            _plain.Add(listener);
+            endPoints.Add(listener.EndPoint);
+            accepts.Add(() => AcceptAsync(listener, protocol));
+        }
     }
 
-    public override async Task StopAcceptingAsync()
+    /// <summary>Serves an established connection until it ends.</summary>
+    public Task ServeAsync(PipelinesLink link, ConnectionInfo info) => new PipelinesConnection(NextLoop(), link, info).RunAsync();
+
+    public override async Task StopAsync(TimeSpan graceTime, CancellationToken cancellationToken)
     {
-        if (!_shared.Accepting)
-            return;
-        _shared.Accepting = false;
-        foreach ((IConnectionListener listener, _) in _listeners)
+        await base.StopAsync(graceTime, cancellationToken).ConfigureAwait(false);
+        foreach (PipelinesDatagramPort port in _ports)
+            port.Loop.Queue.Post(new ActionItem(port.Dispose));
+        await Task.WhenAll(_ports.Select(static p => p.Drained)).ConfigureAwait(false);
+        foreach (PipelinesDatagramPort port in _ports)
+            port.Dispose();
+        foreach (IConnectionListener listener in _plain)
+            await listener.DisposeAsync().ConfigureAwait(false);
+    }
+
+    protected override async Task CloseListenersAsync()
+    {
+        foreach (IConnectionListener listener in _plain)
             await listener.UnbindAsync().ConfigureAwait(false);
+        foreach (TlsListener listener in _tls)
+            listener.Dispose();
         foreach (PipelinesDatagramPort port in _ports)
             port.StopReceiving();
         await Task.WhenAll([.. _acceptTasks, .. _ports.Select(static p => p.Receiving)]).ConfigureAwait(false);
     }
 
-    public override async Task StopAsync(TimeSpan graceTime, CancellationToken cancellationToken)
-    {
-        if (Interlocked.Exchange(ref _stopped, 1) != 0)
-            return;
-        await StopAcceptingAsync().ConfigureAwait(false);
-        if (_idleTimer is { } timer)
-            await timer.DisposeAsync().ConfigureAwait(false);
-        foreach (PipelinesLoop loop in _loops)
-            loop.Post(loop.Finish);
-        foreach (PipelinesDatagramPort port in _ports)
-            port.Loop.Queue.Post(new ActionItem(port.Finish));
-        Task drained = Task.WhenAll([.. _loops.Select(static l => l.Drained), .. _ports.Select(static p => p.Drained)]);
-        try
-        {
-            await drained.WaitAsync(graceTime, cancellationToken).ConfigureAwait(false);
-        }
-        catch (Exception failure) when (failure is TimeoutException or OperationCanceledException)
-        {
-            foreach (PipelinesLoop loop in _loops)
-                loop.Post(loop.Stop);
-            foreach (PipelinesDatagramPort port in _ports)
-                port.Loop.Queue.Post(new ActionItem(port.Dispose));
-            await drained.ConfigureAwait(false);
-        }
-
-        foreach (PipelinesDatagramPort port in _ports)
-            port.Dispose();
-
-        foreach ((IConnectionListener listener, _) in _listeners)
-            await listener.DisposeAsync().ConfigureAwait(false);
-    }
-
-    public override async ValueTask DisposeAsync() => await StopAsync(TimeSpan.Zero, CancellationToken.None).ConfigureAwait(false);
+    private static IPEndPoint IPEndPointAny { get; } = new(IPAddress.Any, 0);
 
     private static Socket CreateSocket(EndPoint endPoint, int unixSocketMode)
     {
@@ -156,20 +179,20 @@ internal sealed class PipelinesTransport : GatewayTransport
                 {
                     Protocol = protocol,
                 };
-                if (_shared.TryEnter(info))
-                    _ = new PipelinesConnection(_loops[_nextLoop++ % (uint)_loops.Length], connection, info).RunAsync();
+                if (Shared.TryEnter(info))
+                    _ = ServeAsync(new SocketLink(connection), info);
                 else
                     _ = RefuseAsync(connection);
             }
             catch (Exception failure)
             {
-                if (!_shared.Accepting)
+                if (!IsAccepting)
                     return;
 
                 // Out of descriptors, most likely: look away for a while.
-                _shared.CountListenDisabled();
-                Log.AcceptFailed(_logger, failure);
-                await Task.Delay(TimeSpan.FromMilliseconds(100), _shared.TimeProvider).ConfigureAwait(false);
+                Shared.CountListenDisabled();
+                Log.AcceptFailed(Logger, failure);
+                await Task.Delay(TimeSpan.FromMilliseconds(100), Shared.TimeProvider).ConfigureAwait(false);
             }
         }
     }
@@ -184,13 +207,7 @@ internal sealed class PipelinesTransport : GatewayTransport
         }
         catch (Exception failure)
         {
-            Log.AcceptFailed(_logger, failure);
+            Log.AcceptFailed(Logger, failure);
         }
-    }
-
-    private void CheckIdle(object? state)
-    {
-        foreach (PipelinesLoop loop in _loops)
-            loop.Post(() => loop.CheckIdle(_shared.Options.IdleTimeoutSeconds));
     }
 }

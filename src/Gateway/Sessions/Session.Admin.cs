@@ -27,6 +27,9 @@ internal sealed partial class Session
             case TextVerb.DebugTime:
                 Operate(command);
                 break;
+            case TextVerb.RefreshCerts:
+                StartReload(command.NoReply);
+                break;
             case TextVerb.Quit:
                 _transport.Info.CloseReason = ConnectionCloseReason.Normal;
                 Close();

@@ -7,7 +7,6 @@ namespace OrleansCache.Gateway.Sessions;
 internal sealed unsafe partial class Session
 {
     private bool _saslStarted;
-    private int _authFailures;
 
     private enum SaslOutcome
     {
@@ -28,18 +27,12 @@ internal sealed unsafe partial class Session
                 output.Commit(BinaryReply.WriteHeader(destination, opcode, BinaryStatus.AuthContinue, 0, 0, 0, opaque, 0));
                 break;
             case SaslOutcome.Right:
-                _loop.Counters.AuthCommands++;
+                CountLogin();
                 _access = BinaryAccess.Unlocked;
                 output.Commit(BinaryReply.WriteText(destination, opcode, "Authenticated"u8, opaque));
                 break;
             default:
-                _loop.Counters.AuthCommands++;
-                _loop.Counters.AuthErrors++;
-                output.Commit(BinaryReply.WriteError(destination, opcode, BinaryStatus.AuthError, opaque));
-
-                // Whoever guesses passwords connects anew now and then.
-                if (++_authFailures >= Limits.AuthFailuresMax)
-                    Close();
+                RefuseLogin(destination[..BinaryReply.WriteError(destination, opcode, BinaryStatus.AuthError, opaque)].ToArray());
                 break;
         }
     }
@@ -95,6 +88,6 @@ internal sealed unsafe partial class Session
         ReadOnlySpan<byte> user = rest[..userEnd];
         ReadOnlySpan<byte> password = rest[(userEnd + 1)..];
         bool mayBe = identity.IsEmpty || identity.SequenceEqual(user);
-        return _loop.Shared.Options.SaslPasswords!.IsRight(user, password) && mayBe ? SaslOutcome.Right : SaslOutcome.Failed;
+        return IsLoginRight(_loop.Shared.Options.SaslPasswords!, user, password) && mayBe ? SaslOutcome.Right : SaslOutcome.Failed;
     }
 }

@@ -56,6 +56,7 @@ internal sealed unsafe partial class Session
         _loop = loop;
         _transport = transport;
         _connection = transport.Info.Descriptor;
+        _mustLogIn = loop.Shared.Options.TextPasswords is not null;
         Output = new OutputList(loop.Chunks, tight: false);
     }
 
@@ -77,6 +78,9 @@ internal sealed unsafe partial class Session
 
         /// <summary>The connection watches, or is about to: it takes no command any more.</summary>
         Watching,
+
+        /// <summary>Something else is awaited that nothing may overtake: a reload of files, the delay of a failed login.</summary>
+        Working,
     }
 
     private enum Wire : byte
@@ -364,6 +368,13 @@ internal sealed unsafe partial class Session
 
         _commandsBefore = Commands;
         int at = 0;
+        if (_mustLogIn)
+        {
+            at = ProcessLogin(input, length);
+            if (_mustLogIn)
+                return at;
+        }
+
         int announced = 0;
         while (at < length)
         {

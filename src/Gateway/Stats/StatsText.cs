@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net;
 using System.Text;
+using OrleansCache.Gateway.Tls;
 
 namespace OrleansCache.Gateway.Stats;
 
@@ -210,6 +211,15 @@ internal static class StatsText
         text.Add("log_watcher_skipped", log.Skipped);
         text.Add("log_watcher_sent", log.Sent);
         text.Add("log_watchers", log.Feeds);
+        if (shared.Options.Tls is { } tls)
+        {
+            if (tls.Options.SessionCache)
+                text.Add("ssl_new_sessions", shared.Tls.NewSessions);
+            text.Add("ssl_handshake_errors", shared.Tls.HandshakeErrors);
+            text.Add("ssl_proto_errors", shared.Tls.ProtocolErrors);
+            text.Add("time_since_server_cert_refresh", Math.Max(0, now - tls.Current.ReadAt.ToUnixTimeSeconds()));
+        }
+
         text.Zero("unexpected_napi_ids", "round_robin_fallback");
         text.Add("bytes", store.Bytes);
         text.Add("curr_items", store.CurrItems);
@@ -296,17 +306,6 @@ internal static class StatsText
             new("track_sizes", YesNo(shared.TracksSizes)),
             new("inline_ascii_response", "no"),
             new("slab_automove_freeratio", lru.SlabAutomoveFreeRatio.ToString("F3", CultureInfo.InvariantCulture)),
-            new("ssl_enabled", "no"),
-            new("ssl_chain_cert", "(null)"),
-            new("ssl_key", "(null)"),
-            new("ssl_verify_mode", "0"),
-            new("ssl_keyformat", "1"),
-            new("ssl_ciphers", "NULL"),
-            new("ssl_ca_cert", "NULL"),
-            new("ssl_wbuf_size", "16384"),
-            new("ssl_session_cache", "no"),
-            new("ssl_kernel_tls", "no"),
-            new("ssl_min_version", "tlsv1.2"),
             new("num_napi_ids", "0"),
             new("memory_file", "(null)"),
             new("client_flags_size", "4"),
@@ -324,6 +323,27 @@ internal static class StatsText
         foreach ((string name, string value) in settings)
             text.Add(name, value);
         return text.End();
+    }
+
+    private static List<KeyValuePair<string, string>> Tls(TlsOptions? given)
+    {
+        TlsOptions options = given ?? new TlsOptions();
+        return
+        [
+            new("ssl_enabled", given is null ? "no" : "yes"),
+            new("ssl_chain_cert", options.ChainFile ?? "(null)"),
+            new("ssl_key", options.KeyFile ?? "(null)"),
+
+            // OpenSSL's bits: verify, fail without a certificate, ask once.
+            new("ssl_verify_mode", options.VerifyMode switch { 2 => "3", 3 => "7", _ => Number(options.VerifyMode) }),
+            new("ssl_keyformat", Number((int)options.KeyFormat)),
+            new("ssl_ciphers", options.Ciphers ?? "NULL"),
+            new("ssl_ca_cert", options.ClientAuthoritiesFile ?? "NULL"),
+            new("ssl_wbuf_size", Number(options.WriteBufferBytes)),
+            new("ssl_session_cache", options.SessionCache ? "yes" : "no"),
+            new("ssl_kernel_tls", options.KernelTls ? "yes" : "no"),
+            new("ssl_min_version", options.MinVersionName),
+        ];
     }
 
     private static byte[] Items(GatewayShared shared)

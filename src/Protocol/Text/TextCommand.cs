@@ -11,7 +11,7 @@ public enum TextVerb : byte
 
     /// <summary>A meta command; <see cref="Meta.MetaParser"/> reads its line.</summary>
     Meta,
-    Shutdown, CacheMemlimit, DebugTime,
+    Shutdown, CacheMemlimit, DebugTime, RefreshCerts,
 
     /// <summary>With everything behind the name in <see cref="TextCommand.Keys"/>.</summary>
     LruCrawler, Lru, Slabs,

@@ -266,6 +266,8 @@ public static partial class TextParser
             return TextParseStatus.Command;
         }
 
+        if (name.SequenceEqual("refresh_certs"u8))
+            return Succeed(TextVerb.RefreshCerts, ref command);
         TextParseStatus status = ParseOperator(text, tokens, ref command);
         if (status != TextParseStatus.NeedMore)
             return status;

@@ -12,7 +12,7 @@ internal static class GatewaySetup
     {
         Listeners = options.SocketPath is null ? Resolve(options) : [],
         UdpEndPoints = options.SocketPath is null && options.UdpPort != 0 ? ResolveUdp(options) : [],
-        Protocol = options.Protocol,
+        Protocol = SecurityChecks.Protocol(options, null),
         UnixSocketPath = options.SocketPath,
         UnixSocketMode = options.SocketMode,
         Threads = options.Threads,
@@ -63,6 +63,8 @@ internal static class GatewaySetup
         new("domain_socket", options.SocketPath ?? "NULL"),
         new("read_buf_mem_limit", Values.Invariant($"{options.ReadBufferBytesMax}")),
         new("num_napi_ids", Values.Invariant($"{options.NapiIds}")),
+        new("auth_enabled_sasl", options.SaslEnabled ? "yes" : "no"),
+        new("auth_enabled_ascii", options.AuthFile ?? "no"),
         new("partitions", Values.Invariant($"{options.PartitionCount}")),
     ];
 
@@ -92,7 +94,12 @@ internal static class GatewaySetup
                 continue;
             foreach (IPAddress address in Addresses(listener.Host, text))
             {
-                var endPoint = new ListenerOptions(new IPEndPoint(address, listener.Port)) { Protocol = listener.Protocol ?? options.Protocol, Tag = listener.Tag };
+                var endPoint = new ListenerOptions(new IPEndPoint(address, listener.Port))
+                {
+                    Protocol = SecurityChecks.Protocol(options, listener.Protocol),
+                    Tls = options.TlsEnabled ? listener.Tls ?? TlsMode.On : TlsMode.Off,
+                    Tag = listener.Tag,
+                };
                 if (!endPoints.Exists(other => other.EndPoint.Equals(endPoint.EndPoint)))
                     endPoints.Add(endPoint);
             }

@@ -38,7 +38,8 @@ internal static class ServeCommand
         TimeProvider time = options.DebugTimeEnabled ? new DebugClock(TimeProvider.System) : TimeProvider.System;
 
         // Addresses first: a wrong one should not cost the wait for a cluster.
-        GatewayOptions gatewayOptions = GatewaySetup.Options(options) with
+        using var security = new SecuritySetup(options, Environment.GetEnvironmentVariable, loggers);
+        GatewayOptions gatewayOptions = security.AddTo(GatewaySetup.Options(options)) with
         {
             VerbosityChanged = level => verbosity.Level = level,
             Shutdown = options.ShutdownEnabled ? signals.Ask : null,
@@ -69,6 +70,8 @@ internal static class ServeCommand
             throw GatewaySetup.Failure(options, exception);
         }
 
+        // What is wrong with the files is logged, and the former ones stay in force.
+        signals.HungUp = () => _ = gateway.ReloadFilesAsync();
         using PidFile? pidFile = options.PidFile is null ? null : PidFile.Write(options.PidFile);
         PortFile.Write(gateway.EndPoints, gateway.UdpEndPoints);
         Announce(options, gateway, node);

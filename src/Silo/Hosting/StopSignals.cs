@@ -3,8 +3,8 @@ using System.Runtime.InteropServices;
 namespace OrleansCache.Silo.Hosting;
 
 /// <summary>
-/// SIGINT, SIGTERM, memcached's SIGUSR1 and the command `shutdown` ask for a clean stop; the second signal ends the process at once. SIGHUP, which has nothing to reload yet, is
-/// ignored.
+/// SIGINT, SIGTERM, memcached's SIGUSR1 and the command `shutdown` ask for a clean stop; the second signal ends the process at once. SIGHUP asks for
+/// certificates and passwords to be read again.
 /// </summary>
 internal sealed class StopSignals : IDisposable
 {
@@ -20,8 +20,11 @@ internal sealed class StopSignals : IDisposable
         _registrations.Add(PosixSignalRegistration.Create(PosixSignal.SIGTERM, OnStop));
         if (!OperatingSystem.IsWindows())
             _registrations.Add(PosixSignalRegistration.Create((PosixSignal)Posix.SignalUser1, OnGracefulStop));
-        _registrations.Add(PosixSignalRegistration.Create(PosixSignal.SIGHUP, context => context.Cancel = true));
+        _registrations.Add(PosixSignalRegistration.Create(PosixSignal.SIGHUP, OnHangUp));
     }
+
+    /// <summary>What SIGHUP does; nothing before it is set.</summary>
+    public Action? HungUp { get; set; }
 
     /// <summary>Ends when a stop has been asked for, with what asked.</summary>
     public Task<string> Asked => _asked.Task;
@@ -34,6 +37,12 @@ internal sealed class StopSignals : IDisposable
         foreach (PosixSignalRegistration registration in _registrations)
             registration.Dispose();
         _cancellation.Dispose();
+    }
+
+    private void OnHangUp(PosixSignalContext context)
+    {
+        context.Cancel = true;
+        HungUp?.Invoke();
     }
 
     /// <summary>The command `shutdown`.</summary>

@@ -120,11 +120,7 @@ internal static class ExtendedOptions
             "ext_compact_under", "ext_drop_under", "ext_max_sleep", "ext_max_frag",
         }.Select(name => Fraction(name, $"Missing {name} argument", "tunes external storage, see ext_path", _ => true, "")),
         Flag("ext_drop_unread", OptionState.NoEffect, "tunes external storage, see ext_path"),
-        .. new[]
-        {
-            "ssl_chain_cert", "ssl_key", "ssl_verify_mode", "ssl_keyformat", "ssl_ciphers", "ssl_ca_cert", "ssl_wbuf_size", "ssl_session_cache",
-            "ssl_kernel_tls", "ssl_min_version",
-        }.Select(name => NotYet(name, "TLS")),
+        .. TlsExtendedOptions.All,
         .. new[] { "proxy_config", "proxy_arg", "proxy_uring", "proxy_memprofile" }.Select(name =>
             Refused(name, "every gateway reaches every silo by itself, and runs no Lua; memcached without its proxy refuses this too")),
     ];

@@ -3,16 +3,30 @@ using OrleansCache.Gateway;
 namespace OrleansCache.Silo.Options;
 
 /// <summary>
-/// One listener of -l, in memcached's grammar: proto[ascii]:tag[name]:host:port, where all but the host may be missing. IPv6 addresses stand in
+/// One listener of -l, in memcached's grammar: notls:proto[ascii]:tag[name]:host:port, where all but the host may be missing. IPv6 addresses stand in
 /// brackets if a port follows. Names are resolved when the listener opens, not here.
 /// </summary>
 /// <param name="Host">Name or address; null for every interface.</param>
 /// <param name="Port">0 for any free port.</param>
 /// <param name="Protocol">Null: -B says it.</param>
-/// <param name="Tag">Empty if it has none.</param>
-internal readonly record struct ListenSpec(string? Host, int Port, WireProtocol? Protocol = null, string Tag = "")
+/// <param name="Tls">notls, btls or mtls; null: -Z says it.</param>
+/// <param name="Tag">Empty if there is none.</param>
+internal readonly record struct ListenSpec(string? Host, int Port, WireProtocol? Protocol = null, TlsMode? Tls = null, string Tag = "")
 {
     private const int TagCharactersMax = 8;
+
+    private static readonly (string Prefix, TlsMode Mode)[] s_tlsPrefixes =
+        [("notls", TlsMode.Off), ("btls", TlsMode.NoClientCertificate), ("mtls", TlsMode.ClientCertificate)];
+
+    /// <summary>The word of -l for what <see cref="Tls"/> says.</summary>
+    public string TlsPrefix
+    {
+        get
+        {
+            TlsMode? tls = Tls;
+            return Array.Find(s_tlsPrefixes, one => one.Mode == tls).Prefix ?? "";
+        }
+    }
 
     /// <summary>Parses a whole -l argument. Entries that are named twice listen once.</summary>
     public static bool TryParse(string text, int defaultPort, out List<ListenSpec> listeners, out string? error)
@@ -37,11 +51,14 @@ internal readonly record struct ListenSpec(string? Host, int Port, WireProtocol?
         listener = default;
         string rest = entry;
         WireProtocol? wire = null;
-        string tag = "";
-        foreach (string prefix in (ReadOnlySpan<string>)["notls", "btls", "mtls"])
+        TlsMode? tls = null;
+        foreach ((string prefix, TlsMode mode) in s_tlsPrefixes)
         {
-            if (rest.StartsWith(prefix + ":", StringComparison.Ordinal))
-                return Fail($"'{prefix}' option is valid only when SSL is enabled", out error);
+            if (!rest.StartsWith(prefix + ":", StringComparison.Ordinal))
+                continue;
+            tls = mode;
+            rest = rest[(prefix.Length + 1)..];
+            break;
         }
 
         if (rest.StartsWith("proto[", StringComparison.Ordinal))
@@ -59,6 +76,7 @@ internal readonly record struct ListenSpec(string? Host, int Port, WireProtocol?
                 return Fail($"Invalid protocol spec: \"{entry}\"", out error);
         }
 
+        string tag = "";
         char tagEnd = rest.StartsWith("tag[", StringComparison.Ordinal) ? ']' : rest.StartsWith("tag_", StringComparison.Ordinal) ? '_' : '\0';
         if (tagEnd != '\0')
         {
@@ -102,7 +120,7 @@ internal readonly record struct ListenSpec(string? Host, int Port, WireProtocol?
             port = Math.Max(port, 0);
         }
 
-        listener = new ListenSpec(host is "*" or "" ? null : host, port, wire, tag);
+        listener = new ListenSpec(host is "*" or "" ? null : host, port, wire, tls, tag);
         error = null;
         return true;
     }

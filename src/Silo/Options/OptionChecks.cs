@@ -24,6 +24,7 @@ internal static class OptionChecks
         if (options.SocketPath is null && options.UdpPort == 0 && options.Port == 0 && (options.Listen is null || !options.Listen.Contains(':', StringComparison.Ordinal)))
             throw StartException.Usage("nothing to listen on: -p 0 switches TCP off, and there is no -s");
 
+        SecurityChecks.Check(options);
         if (options.ConnectionString is not null && options.ClusteringName is null)
             throw StartException.Usage("--connection belongs to --clustering, which is missing");
         if (options.ClusteringName is not null && options.ConnectionString is null)

@@ -184,9 +184,7 @@ internal static partial class OptionTable
                 : text[0] is < '!' or > '~' ? "The delimiter must be a visible ASCII character"
                 : Done(() => (o.PrefixDelimiter, o.DetailEnabled) = (text[0], true)),
         },
-        NotYet('Y', "auth-file", OptionKind.Value, "file", OptionGroup.Commands, "authentication of the text protocol"),
-        NotYet('S', "enable-sasl", OptionKind.Flag, "", OptionGroup.Commands, "SASL authentication"),
-        NotYet('Z', "enable-ssl", OptionKind.Flag, "", OptionGroup.Listening, "TLS"),
+        .. Security(),
         new()
         {
             Short = 'e', Long = "memory-file", Argument = "file", State = OptionState.Refused, Group = OptionGroup.Memory, IsMemcached = true,

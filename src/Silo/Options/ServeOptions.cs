@@ -1,4 +1,5 @@
 using OrleansCache.Gateway;
+using OrleansCache.Gateway.Tls;
 
 namespace OrleansCache.Silo.Options;
 
@@ -59,6 +60,17 @@ internal sealed partial class ServeOptions
     public int Threads { get; set; } = Environment.ProcessorCount;
 
     public WireProtocol Protocol { get; set; }
+
+    /// <summary>-B was given: memcached's checks of -Y and -S ask for it.</summary>
+    public bool ProtocolGiven { get; set; }
+
+    public string? AuthFile { get; set; }
+
+    public bool SaslEnabled { get; set; }
+
+    public bool TlsEnabled { get; set; }
+
+    public TlsOptions Tls { get; set; } = new();
 
     public int RequestsPerTurnMax { get; set; } = 20;
 
