@@ -41,6 +41,8 @@ public sealed class GatewayServer : IAsyncDisposable
     /// <summary>Where it answers datagrams, in the same way.</summary>
     public IReadOnlyList<IPEndPoint> UdpEndPoints => _shared.UdpEndPoints;
 
+    internal GatewayShared Shared => _shared;
+
     /// <summary>A fresh snapshot.</summary>
     public GatewayStatistics Statistics => _shared.ReadStatistics();
 

@@ -310,6 +310,7 @@ internal static class StatsText
             new("memory_file", "(null)"),
             new("client_flags_size", "4"),
         };
+        settings.InsertRange(settings.FindIndex(static s => s.Key == "num_napi_ids"), Tls(options.Tls?.Options));
         foreach (KeyValuePair<string, string> own in options.Settings)
         {
             int known = settings.FindIndex(s => s.Key == own.Key);

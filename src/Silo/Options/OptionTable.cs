@@ -140,9 +140,9 @@ internal static partial class OptionTable
             Help = "protocol: auto (a connection's first byte decides), ascii or binary",
             Apply = (o, text) => text switch
             {
-                "auto" => Done(() => o.Protocol = WireProtocol.Auto),
-                "ascii" => Done(() => o.Protocol = WireProtocol.Ascii),
-                "binary" => Done(() => o.Protocol = WireProtocol.Binary),
+                "auto" => Done(() => (o.Protocol, o.ProtocolGiven) = (WireProtocol.Auto, true)),
+                "ascii" => Done(() => (o.Protocol, o.ProtocolGiven) = (WireProtocol.Ascii, true)),
+                "binary" => Done(() => (o.Protocol, o.ProtocolGiven) = (WireProtocol.Binary, true)),
                 _ => $"Invalid value for binding protocol: {text}\n -- should be one of auto, binary, or ascii",
             },
         },

@@ -20,6 +20,7 @@ internal sealed class GatewayHarness : IAsyncDisposable
     public ManualTime Time { get; } = new();
     public ErrorRecorder Errors { get; } = new();
     public GatewayServer Server { get; }
+    public GatewayShared Shared => Server.Shared;
     public IPEndPoint EndPoint => (IPEndPoint)Server.EndPoints[0];
 
     public static async Task<GatewayHarness> StartAsync(
