@@ -21,10 +21,10 @@ internal static class OptionChecks
             throw StartException.Usage("hot_lru_pct + warm_lru_pct cannot be more than 80% combined");
         if (options.Lru.TemporaryEnabled && !options.Lru.MaintainerEnabled)
             throw StartException.Usage("temporary_ttl requires lru_maintainer to be enabled");
+        SecurityChecks.Check(options);
         if (options.SocketPath is null && options.UdpPort == 0 && options.Port == 0 && (options.Listen is null || !options.Listen.Contains(':', StringComparison.Ordinal)))
             throw StartException.Usage("nothing to listen on: -p 0 switches TCP off, and there is no -s");
 
-        SecurityChecks.Check(options);
         if (options.ConnectionString is not null && options.ClusteringName is null)
             throw StartException.Usage("--connection belongs to --clustering, which is missing");
         if (options.ClusteringName is not null && options.ConnectionString is null)

@@ -217,6 +217,8 @@ internal static class CommandTable
         ("verbosity abc", BadFormat),
         ("verbosity 4294967296", BadFormat),
         ("verbosity noreply", Silent),
+        ("refresh_certs", "RefreshCerts"),
+        ("  refresh_certs x noreply", "RefreshCerts noreply"),
         ("version", "Version"),
         ("version x", "Version"),
         ("version noreply", "Version"),
