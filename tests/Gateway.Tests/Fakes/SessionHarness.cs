@@ -81,6 +81,20 @@ internal sealed unsafe class SessionHarness : ISessionTransport, ICompletionQueu
         return ReadAll();
     }
 
+    /// <summary>As <see cref="Ask"/>, and moves the clock on while the session waits for it: failed logins are answered late.</summary>
+    public string AskLate(string input)
+    {
+        string text = Ask(input);
+        while (!Session.WantsInput && !Session.IsFinished)
+        {
+            Time.Advance(TimeSpan.FromMilliseconds(Limits.LoginDelayMilliseconds));
+            Assert.True(SpinWait.SpinUntil(() => RunPosted() > 0, TimeSpan.FromSeconds(10)));
+            text += ReadAll();
+        }
+
+        return text;
+    }
+
     /// <summary>What may leave now, up to a number of bytes.</summary>
     public string Read(int bytesMax = int.MaxValue)
     {

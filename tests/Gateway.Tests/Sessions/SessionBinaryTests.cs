@@ -386,7 +386,7 @@ public sealed class SessionBinaryTests
     public void AnythingElseFails(string mechanism, string data)
     {
         using SessionHarness harness = WithSasl(out _);
-        Assert.Equal("21 20 #1 [Auth failure.]", ShowAll(harness.Ask(Of(SaslAuth, mechanism, value: data, opaque: 1))));
+        Assert.Equal("21 20 #1 [Auth failure.]", ShowAll(harness.AskLate(Of(SaslAuth, mechanism, value: data, opaque: 1))));
         Assert.False(harness.Session.IsFinished);
         Assert.Equal("0a 20 #2 [Auth failure.]", ShowAll(harness.Ask(Of(NoOp, opaque: 2))));
         Assert.True(harness.Session.IsFinished);
@@ -397,7 +397,7 @@ public sealed class SessionBinaryTests
     public void AStepWithoutABeginningFails()
     {
         using SessionHarness harness = WithSasl(out FakePasswords passwords);
-        Assert.Equal("22 20 #0 [Auth failure.]", ShowAll(harness.Ask(Of(SaslStep, "PLAIN", value: "\0user\0secret"))));
+        Assert.Equal("22 20 #0 [Auth failure.]", ShowAll(harness.AskLate(Of(SaslStep, "PLAIN", value: "\0user\0secret"))));
         Assert.Equal(0, passwords.Asked);
     }
 
@@ -406,9 +406,9 @@ public sealed class SessionBinaryTests
     {
         using SessionHarness harness = WithSasl(out FakePasswords passwords);
         string guess = Of(SaslAuth, "PLAIN", value: "\0user\0guess");
-        string output = harness.Ask(string.Concat(Enumerable.Repeat(guess, 100)));
-        Assert.Equal(Limits.AuthFailuresMax, ShowAll(output).Split('\n').Length);
-        Assert.Equal(Limits.AuthFailuresMax, passwords.Asked);
+        string output = harness.AskLate(string.Concat(Enumerable.Repeat(guess, 100)));
+        Assert.Equal(Limits.LoginFailuresMax, ShowAll(output).Split('\n').Length);
+        Assert.Equal(Limits.LoginFailuresMax, passwords.Asked);
         Assert.True(harness.Session.IsFinished);
     }
 
@@ -417,7 +417,7 @@ public sealed class SessionBinaryTests
     {
         using SessionHarness harness = WithSasl(out _);
         string stream = Of(SaslAuth, "PLAIN", value: "\0user\0secret") + Of(NoOp) + Of(SaslAuth, "PLAIN", value: "\0user\0wrong") + Of(NoOp);
-        Assert.Equal("21 00 #0 [Authenticated]\n0a 00 #0\n21 20 #0 [Auth failure.]\n0a 20 #0 [Auth failure.]", ShowAll(harness.Ask(stream)));
+        Assert.Equal("21 00 #0 [Authenticated]\n0a 00 #0\n21 20 #0 [Auth failure.]\n0a 20 #0 [Auth failure.]", ShowAll(harness.AskLate(stream)));
     }
 
     // ---- allocation ----------------------------------------------------------------------------------------------------------------
