@@ -37,6 +37,9 @@ public interface IPartitionRouter
     /// <summary>The administration of this process's stores.</summary>
     IStoreAdmin Stores => NoStores.Instance;
 
+    /// <summary>What the whole cluster says of itself; null if this process is all there is.</summary>
+    IClusterView? Cluster => null;
+
     /// <summary>Adds up this process's stores (a gateway without stores reports zeros).</summary>
     StoreStatistics ReadStatistics(bool perClass);
 

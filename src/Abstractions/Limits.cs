@@ -147,6 +147,15 @@ public static class Limits
     /// <summary>Failed logins make at most one line in the log in this time.</summary>
     public const int LoginLogSeconds = 5;
 
+    /// <summary>How long one silo is waited for when all are asked for their numbers or their list.</summary>
+    public const int ClusterAnswerMilliseconds = 2000;
+
+    /// <summary>Lines of other silos that one message brings to a watcher, in bytes.</summary>
+    public const int EventPageBytesMax = 64 * 1024;
+
+    /// <summary>A watcher of another silo that has not asked for lines so long is gone.</summary>
+    public const int EventFeedIdleSecondsMax = 10;
+
     /// <summary>Default and largest number of partitions.</summary>
     public const int PartitionsDefault = 256;
     public const int PartitionsMax = 16384;

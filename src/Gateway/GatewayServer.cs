@@ -2,6 +2,7 @@ using System.Net;
 using Microsoft.Extensions.Logging;
 using OrleansCache.Gateway.Epoll;
 using OrleansCache.Gateway.Pipelines;
+using OrleansCache.Gateway.Stats;
 
 namespace OrleansCache.Gateway;
 
@@ -79,12 +80,22 @@ public sealed class GatewayServer : IAsyncDisposable
         foreach (ListenerOptions listener in _shared.Options.Listeners)
             endPoints.Add(found[(listener.Tls == TlsMode.Off ? plain : tls)!].Dequeue());
         EndPoints = [.. endPoints, .. _transports.SelectMany(t => found[t])];
+        _shared.EndPoints = EndPoints;
         _shared.Listeners = [.. EndPoints.Select(ConnectionName.Of)];
         _shared.Accepting = true;
     }
 
     /// <summary>Reads certificates and password files again. Null, or what could not be taken over: what was loaded before stays in force then. Either is logged.</summary>
     public Task<string?> ReloadFilesAsync() => _shared.Files.ReloadAsync();
+
+    /// <summary>
+    /// Where clients reach this gateway by TCP: its first listener without TLS, or its first; null if there is none. <paramref name="host"/> is the name to give them, and
+    /// <paramref name="address"/> stands for a listener on every address; null: found out.
+    /// </summary>
+    public GatewayAddress? FindAddress(string? host, IPAddress? address) => GatewayLocation.Find(_shared, host, address);
+
+    /// <summary>What this process counts, by memcached's names; what of it can be added up over silos.</summary>
+    public IReadOnlyList<StatisticValue> ReadNodeStatistics() => ClusterText.NodeValues(_shared);
 
     /// <summary>Closes the listening sockets; open connections are served on.</summary>
     public Task StopAcceptingAsync()

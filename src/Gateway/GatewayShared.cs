@@ -69,6 +69,9 @@ internal sealed class GatewayShared
     /// <summary>Where the gateway answers datagrams.</summary>
     public IReadOnlyList<IPEndPoint> UdpEndPoints { get; set; } = [];
 
+    /// <summary>Where the gateway listens; the first ones are the options' listeners, in their order.</summary>
+    public IReadOnlyList<EndPoint> EndPoints { get; set; } = [];
+
     public bool Accepting { get; set; }
 
     /// <summary>As `stats settings` shows it.</summary>

@@ -7,7 +7,7 @@ using Xunit.Sdk;
 namespace OrleansCache.Cluster.Tests;
 
 /// <summary>A cluster at rest is one cache, whichever gateway is asked.</summary>
-public sealed class ServingTests(ThreeSilos silos) : IClassFixture<ThreeSilos>
+public sealed partial class ServingTests(ThreeSilos silos) : IClassFixture<ThreeSilos>
 {
     private ServerProcess[] Gateways => [.. silos.Cluster.Silos];
 

@@ -98,6 +98,8 @@ internal static class NaiveTextParser
                 return tokens.Length > 1 && Strict(tokens[1], false, 11, 0, uint.MaxValue) is { } level ? $"Verbosity {level}{suffix}" : OrSilent(BadFormat);
             case "refresh_certs":
                 return "RefreshCerts" + suffix;
+            case "config" when tokens is [_, "get", "cluster", ..]:
+                return "ConfigGetCluster" + suffix;
             case "shutdown":
                 return $"Shutdown {(tokens.Length == 1 ? 0 : tokens is [_, "graceful"] ? 1 : -1)}{suffix}";
             case "cache_memlimit":

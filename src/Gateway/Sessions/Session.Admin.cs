@@ -40,6 +40,9 @@ internal sealed partial class Session
             case TextVerb.Stats:
                 WriteStats(command.Keys);
                 break;
+            case TextVerb.ConfigGetCluster:
+                AnswerDiscovery(asItem: false);
+                break;
             case TextVerb.LruCrawler:
                 RunCrawlerCommand(command);
                 break;

@@ -32,6 +32,12 @@ internal sealed unsafe partial class Session
         {
             case TextVerb.Get:
             case TextVerb.Gets:
+                if (command.Keys.Length == DiscoveryKey.Length && command.Verb == TextVerb.Get && command.Keys.SequenceEqual(DiscoveryKey))
+                {
+                    AnswerDiscovery(asItem: true);
+                    return true;
+                }
+
                 return RunGet(command.Verb, 0, command.Keys);
             case TextVerb.Gat:
             case TextVerb.Gats:

@@ -12,11 +12,18 @@ namespace OrleansCache.Gateway.Stats;
 internal static class StatsText
 {
     /// <summary>Whether the reply takes longer than an I/O loop should be held up for: then <see cref="BuildAsync"/> must make it.</summary>
-    public static bool TakesLong(GatewayShared shared, string arguments) => shared.TracksSizes && SubCommand(arguments) == "sizes";
+    public static bool TakesLong(GatewayShared shared, string arguments) => SubCommand(arguments) switch
+    {
+        "sizes" => shared.TracksSizes,
+        "cluster" => true,
+        _ => false,
+    };
 
     /// <summary>As <see cref="Build"/>, elsewhere.</summary>
     public static async Task<byte[]> BuildAsync(GatewayShared shared, uint nowUnixSeconds, string arguments)
     {
+        if (SubCommand(arguments) == "cluster")
+            return await ClusterText.StatisticsAsync(shared).ConfigureAwait(false);
         if (!TakesLong(shared, arguments))
             return Build(shared, nowUnixSeconds, arguments);
         var text = new Writer();

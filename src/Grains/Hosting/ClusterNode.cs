@@ -45,6 +45,20 @@ public sealed class ClusterNode : IAsyncDisposable
     /// <summary>The way to other silos; there after the start.</summary>
     public IBatchTransport BatchTransport => _host?.Services.GetRequiredService<IBatchTransport>() ?? throw NotStarted();
 
+    /// <summary>What is known of the cluster's silos; there after the start.</summary>
+    public IClusterView View => _host?.Services.GetRequiredService<ClusterView>() ?? throw NotStarted();
+
+    /// <summary>The way to other silos' events; there after the start.</summary>
+    public IClusterWatch Watch => _host?.Services.GetRequiredService<IClusterWatch>() ?? throw NotStarted();
+
+    /// <summary>
+    /// Tells the cluster that this silo's gateway listens: where clients reach it (null: nowhere by TCP), and what it counts. A gateway alone tells nobody.
+    /// </summary>
+    public void Publish(GatewayAddress? gateway, Func<IReadOnlyList<StatisticValue>> statistics) => _runtime?.Publish(gateway, statistics);
+
+    /// <summary>The address under which other silos find this one.</summary>
+    public IPAddress AdvertisedAddress => Advertised();
+
     /// <summary>The cluster's partition count; there after the start.</summary>
     public int PartitionCount => TableCache.Current.PartitionCount;
 
@@ -276,6 +290,9 @@ public sealed class ClusterNode : IAsyncDisposable
         builder.Services.AddSingleton(_options.LoggerFactory ?? NullLoggerFactory.Instance);
         builder.Services.AddSingleton(_time);
         builder.Services.AddSingleton<IBatchTransport, GrainBatchTransport>();
+        builder.Services.AddSingleton(services => new ClusterView(
+            services.GetRequiredService<IGrainFactory>(), services.GetRequiredService<ITableCache>(), services.GetService<OwnershipRuntime>()));
+        builder.Services.AddSingleton<IClusterWatch, ClusterWatch>();
         if (_options.GatewayOnly)
             builder.UseOrleansClient(ConfigureClient);
         else
@@ -354,6 +371,7 @@ public sealed class ClusterNode : IAsyncDisposable
         services.AddSingleton<IBatchExecutor, BatchExecutor>();
         services.AddSingleton<OwnershipLocator>();
         services.AddSingleton<OwnershipRuntime>();
+        services.AddSingleton<RemoteFeeds>();
         services.AddSingleton<ITableCache>(provider => provider.GetRequiredService<OwnershipRuntime>());
         services.AddSingleton<IGrainDirectoryCache, OwnershipDirectoryCache>();
         silo.AddGrainDirectory(

@@ -33,6 +33,18 @@ public interface ISiloControlGrain : IGrainWithStringKey
     /// <summary>To the coordinator's silo: see <see cref="OwnershipRuntime.FlushAllAsync"/>. Null if this silo is not the coordinator's.</summary>
     [Alias("FlushAll")]
     ValueTask<FlushReport?> FlushAllAsync(long expectedNumber, uint atUnixSeconds);
+
+    /// <summary>Reads on in a partition: a page in <see cref="ScanFormat"/>, or null if the partition is not served there.</summary>
+    [Alias("Scan")]
+    ValueTask<ControlMessage?> ScanAsync(int partition, ulong position);
+
+    /// <summary>What the silo's gateway and store have counted.</summary>
+    [Alias("Statistics")]
+    ValueTask<SiloReport> ReadStatisticsAsync();
+
+    /// <summary>Event lines for the watcher of that name, which begins to watch with its first call; waits for a while for the first line. Kind 0: it watches no more.</summary>
+    [Alias("Events")]
+    ValueTask<ControlMessage> ReadEventsAsync(string watcher, int kinds, int bytesMax);
 }
 
 /// <summary>Runs batches on one silo, one after the other. Key: the silo's text form, a slash, the lane.</summary>
@@ -59,6 +71,10 @@ public interface IClusterGrain : IGrainWithIntegerKey
     /// <summary>As <see cref="ISiloControlGrain.FlushAllAsync"/>, whoever is the coordinator. Null if nobody is at the moment.</summary>
     [Alias("FlushAll")]
     ValueTask<FlushReport?> FlushAllAsync(long expectedNumber, uint atUnixSeconds);
+
+    /// <summary>The newest <see cref="SiloList"/> that the answering silo knows.</summary>
+    [Alias("Silos")]
+    ValueTask<ControlMessage> ReadSilosAsync();
 }
 
 /// <summary>The newest table that the answering silo knows, for gateways that run alone.</summary>
@@ -72,7 +88,7 @@ public interface ITableGrain : IGrainWithIntegerKey
 
 /// <summary>Hands what comes in to the runtime, which has its own lock and never waits: so calls need not wait for each other either.</summary>
 [GrainType("oc.control"), SiloKeyPlacement, GrainDirectory(OwnershipDirectory.Name), KeepAlive, Immovable, Reentrant]
-internal sealed class SiloControlGrain(OwnershipRuntime runtime, IGrainContext context) : IGrainBase, ISiloControlGrain
+internal sealed class SiloControlGrain(OwnershipRuntime runtime, RemoteFeeds feeds, IGrainContext context) : IGrainBase, ISiloControlGrain
 {
     public IGrainContext GrainContext { get; } = context;
 
@@ -92,6 +108,13 @@ internal sealed class SiloControlGrain(OwnershipRuntime runtime, IGrainContext c
     }
 
     public ValueTask<FlushReport?> FlushAllAsync(long expectedNumber, uint atUnixSeconds) => runtime.FlushAllAsync(expectedNumber, atUnixSeconds, passOn: false);
+
+    public ValueTask<ControlMessage?> ScanAsync(int partition, ulong position) =>
+        new(runtime.Scan(partition, position) is { } page ? new ControlMessage(ScanFormat.Encode(page)) : null);
+
+    public ValueTask<SiloReport> ReadStatisticsAsync() => new(runtime.ReadStatistics());
+
+    public async ValueTask<ControlMessage> ReadEventsAsync(string watcher, int kinds, int bytesMax) => new(await feeds.ReadAsync(watcher, (EventKinds)kinds, bytesMax));
 }
 
 /// <summary>Answers on whatever silo is asked.</summary>
@@ -101,6 +124,8 @@ internal sealed class ClusterGrain(OwnershipRuntime runtime, IGrainContext conte
     public IGrainContext GrainContext { get; } = context;
 
     public ValueTask<FlushReport?> FlushAllAsync(long expectedNumber, uint atUnixSeconds) => runtime.FlushAllAsync(expectedNumber, atUnixSeconds, passOn: true);
+
+    public ValueTask<ControlMessage> ReadSilosAsync() => new(new ControlMessage(runtime.ReadSilos().Encode()));
 }
 
 /// <summary>Executes synchronously; lanes are how batches for one silo run in parallel.</summary>

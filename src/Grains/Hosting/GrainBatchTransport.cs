@@ -23,6 +23,12 @@ internal sealed class GrainBatchTransport(IGrainFactory grains, TimeProvider tim
         return Bounded(grain.ExecuteAsync(request), cancellationToken);
     }
 
+    public async ValueTask<ItemScanPage?> ScanAsync(SiloId target, PartitionId partition, ulong position, CancellationToken cancellationToken)
+    {
+        ControlMessage? page = await grains.GetGrain<ISiloControlGrain>(target.Text).ScanAsync(partition.Value, position).AsTask().WaitAsync(cancellationToken);
+        return page is null ? null : ScanFormat.Decode(page.Payload.Span);
+    }
+
     public ValueTask FlushAllAsync(uint atUnixSeconds, CancellationToken cancellationToken) =>
         ClusterFlush.RunAsync(expected => grains.GetGrain<IClusterGrain>(0).FlushAllAsync(expected, atUnixSeconds), atUnixSeconds, time, cancellationToken);
 

@@ -52,6 +52,7 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
     {
         LocalSilo = SiloId.Parse(localSilo.SiloAddress.ToParsableString());
         _partitions = partitions;
+        partitions.Events.Silo = localSilo.SiloAddress.Endpoint.ToString();
         _executor = executor;
         _grains = grains;
         _membership = membership;

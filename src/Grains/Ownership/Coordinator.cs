@@ -45,6 +45,9 @@ public enum CoordinatorEvent
 /// At most one move leaves a silo at a time, and at most <see cref="MovesPerTargetMax"/> arrive.
 /// </para>
 /// <para>
+/// Besides, it makes the list of silos and their gateways, from what they answer.
+/// </para>
+/// <para>
 /// A flush_all: the next <see cref="FlushMark"/>, which every silo is told and carries out on whatever it holds. It is done when all silos have reported it; a silo that
 /// was not there then has everything it ever gets from one that was, or empty.
 /// </para>
@@ -89,6 +92,7 @@ public sealed class Coordinator(SiloId self, int partitionCount, ICoordinatorEnv
     private long _sequence;
     private FlushMark _flush;
     private long _flushSettled;
+    private SiloList _silos = SiloList.Empty;
     private PartitionTable _table = PartitionTable.Unassigned(partitionCount);
 
     /// <summary>Whether this coordinator acts.</summary>
@@ -101,6 +105,9 @@ public sealed class Coordinator(SiloId self, int partitionCount, ICoordinatorEnv
 
     /// <summary>The table that this coordinator has made; meaningful while <see cref="Recovered"/>.</summary>
     public PartitionTable Table => _table;
+
+    /// <summary>The list of silos that this coordinator has made; meaningful while <see cref="Recovered"/>.</summary>
+    public SiloList Silos => _silos;
 
     public int MovesUnderWay => _moves.Count;
 
@@ -208,6 +215,7 @@ public sealed class Coordinator(SiloId self, int partitionCount, ICoordinatorEnv
         _sequence = 0;
         _flush = default;
         _flushSettled = 0;
+        _silos = SiloList.Empty;
         _moves.Clear();
         Array.Clear(_owners);
         Array.Clear(_epochs);
@@ -241,7 +249,10 @@ public sealed class Coordinator(SiloId self, int partitionCount, ICoordinatorEnv
         if (!_recovered && _members.Values.All(member => member.Reply is not null))
             Recover();
         if (_recovered)
+        {
+            UpdateSilos();
             Decide(now);
+        }
 
         foreach ((SiloId silo, Member member) in _members)
         {
@@ -251,6 +262,25 @@ public sealed class Coordinator(SiloId self, int partitionCount, ICoordinatorEnv
 
         if (_recovered)
             SettleFlush();
+    }
+
+    private void UpdateSilos()
+    {
+        int newest = 0;
+        List<SiloEntry> entries = new(_members.Count);
+        foreach ((SiloId silo, Member member) in _members)
+        {
+            if (member.Reply is not { } reply)
+                continue;
+            newest = Math.Max(newest, reply.SilosVersion);
+            if (IsUsable(member))
+                entries.Add(new SiloEntry(silo, reply.Draining ? "" : reply.Gateway));
+        }
+
+        if (newest > _silos.Version)
+            _silos = new SiloList(newest + SiloList.VersionsPerTerm, entries);
+        else if (!entries.SequenceEqual(_silos.Silos))
+            _silos = new SiloList(_silos.Version + 1, entries);
     }
 
     private void SettleFlush()
@@ -271,9 +301,11 @@ public sealed class Coordinator(SiloId self, int partitionCount, ICoordinatorEnv
     {
         List<PartitionCommand> commands = _recovered && IsUsable(member) ? CommandsFor(silo, member) : [];
         bool tableIsOld = _recovered && member.Reply is { } last && last.TableVersion < _table.Version;
+        bool silosAreOld = _recovered && member.Reply is { } known && known.SilosVersion < _silos.Version;
         bool nobody = _recovered && !_members.Values.Any(IsCandidate);
         bool due = now - member.SentMilliseconds >= SyncMilliseconds || member.Reply is null;
         bool news = member.Nudged || (tableIsOld && member.TableSent < _table.Version) || !commands.SequenceEqual(member.CommandsSent)
+            || (silosAreOld && member.SilosSent < _silos.Version)
             || (member.FlushSent < _flush.Number && FlushedBy(member) < _flush.Number);
         if (!due && !news)
             return;
@@ -285,6 +317,8 @@ public sealed class Coordinator(SiloId self, int partitionCount, ICoordinatorEnv
         member.FlushSent = _flush.Number;
         if (tableIsOld)
             member.TableSent = _table.Version;
+        if (silosAreOld)
+            member.SilosSent = _silos.Version;
         environment.SendSync(silo, new SyncRequest
         {
             Term = _term,
@@ -294,6 +328,7 @@ public sealed class Coordinator(SiloId self, int partitionCount, ICoordinatorEnv
             MembershipVersion = _membershipVersion,
             NobodyTakesOver = nobody,
             Flush = _flush,
+            Silos = silosAreOld ? _silos : null,
             Table = tableIsOld ? _table : null,
             Commands = commands,
         });
@@ -654,6 +689,7 @@ public sealed class Coordinator(SiloId self, int partitionCount, ICoordinatorEnv
         public bool ForeignTold;
         public PartitionTableVersion TableSent;
         public long FlushSent;
+        public int SilosSent;
         public List<PartitionCommand> CommandsSent = [];
     }
 }

@@ -90,6 +90,9 @@ public sealed record SyncRequest
     /// <summary>The newest flush_all, which the silo carries out before the commands.</summary>
     public FlushMark Flush { get; init; }
 
+    /// <summary>The newest list of silos, if the silo's is older.</summary>
+    public SiloList? Silos { get; init; }
+
     public PartitionTable? Table { get; init; }
 
     public IReadOnlyList<PartitionCommand> Commands { get; init; } = [];
@@ -104,6 +107,7 @@ public sealed record SyncRequest
         writer.Int64(MembershipVersion);
         writer.Byte(NobodyTakesOver ? (byte)1 : (byte)0);
         Flush.Write(writer);
+        writer.Bytes(Silos is null ? [] : Silos.Encode());
         writer.Bytes(Table is null ? [] : Table.Encode());
         writer.Int32(Commands.Count);
         foreach (PartitionCommand command in Commands)
@@ -129,6 +133,10 @@ public sealed record SyncRequest
         long membership = reader.Int64();
         bool nobody = reader.Byte() != 0;
         FlushMark flush = FlushMark.Read(ref reader);
+        ReadOnlySpan<byte> silosWire = reader.Bytes();
+        SiloList? silos = null;
+        if (silosWire.Length > 0 && !SiloList.TryDecode(silosWire, out silos))
+            return false;
         ReadOnlySpan<byte> tableWire = reader.Bytes();
         PartitionTable? table = null;
         if (tableWire.Length > 0 && !PartitionTable.TryDecode(tableWire, out table))
@@ -144,7 +152,7 @@ public sealed record SyncRequest
         request = new SyncRequest
         {
             Term = term, Sequence = sequence, Coordinator = coordinator, PartitionCount = partitionCount, MembershipVersion = membership, NobodyTakesOver = nobody,
-            Flush = flush, Table = table, Commands = commands,
+            Flush = flush, Silos = silos, Table = table, Commands = commands,
         };
         return true;
     }
@@ -176,6 +184,12 @@ public sealed record SyncReply
     /// <summary>The newest flush_all that the silo has carried out, on everything that it holds.</summary>
     public FlushMark Flush { get; init; }
 
+    /// <summary>Version of the list of silos that the silo knows.</summary>
+    public int SilosVersion { get; init; }
+
+    /// <summary>Where clients reach the silo's gateway, as in <see cref="SiloEntry"/>; empty if they do not.</summary>
+    public string Gateway { get; init; } = "";
+
     public IReadOnlyList<PartitionReport> Partitions { get; init; } = [];
 
     public byte[] Encode()
@@ -191,6 +205,8 @@ public sealed record SyncReply
         writer.Int64(MembershipVersion);
         writer.Byte(Draining ? (byte)1 : (byte)0);
         Flush.Write(writer);
+        writer.Int32(SilosVersion);
+        writer.Text(Gateway);
         writer.Int32(Partitions.Count);
         foreach (PartitionReport report in Partitions)
         {
@@ -217,6 +233,8 @@ public sealed record SyncReply
         long membership = reader.Int64();
         bool draining = reader.Byte() != 0;
         FlushMark flush = FlushMark.Read(ref reader);
+        int silosVersion = reader.Int32();
+        string gateway = reader.String();
         int count = reader.Int32();
         if (count < 0 || count > reader.Remaining)
             return false;
@@ -229,7 +247,7 @@ public sealed record SyncReply
         {
             Silo = silo, Term = term, Sequence = sequence, TableVersion = version, MemoryBytes = memory, PartitionCount = partitionCount,
             MembershipVersion = membership, Draining = draining,
-            Flush = flush, Partitions = partitions,
+            Flush = flush, SilosVersion = silosVersion, Gateway = gateway, Partitions = partitions,
         };
         return true;
     }

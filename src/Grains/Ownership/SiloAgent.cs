@@ -110,6 +110,12 @@ public sealed class SiloAgent(SiloId self, int partitionCount, long memoryBytes,
     /// <summary>The newest flush_all that was carried out on everything held here.</summary>
     public FlushMark FlushMark => _flush;
 
+    /// <summary>The newest list of the cluster's silos.</summary>
+    public SiloList Silos { get; private set; } = SiloList.Empty;
+
+    /// <summary>Where clients reach this silo's gateway.</summary>
+    public string Gateway { get; private set; } = "";
+
     /// <summary>Whether the silo asks to be emptied.</summary>
     public bool Draining { get; private set; }
 
@@ -137,6 +143,13 @@ public sealed class SiloAgent(SiloId self, int partitionCount, long memoryBytes,
     public void BeginDraining()
     {
         Draining = true;
+        Nudge();
+    }
+
+    /// <summary>Tells the cluster where clients reach this silo's gateway.</summary>
+    public void Publish(string gateway)
+    {
+        Gateway = gateway;
         Nudge();
     }
 
@@ -171,6 +184,8 @@ public sealed class SiloAgent(SiloId self, int partitionCount, long memoryBytes,
         if (ForeignPartitionCount != 0)
             return Report(request.Sequence);
 
+        if (request.Silos is { } silos && silos.Version > Silos.Version)
+            Silos = silos;
         ApplyFlush(request.Flush);
         foreach (PartitionCommand command in request.Commands)
         {
@@ -482,7 +497,7 @@ public sealed class SiloAgent(SiloId self, int partitionCount, long memoryBytes,
         {
             Silo = Self, Term = _term, Sequence = sequence, TableVersion = _table.Version, MemoryBytes = memoryBytes, PartitionCount = _held.Length,
             MembershipVersion = _membershipVersion, Draining = Draining,
-            Flush = _flush, Partitions = partitions,
+            Flush = _flush, SilosVersion = Silos.Version, Gateway = Gateway, Partitions = partitions,
         };
     }
 

@@ -65,6 +65,8 @@ internal ref struct WireReader(ReadOnlySpan<byte> wire)
         return Take(length);
     }
 
+    public string String() => Encoding.UTF8.GetString(Bytes());
+
     /// <summary>A silo, or none where the text is empty.</summary>
     public SiloId Silo()
     {

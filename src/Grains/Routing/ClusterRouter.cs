@@ -31,7 +31,7 @@ public sealed class ClusterRouter : IPartitionRouter
         _transport = transport;
         _time = time;
         _options = options ?? new ClusterRouterOptions();
-        Events = local?.Events ?? new EventLog();
+        Events = local?.Events ?? new EventLog { Silo = "gateway" };
     }
 
     public int PartitionCount { get; }
@@ -45,8 +45,44 @@ public sealed class ClusterRouter : IPartitionRouter
 
     public ValueTask FlushAllAsync(uint atUnixSeconds, CancellationToken cancellationToken) => _transport.FlushAllAsync(atUnixSeconds, cancellationToken);
 
-    public ValueTask<ItemScanPage> ScanAsync(PartitionId partition, ulong position, CancellationToken cancellationToken) =>
-        throw new RouterException("scans are not available");
+    /// <summary>What is known of the other silos; null in tests without any.</summary>
+    public IClusterView? Cluster { get; init; }
+
+    /// <summary>The way to other silos' events; null: only this process is watched.</summary>
+    public IClusterWatch? Watch { get; init; }
+
+    public async ValueTask<ItemScanPage> ScanAsync(PartitionId partition, ulong position, CancellationToken cancellationToken)
+    {
+        long started = _time.GetTimestamp();
+        while (true)
+        {
+            if (_local?.TryGet(partition) is { } here && here.TryScan(position, (uint)_time.GetUtcNow().ToUnixTimeSeconds(), out ItemScanPage? page))
+                return page;
+            SiloId owner = _table.Current.OwnerOf(partition);
+            TimeSpan pause = _options.RetryInterval;
+            if (!owner.IsNone && owner != _table.LocalSilo)
+            {
+                try
+                {
+                    if (await _transport.ScanAsync(owner, partition, position, cancellationToken) is { } found)
+                        return found;
+                }
+                catch (Exception exception) when (exception is not OperationCanceledException || !cancellationToken.IsCancellationRequested)
+                {
+                    // Reading again does no harm, whatever became of the call.
+                    pause = _options.RetryAfterUnreachableInterval;
+                }
+            }
+
+            if (_time.GetElapsedTime(started) > _options.RequestTimeout)
+                throw new RouterException($"partition {partition.Value} has no owner that answers");
+            _table.RequestRefresh();
+            await Task.Delay(pause, _time, cancellationToken);
+        }
+    }
+
+    public ValueTask<IEventFeed?> WatchAsync(EventKinds kinds, int bytesMax, Action wake, CancellationToken cancellationToken) =>
+        Watch?.WatchAsync(Events, kinds, bytesMax, wake, cancellationToken) ?? ValueTask.FromResult(Events.Watch(kinds, bytesMax, wake));
 
     public StoreStatistics ReadStatistics(bool perClass) =>
         _local?.ReadStatistics((uint)_time.GetUtcNow().ToUnixTimeSeconds(), perClass) ?? new StoreStatistics();

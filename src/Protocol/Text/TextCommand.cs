@@ -9,6 +9,9 @@ public enum TextVerb : byte
     Increment, Decrement, Touch, Delete,
     FlushAll, Version, Verbosity, Quit, Stats, Watch,
 
+    /// <summary>config get cluster: the service discovery that ElastiCache's clients use.</summary>
+    ConfigGetCluster,
+
     /// <summary>A meta command; <see cref="Meta.MetaParser"/> reads its line.</summary>
     Meta,
     Shutdown, CacheMemlimit, DebugTime, RefreshCerts,

@@ -277,6 +277,8 @@ public static partial class TextParser
             return WithArguments(TextVerb.Slabs, text, tokens, ref command);
         if (name.SequenceEqual("lru"u8))
             return WithArguments(TextVerb.Lru, text, tokens, ref command);
+        if (name.SequenceEqual("config"u8) && tokens.Count >= 3 && tokens[text, 1].SequenceEqual("get"u8) && tokens[text, 2].SequenceEqual("cluster"u8))
+            return Succeed(TextVerb.ConfigGetCluster, ref command);
         if (tokens.Count > 1 && tokens[text, tokens.Count - 1].StartsWith("HTTP/"u8))
             return TextParseStatus.Close;
         return Fail(ref command, TextErrors.UnknownCommand);

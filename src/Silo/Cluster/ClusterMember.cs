@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using Microsoft.Extensions.Logging;
+using OrleansCache.Gateway;
 using OrleansCache.Grains.Hosting;
 using OrleansCache.Grains.Routing;
 using OrleansCache.Silo.Hosting;
@@ -58,7 +59,15 @@ internal sealed class ClusterMember : INode
         _router = new ClusterRouter(_node.PartitionCount, _node.PartitionSet, _node.TableCache, _node.BatchTransport, TimeProvider.System)
         {
             Stores = _keeper is null ? NoStores.Instance : _keeper,
+            Cluster = _node.View,
+            Watch = _node.Watch,
         };
+    }
+
+    public void Publish(GatewayServer gateway)
+    {
+        if (_node is { PartitionSet: not null } silo)
+            silo.Publish(gateway.FindAddress(_options.AdvertisedHost, silo.AdvertisedAddress), gateway.ReadNodeStatistics);
     }
 
     public Task DrainAsync(CancellationToken cancellationToken) => _node?.DrainAsync(cancellationToken) ?? Task.CompletedTask;

@@ -1,3 +1,5 @@
+using OrleansCache.Gateway;
+
 namespace OrleansCache.Silo.Hosting;
 
 /// <summary>
@@ -17,6 +19,9 @@ internal interface INode : IAsyncDisposable
 
     /// <summary>Throws <see cref="StartException"/> for what the operator can mend.</summary>
     Task StartAsync(CancellationToken cancellationToken);
+
+    /// <summary>The gateway listens: others may learn of it.</summary>
+    void Publish(GatewayServer gateway);
 
     /// <summary>Hands the partitions over to others. Requests are still answered meanwhile.</summary>
     Task DrainAsync(CancellationToken cancellationToken);

@@ -1,3 +1,4 @@
+using OrleansCache.Gateway;
 using OrleansCache.Silo.Options;
 using OrleansCache.Storage;
 
@@ -26,6 +27,10 @@ internal sealed class LocalNode : INode
     {
         _router = new LocalRouter(StoreSetup.Options(_options), _time, StoreSetup.Events(_options));
         return Task.CompletedTask;
+    }
+
+    public void Publish(GatewayServer gateway)
+    {
     }
 
     public Task DrainAsync(CancellationToken cancellationToken) => Task.CompletedTask;

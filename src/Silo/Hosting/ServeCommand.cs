@@ -72,6 +72,7 @@ internal static class ServeCommand
 
         // What is wrong with the files is logged, and the former ones stay in force.
         signals.HungUp = () => _ = gateway.ReloadFilesAsync();
+        node.Publish(gateway);
         using PidFile? pidFile = options.PidFile is null ? null : PidFile.Write(options.PidFile);
         PortFile.Write(gateway.EndPoints, gateway.UdpEndPoints);
         Announce(options, gateway, node);

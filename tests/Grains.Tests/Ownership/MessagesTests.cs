@@ -10,6 +10,7 @@ public sealed class MessagesTests
     private static readonly SyncRequest Request = new()
     {
         Term = 5, Sequence = 77, Coordinator = A, PartitionCount = 3, NobodyTakesOver = true, Flush = new FlushMark(9, 8, 4_000_000_000),
+        Silos = new SiloList(3, [new SiloEntry(A, "a|127.0.0.1|1"), new SiloEntry(B, "")]),
         Table = PartitionTable.Create(new PartitionTableVersion(5, 2), [A, default, B], [10, 0, 11]),
         Commands = [PartitionCommand.Assign(1, 12), PartitionCommand.Send(0, 10, 13, B)],
     };
@@ -17,6 +18,7 @@ public sealed class MessagesTests
     private static readonly SyncReply Reply = new()
     {
         Silo = B, Term = 5, Sequence = 77, TableVersion = new PartitionTableVersion(5, 2), MemoryBytes = 64 << 20, PartitionCount = 3, Draining = true, Flush = new FlushMark(9, 9, 0),
+        SilosVersion = 3, Gateway = "b|::1|2",
         Partitions = [new(0, PartitionPhase.Sealed, 10, 13, SendState.Streaming), new(2, PartitionPhase.Active, 11, 0, SendState.None)],
     };
 
@@ -29,6 +31,8 @@ public sealed class MessagesTests
         Assert.Equal((Request.Term, Request.Sequence, Request.Coordinator, Request.PartitionCount, Request.NobodyTakesOver, Request.Flush),
             (request.Term, request.Sequence, request.Coordinator, request.PartitionCount, request.NobodyTakesOver, request.Flush));
         Assert.Equal(Request.Commands, request.Commands);
+        Assert.Equal(3, request.Silos!.Version);
+        Assert.Equal(Request.Silos!.Silos, request.Silos.Silos);
         Assert.Equal(Request.Table!.Encode(), request.Table!.Encode());
         Assert.Equal((A, 10L), (request.Table.OwnerOf(new PartitionId(0)), request.Table.EpochOf(new PartitionId(0))));
         Assert.True(request.Table.OwnerOf(new PartitionId(1)).IsNone);

@@ -50,6 +50,8 @@ internal sealed class FakeCluster(int partitionCount) : ITableCache, IBatchTrans
         return new ValueTask<BatchReply>(call.Completion.Task);
     }
 
+    public ValueTask<ItemScanPage?> ScanAsync(SiloId target, PartitionId partition, ulong position, CancellationToken cancellationToken) => ValueTask.FromResult<ItemScanPage?>(null);
+
     public ValueTask FlushAllAsync(uint atUnixSeconds, CancellationToken cancellationToken) => ValueTask.CompletedTask;
 
     /// <summary>Executes the oldest waiting batch of a silo (or any) and answers it. Operations from index <paramref name="deferFrom"/> on are deferred.</summary>

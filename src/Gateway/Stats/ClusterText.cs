@@ -1,0 +1,143 @@
+using System.Globalization;
+using System.Text;
+
+namespace OrleansCache.Gateway.Stats;
+
+/// <summary>
+/// The replies about the whole cluster: `stats cluster` and the gateways' list (docs/cluster.md). A single node answers for itself, as a cluster of one.
+/// </summary>
+internal static class ClusterText
+{
+    /// <summary>What a silo's line tells; the sums tell everything.</summary>
+    private static readonly string[] s_siloLine =
+        ["uptime", "curr_connections", "cmd_get", "cmd_set", "get_hits", "get_misses", "curr_items", "bytes", "limit_maxbytes", "evictions"];
+
+    /// <summary>ElastiCache's configuration: as `config get cluster` answers it, or as the item that clients of old servers ask for.</summary>
+    public static async Task<byte[]> DiscoveryAsync(GatewayShared shared, bool asItem)
+    {
+        GatewayList list;
+        try
+        {
+            list = shared.Router.Cluster is { } cluster ? await cluster.ReadGatewaysAsync(CancellationToken.None).ConfigureAwait(false) : Alone(shared);
+        }
+        catch (RouterException failure)
+        {
+            return Encoding.ASCII.GetBytes($"SERVER_ERROR {failure.Message}\r\n");
+        }
+
+        IEnumerable<string> gateways = list.Gateways.Select(gateway => string.Create(CultureInfo.InvariantCulture, $"{gateway.Host}|{gateway.Address}|{gateway.Port}"));
+        string content = string.Create(CultureInfo.InvariantCulture, $"{list.Version}\n{string.Join(' ', gateways)}\n");
+        string first = asItem ? "VALUE AmazonElastiCache:cluster" : "CONFIG cluster";
+        return Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{first} 0 {Encoding.UTF8.GetByteCount(content)}\r\n{content}\r\nEND\r\n"));
+    }
+
+    /// <summary>`stats cluster`.</summary>
+    public static async Task<byte[]> StatisticsAsync(GatewayShared shared)
+    {
+        ClusterStatistics all;
+        try
+        {
+            all = shared.Router.Cluster is { } cluster ? await cluster.ReadStatisticsAsync(CancellationToken.None).ConfigureAwait(false) : AloneStatistics(shared);
+        }
+        catch (RouterException failure)
+        {
+            return Encoding.ASCII.GetBytes($"SERVER_ERROR {failure.Message}\r\n");
+        }
+
+        var text = new StringBuilder();
+        Add("silos", all.Silos.Count);
+        Add("silos_answering", all.Silos.Count(silo => silo.Values is not null));
+        Add("gateways", all.Silos.Count(silo => silo.Gateway is not null));
+        Add("gateways_version", all.GatewaysVersion);
+        Add("partitions", all.PartitionCount);
+        var names = new List<string>();
+        var sums = new Dictionary<string, long>();
+        foreach (StatisticValue value in all.Silos.SelectMany(silo => silo.Values ?? []))
+        {
+            if (!sums.TryGetValue(value.Name, out long sum))
+                names.Add(value.Name);
+            sums[value.Name] = value.Name != "uptime" ? sum + value.Value : sums.ContainsKey("uptime") ? Math.Min(sum, value.Value) : value.Value;
+        }
+
+        foreach (string name in names)
+            Add(name, sums[name]);
+        foreach (SiloStatistics silo in all.Silos)
+            AddSilo(text, silo);
+        return Encoding.ASCII.GetBytes(text.Append("END\r\n").ToString());
+
+        void Add(string name, long value) => text.Append(CultureInfo.InvariantCulture, $"STAT {name} {value}\r\n");
+    }
+
+    /// <summary>What one process counts and can be added up over silos (uptime is the shortest). Names and order of `stats`.</summary>
+    public static StatisticValue[] NodeValues(GatewayShared shared)
+    {
+        GatewayStatistics gateway = shared.ReadStatistics();
+        StoreStatistics store = shared.Router.ReadStatistics(perClass: false);
+        return
+        [
+            new("uptime", Math.Max(0, (long)(shared.TimeProvider.GetUtcNow() - shared.StartedAt).TotalSeconds)),
+            new("max_connections", gateway.ConnectionsMax),
+            new("curr_connections", gateway.ConnectionsCurrent),
+            new("total_connections", gateway.ConnectionsTotal),
+            new("rejected_connections", gateway.ConnectionsRejected),
+            new("cmd_get", store.CmdGet),
+            new("cmd_set", store.CmdSet),
+            new("cmd_flush", gateway.CmdFlush),
+            new("cmd_touch", store.CmdTouch),
+            new("get_hits", store.GetHits),
+            new("get_misses", store.GetMisses),
+            new("get_expired", store.GetExpired),
+            new("get_flushed", store.GetFlushed),
+            new("delete_misses", store.DeleteMisses),
+            new("delete_hits", store.DeleteHits),
+            new("incr_misses", store.IncrMisses),
+            new("incr_hits", store.IncrHits),
+            new("decr_misses", store.DecrMisses),
+            new("decr_hits", store.DecrHits),
+            new("cas_misses", store.CasMisses),
+            new("cas_hits", store.CasHits),
+            new("cas_badval", store.CasBadValue),
+            new("touch_hits", store.TouchHits),
+            new("touch_misses", store.TouchMisses),
+            new("store_too_large", store.StoreTooLarge),
+            new("store_no_memory", store.StoreNoMemory),
+            new("bytes_read", gateway.BytesRead),
+            new("bytes_written", gateway.BytesWritten),
+            new("limit_maxbytes", store.LimitMaxBytes),
+            new("threads", gateway.Threads),
+            new("hash_bytes", store.HashBytes),
+            new("bytes", store.Bytes),
+            new("curr_items", store.CurrItems),
+            new("total_items", store.TotalItems),
+            new("expired_unfetched", store.ExpiredUnfetched),
+            new("evicted_unfetched", store.EvictedUnfetched),
+            new("evicted_active", store.EvictedActive),
+            new("evictions", store.Evictions),
+            new("reclaimed", store.Reclaimed),
+        ];
+    }
+
+    private static GatewayList Alone(GatewayShared shared) => new(1, GatewayLocation.Find(shared, null, null) is { } here ? [here] : []);
+
+    private static ClusterStatistics AloneStatistics(GatewayShared shared)
+    {
+        GatewayAddress? here = GatewayLocation.Find(shared, null, null);
+        string name = here is null ? "local" : string.Create(CultureInfo.InvariantCulture, $"{here.Address}:{here.Port}");
+        return new ClusterStatistics(1, shared.Router.PartitionCount, [new SiloStatistics(name, here, shared.Router.PartitionCount, NodeValues(shared))]);
+    }
+
+    /// <summary>One line, so that a silo is one fact to whoever reads it: words of the form name=value behind the silo's name.</summary>
+    private static void AddSilo(StringBuilder text, SiloStatistics silo)
+    {
+        text.Append(CultureInfo.InvariantCulture, $"STAT silo:{silo.Silo} {(silo.Values is null ? "no_answer" : "up")} partitions={silo.Partitions}");
+        if (silo.Gateway is { } gateway)
+            text.Append(CultureInfo.InvariantCulture, $" gateway={gateway.Host}:{gateway.Port}");
+        foreach (StatisticValue value in silo.Values ?? [])
+        {
+            if (s_siloLine.Contains(value.Name))
+                text.Append(CultureInfo.InvariantCulture, $" {value.Name}={value.Value}");
+        }
+
+        text.Append("\r\n");
+    }
+}
