@@ -103,6 +103,9 @@ public class ClusterRoutingBenchmarks : IDisposable
         public ValueTask<BatchReply> SendToPartitionAsync(PartitionId partition, BatchRequest request, CancellationToken cancellationToken) =>
             throw new InvalidOperationException("The owner is known.");
 
+        public ValueTask<ItemScanPage?> ScanAsync(SiloId target, PartitionId partition, ulong position, CancellationToken cancellationToken) =>
+            throw new InvalidOperationException("Nobody scans here.");
+
         public ValueTask FlushAllAsync(uint atUnixSeconds, CancellationToken cancellationToken) => ValueTask.CompletedTask;
     }
 

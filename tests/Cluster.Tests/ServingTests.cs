@@ -41,6 +41,21 @@ public sealed partial class ServingTests(ThreeSilos silos) : IClassFixture<Three
     }
 
     [ClusterFact]
+    public async Task ASiloWhoseGatewayPortIsTakenGivesBackWhatItWasGiven()
+    {
+        const int Keys = 500;
+        using RawClient client = Gateways[0].Connect();
+        for (int key = 0; key < Keys; key++)
+            Assert.Equal("STORED", await client.SetAsync($"taken-{key}", $"value {key}"));
+
+        (int exitCode, string printed, _) = await silos.Cluster.StartSiloOnTakenPortAsync(Gateways[0].Port);
+
+        Assert.True(exitCode == 71 && printed.Contains("Address already in use", StringComparison.Ordinal) && printed.Split('\n').Length <= 10, $"{exitCode}: {printed}");
+        for (int key = 0; key < Keys; key++)
+            Assert.Equal($"value {key}", await client.GetTextAsync($"taken-{key}"));
+    }
+
+    [ClusterFact]
     public async Task AMultiGetCollectsFromAllSilos()
     {
         using RawClient writer = Gateways[0].Connect();

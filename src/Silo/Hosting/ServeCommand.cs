@@ -66,6 +66,8 @@ internal static class ServeCommand
         }
         catch (GatewayStartException exception)
         {
+            // By now a silo may have been given partitions, with their items.
+            await node.DrainAsync(CancellationToken.None);
             await node.StopAsync(CancellationToken.None);
             throw GatewaySetup.Failure(options, exception);
         }
