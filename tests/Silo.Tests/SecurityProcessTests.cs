@@ -25,6 +25,8 @@ public sealed class SecurityProcessTests : IDisposable
     [InlineData("-Z -o ssl_chain_cert=/nowhere/server.pem", 64, "Error loading the certificate chain: /nowhere/server.pem: no such file")]
     [InlineData("-Y /nowhere/passwords", 1, "Could not open authfile [/nowhere/passwords] for reading, error no such file")]
     [InlineData("-S", 64, "-S needs passwords: MEMCACHED_SASL_PWDB must name a file")]
+    [InlineData("-Y /nowhere/passwords -U 11211", 64, "Cannot use UDP with ascii authentication enabled (-U 0 to disable)")]
+    [InlineData("-S -U 11211", 64, "ERROR: Cannot enable UDP while using binary SASL authentication.")]
     public void AFileThatCannotBeUsedEndsTheStart(string line, int expected, string reason)
     {
         (int code, string text, string error) = ProductProcess.Run(line + " -p -1");

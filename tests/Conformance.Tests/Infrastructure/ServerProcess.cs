@@ -40,15 +40,28 @@ public sealed class ServerProcess : IAsyncDisposable
         StartAsync(ServerUnderTest.IsMemcached ? ServerKind.Memcached : ServerKind.OrleansCache, arguments);
 
     /// <summary>Starts a server of the given kind and waits until it answers.</summary>
-    public static async Task<ServerProcess> StartAsync(ServerKind kind, params string[] arguments)
+    public static Task<ServerProcess> StartAsync(ServerKind kind, params string[] arguments) => StartAsync(kind, null, isGuarded: false, arguments);
+
+    /// <summary>Starts the server under test with options by which it wants TLS or a login, and waits until it accepts connections: it would not answer everybody.</summary>
+    public static Task<ServerProcess> StartGuardedAsync(params string[] arguments) =>
+        StartGuardedAsync(ServerUnderTest.IsMemcached ? ServerKind.Memcached : ServerKind.OrleansCache, null, arguments);
+
+    /// <summary>The same for a server of the given kind, with further variables in its environment.</summary>
+    public static Task<ServerProcess> StartGuardedAsync(ServerKind kind, IReadOnlyDictionary<string, string>? environment, params string[] arguments) =>
+        StartAsync(kind, environment, isGuarded: true, arguments);
+
+    private static async Task<ServerProcess> StartAsync(ServerKind kind, IReadOnlyDictionary<string, string>? environment, bool isGuarded, string[] arguments)
     {
         for (int attempt = 1; ; attempt++)
         {
             int port = TestPorts.Next();
-            ServerProcess server = Launch(ServerUnderTest.CommandLine(kind, port, arguments), port);
+            ServerProcess server = Launch(ServerUnderTest.CommandLine(kind, port, arguments), port, environment);
             try
             {
-                await server.WaitUntilServingAsync(s_startTimeout);
+                if (isGuarded)
+                    await server.WaitUntilAcceptingAsync(s_startTimeout);
+                else
+                    await server.WaitUntilServingAsync(s_startTimeout);
                 return server;
             }
             catch (ServerFailedException) when (attempt < 3 && server.Output.Contains("in use", StringComparison.OrdinalIgnoreCase))
@@ -74,6 +87,13 @@ public sealed class ServerProcess : IAsyncDisposable
     /// <summary>Waits until the server accepts a connection and answers `version`.</summary>
     public async Task WaitUntilServingAsync(TimeSpan timeout)
     {
+        await WaitUntilAcceptingAsync(timeout);
+        using RawClient client = Connect();
+        Assert.StartsWith("VERSION ", await client.CommandAsync("version"), StringComparison.Ordinal);
+    }
+
+    private async Task WaitUntilAcceptingAsync(TimeSpan timeout)
+    {
         var watch = Stopwatch.StartNew();
         while (true)
         {
@@ -97,8 +117,6 @@ public sealed class ServerProcess : IAsyncDisposable
                 await Task.Delay(10);
             }
         }
-        using RawClient client = Connect();
-        Assert.StartsWith("VERSION ", await client.CommandAsync("version"), StringComparison.Ordinal);
     }
 
     /// <summary>Opens a raw connection.</summary>
