@@ -14,6 +14,12 @@ public sealed class HelpTests
         Assert.All(ExtendedOptions.All, option => Assert.Contains(option.Name, help, StringComparison.Ordinal));
     }
 
+    [Theory]
+    [InlineData("ssl_chain_cert=<file>")]
+    [InlineData("ssl_min_version=<version>")]
+    [InlineData("idle_timeout=<num>")]
+    public void TheHelpSaysWhatStandsForAValue(string words) => Assert.Contains(words, HelpText.Help("1.2.3"), StringComparison.Ordinal);
+
     [Fact]
     public void TheHelpFitsATerminal() => Assert.All(HelpText.Help("1.2.3").Split('\n'), line => Assert.True(line.Length <= 105, line));
 

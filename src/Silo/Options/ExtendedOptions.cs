@@ -11,6 +11,9 @@ internal sealed record ExtendedOption
 
     public required string Help { get; init; }
 
+    /// <summary>What stands for the value in the help.</summary>
+    public string Argument { get; init; } = "num";
+
     /// <summary>memcached's message if the value is missing; null if the name takes none (a value that is given nevertheless is ignored, as there).</summary>
     public string? Missing { get; init; }
 
@@ -155,8 +158,6 @@ internal static class ExtendedOptions
 
         return null;
     }
-
-    private static ExtendedOption NotYet(string name, string help) => new() { Name = name, Help = help, State = OptionState.NotYet };
 
     private static ExtendedOption Refused(string name, string help) => new() { Name = name, Help = help, State = OptionState.Refused };
 

@@ -44,7 +44,7 @@ internal static class HelpText
 
         text.Append("\nExtended options, for -o name,name=value:\n");
         foreach (ExtendedOption option in ExtendedOptions.All.Where(option => option.State == OptionState.Works))
-            Row(text, "  " + option.Name + (option.Missing is null ? "" : "=<num>"), option.Help);
+            Row(text, "  " + option.Name + (option.Missing is null ? "" : $"=<{option.Argument}>"), option.Help);
         Row(text, "  accepted without effect", Names(OptionState.NoEffect));
         foreach ((OptionState state, string title) in (ReadOnlySpan<(OptionState, string)>)
             [(OptionState.NotYet, "Not supported yet"), (OptionState.Refused, "Refused, because it cannot be here")])
@@ -67,9 +67,10 @@ internal static class HelpText
             --settings, under its long name. The command line counts before the environment, the environment
             before the file.
 
-            SIGINT and SIGTERM stop cleanly; a second one ends at once. Exit codes: 0 stopped, 64 wrong option,
-            67 no such user, 69 cluster not reachable, 70 internal error, 71 refused by the operating system
-            (such as a port in use).
+            SIGINT and SIGTERM stop cleanly; a second one ends at once. SIGUSR1 stops gracefully, too. SIGHUP
+            reads certificates and passwords again. Exit codes: 0 stopped, 1 the password file cannot be used,
+            64 wrong option, 67 no such user, 69 cluster not reachable, 70 internal error, 71 refused by the
+            operating system (such as a port in use).
 
             """);
         return text.ToString();
@@ -90,7 +91,8 @@ internal static class HelpText
             memcached's options (those with a letter) mean what they mean in memcached 1.6 and follow its rules: flags combine (`-vd`), values may be glued on
             (`-m64`), long names take `--port=11211` or `--port 11211` and may be cut short. Differences are deliberate and few: without `-l` OrleansCache listens
             on 127.0.0.1 only; root may serve without `-u`; a value that is not a number is an error where memcached takes it for 0; `-m` takes `2g`; `-I` below
-            512k needs no `slab_chunk_max`; every wrong option ends with exit code 64, where memcached uses 64 or 1.
+            512k needs no `slab_chunk_max`; a wrong option ends with exit code 64, where memcached uses 64 or 1
+            (a password file that cannot be used: 1, in both).
 
             Each option can also be set
 
@@ -161,7 +163,8 @@ internal static class HelpText
 
             |code|meaning|
             |-|-|
-            |0|stopped by SIGINT or SIGTERM, or help and version were asked for|
+            |0|stopped by SIGINT, SIGTERM, SIGUSR1 or the command `shutdown`, or help and version were asked for|
+            |1|the password file of `-Y` or `MEMCACHED_SASL_PWDB` cannot be used|
             |64|a wrong option, variable or setting, or one that is not supported|
             |67|the user of `-u` does not exist|
             |69|the cluster or its membership store cannot be reached|
