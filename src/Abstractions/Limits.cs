@@ -21,6 +21,9 @@ public static class Limits
     /// <summary>Smallest -I.</summary>
     public const int ItemBytesMin = 1024;
 
+    /// <summary>incr and decr refuse larger items, whatever they hold: memcached keeps those in pieces and does not look into them.</summary>
+    public const int CounterItemBytesMax = 512 * 1024;
+
     /// <summary>A line that is no get or gets must end within this many bytes, or the connection is closed (memcached's rule).</summary>
     public const int LineBytesMax = 2048;
 

@@ -240,6 +240,29 @@ public sealed class OperationTests : IDisposable
     }
 
     [Theory]
+    [InlineData(2_000)]
+    [InlineData(5_000)]
+    [InlineData(100_000)]
+    [InlineData(524_000)]
+    public void ALongTextThatBeginsWithANumberIsCountedWhereItLies(int length)
+    {
+        _store.Set("k", "99 " + new string('x', length - 3));
+        Assert.Equal(CacheStatus.Ok, _store.Increment("k", 2));
+        Assert.Equal("101".PadRight(length), _store.Get("k"));
+        Assert.Equal(CacheStatus.Ok, _store.Decrement("k", 99));
+        Assert.Equal("2".PadRight(length), _store.Get("k"));
+    }
+
+    [Fact]
+    public void WhatIsLargerThanHalfAMebibyteIsNoCounter()
+    {
+        string value = "99 " + new string('x', Limits.CounterItemBytesMax);
+        _store.Set("k", value);
+        Assert.Equal(CacheStatus.NotNumeric, _store.Increment("k", 2));
+        Assert.Equal(value, _store.Get("k"));
+    }
+
+    [Theory]
     [InlineData("")]
     [InlineData(" ")]
     [InlineData("x")]
