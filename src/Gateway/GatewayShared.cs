@@ -16,6 +16,7 @@ internal sealed class GatewayShared
     private LoopCounters[] _loops = [];
     private long _connectionsCurrent;
     private long _connectionsTotal;
+    private long _connectionIds;
     private long _connectionsRejected;
     private long _ports;
     private long _listenDisabled;
@@ -101,7 +102,8 @@ internal sealed class GatewayShared
             return false;
         }
 
-        info.Id = Interlocked.Increment(ref _connectionsTotal);
+        Interlocked.Increment(ref _connectionsTotal);
+        info.Id = NextId();
         if (info.Descriptor == 0)
             info.Descriptor = (int)info.Id;
         _connections[info.Id] = info;
@@ -115,7 +117,8 @@ internal sealed class GatewayShared
     {
         Interlocked.Increment(ref _connectionsCurrent);
         Interlocked.Increment(ref _ports);
-        info.Id = Interlocked.Increment(ref _connectionsTotal);
+        Interlocked.Increment(ref _connectionsTotal);
+        info.Id = NextId();
         _connections[info.Id] = info;
     }
 
@@ -127,6 +130,9 @@ internal sealed class GatewayShared
         if ((Router.Events.Watched & EventKinds.Connections) != 0 && !info.IsDatagram)
             ConnectionEvents.Closed(Router.Events, info);
     }
+
+    /// <summary>Not the counter of connections: that begins again after `stats reset`, and a number must not have two owners.</summary>
+    private long NextId() => Interlocked.Increment(ref _connectionIds);
 
     /// <summary>verbosity: levels above memcached's highest are that one.</summary>
     public void SetVerbosity(long level)

@@ -30,6 +30,10 @@ internal sealed unsafe class MetaSink : ReplySink
         if (!valueFollows)
         {
             output.Commit(line);
+
+            // A connection that sent only quiet commands holds no memory.
+            if (line == 0 && output.IsEmpty)
+                output.Clear();
         }
         else if (isSmall)
         {

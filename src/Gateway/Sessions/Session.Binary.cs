@@ -451,12 +451,24 @@ internal sealed unsafe partial class Session
             uint opaque = command.Opaque;
             Collect(
                 StatsText.BuildAsync(_loop.Shared, _loop.NowUnixSeconds, arguments),
-                (session, collected) => BinaryStats.TryWrite(session.CurrentOutput, arguments, collected, opaque));
+                (session, collected) => session.WriteCollected(arguments, collected, opaque));
             return;
         }
 
         byte[] text = StatsText.Build(_loop.Shared, _loop.NowUnixSeconds, arguments);
         if (!BinaryStats.TryWrite(CurrentOutput, arguments, text, command.Opaque))
             WriteError(command, BinaryStatus.KeyNotFound);
+    }
+
+    /// <summary>What could not be collected is answered, too: whoever asked waits for a packet.</summary>
+    private void WriteCollected(string arguments, byte[] text, uint opaque)
+    {
+        OutputList output = CurrentOutput;
+        if (BinaryStats.TryWrite(output, arguments, text, opaque))
+            return;
+        string line = Encoding.UTF8.GetString(text).TrimEnd();
+        const string Before = "SERVER_ERROR ";
+        string reason = line.StartsWith(Before, StringComparison.Ordinal) ? line[Before.Length..] : line;
+        output.Commit(BinaryReply.WriteFailure(output.Reserve(BinaryReply.ReplyBytesMax), BinaryOpcode.Stat, reason, opaque));
     }
 }

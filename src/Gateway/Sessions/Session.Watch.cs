@@ -18,7 +18,8 @@ internal sealed partial class Session
     private bool _holdsWatcherPlace;
     private bool _hasLines;
 
-    private bool CanTakeLines => _hasLines && Output.Bytes < Limits.WatchOutputBytesMax;
+    // Lines may be announced before the feed itself is here: it is opened elsewhere.
+    private bool CanTakeLines => _hasLines && _feed is not null && Output.Bytes < Limits.WatchOutputBytesMax;
 
     private void Watch(ReadOnlySpan<byte> arguments)
     {

@@ -32,6 +32,9 @@ public sealed class FakeRouter : IPartitionRouter
     /// <summary>Watching begins when this completes; with an exception it fails.</summary>
     public TaskCompletionSource? WatchGate { get; set; }
 
+    /// <summary>The wake of the last who began to watch.</summary>
+    public Action? WatchWake { get; private set; }
+
     public RouterChannel OpenChannel(ICompletionQueue loop) => new Channel(this, loop);
 
     public async ValueTask FlushAllAsync(uint atUnixSeconds, CancellationToken cancellationToken)
@@ -54,6 +57,7 @@ public sealed class FakeRouter : IPartitionRouter
 
     public async ValueTask<IEventFeed?> WatchAsync(EventKinds kinds, int bytesMax, Action wake, CancellationToken cancellationToken)
     {
+        WatchWake = wake;
         if (WatchGate is { } gate)
             await gate.Task.ConfigureAwait(false);
         return Events.Watch(kinds, bytesMax, wake);

@@ -175,4 +175,20 @@ public sealed class AdminCommandTests
         Assert.Equal("STAT sizes_status disabled\r\nEND\r\n", harness.Ask("stats sizes_disable\r\n"));
         Assert.Contains("STAT track_sizes no\r\n", harness.Ask("stats settings\r\n"), StringComparison.Ordinal);
     }
+
+    [Fact]
+    public void ConnectionsThatOutliveAResetGiveTheirPlacesBackLikeTheLaterOnes()
+    {
+        using var harness = new SessionHarness();
+        var older = new ConnectionInfo(static () => "older", static () => "");
+        var later = new ConnectionInfo(static () => "later", static () => "");
+        Assert.True(harness.Shared.TryEnter(older));
+        Assert.Equal("RESET\r\n", harness.Ask("stats reset\r\n"));
+        Assert.True(harness.Shared.TryEnter(later));
+        Assert.Equal([older, later], harness.Shared.Connections);
+        Assert.Equal(1, harness.Shared.ReadStatistics().ConnectionsTotal);
+        harness.Shared.Leave(older);
+        harness.Shared.Leave(later);
+        Assert.Equal(0, harness.Shared.ReadStatistics().ConnectionsCurrent);
+    }
 }

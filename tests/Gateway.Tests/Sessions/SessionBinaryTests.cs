@@ -184,6 +184,16 @@ public sealed class SessionBinaryTests
     }
 
     [Fact]
+    public async Task StatsThatCannotBeCollectedAreAnsweredAllTheSame()
+    {
+        using var harness = new SessionHarness(static o => o with { TrackSizes = true });
+        Assert.Equal("", harness.Ask(Of(Stat, "sizes", opaque: 7) + Of(NoOp, opaque: 8)));
+        harness.Router.FakeStores.Sizes.SetException(new RouterException("no"));
+        await GatewayHarness.WaitUntilAsync(() => harness.RunPosted() > 0, "they could not be collected");
+        Assert.Equal("10 86 #7 [statistics could not be collected]\n0a 00 #8", ShowAll(harness.ReadAll()));
+    }
+
+    [Fact]
     public void StatsComeAsPacketsWithAnEmptyOneAtTheEnd()
     {
         using var harness = new SessionHarness();

@@ -205,4 +205,12 @@ public sealed class SessionMetaTests
         harness.Router.Waiting[0].Complete();
         return harness.ReadAll();
     }
+
+    [Fact]
+    public void AConnectionThatSentOnlyQuietCommandsHoldsNoMemory()
+    {
+        using var harness = new SessionHarness();
+        Assert.Equal("", harness.Ask("ms k 1 q\r\nv\r\nmg no v q\r\nmd k q\r\n"));
+        Assert.Equal(0, harness.Loop.Chunks.Rented);
+    }
 }

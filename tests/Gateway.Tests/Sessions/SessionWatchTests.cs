@@ -169,6 +169,24 @@ public sealed class SessionWatchTests
     }
 
     [Fact]
+    public async Task LinesThatComeBeforeTheFeedIsHereAreReadThen()
+    {
+        using var harness = new SessionHarness();
+        harness.Router.WatchGate = new TaskCompletionSource();
+        Assert.Equal("", harness.Ask("watch\r\n"));
+        harness.Router.WatchWake!();
+        Assert.Equal(1, harness.RunPosted());
+        Assert.Equal("", harness.ReadAll());
+        harness.Session.Resume();
+        harness.Router.WatchGate.SetResult();
+        await GatewayHarness.WaitUntilAsync(() => harness.RunPosted() > 0, "the feed is there");
+        harness.Router.Events.ItemGet("k"u8, ItemGetStatus.Found, 1, 2, 3);
+        string text = harness.ReadAll();
+        Assert.StartsWith("OK\r\n", text, StringComparison.Ordinal);
+        Assert.Contains("key=k", text, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task WhatFailsToBeginIsSaidAndTheConnectionGoesOn()
     {
         using var harness = new SessionHarness();
