@@ -75,6 +75,7 @@ public sealed class FakeRouter : IPartitionRouter
     private sealed class Channel(FakeRouter router, ICompletionQueue loop) : RouterChannel
     {
         private readonly List<RemoteRequest> _collected = [];
+        private readonly Queue<RemoteRequest[]> _leaving = [];
 
         public override bool TryExecute(in CacheRequest request, uint nowUnixSeconds, ReplySink sink)
         {
@@ -100,7 +101,16 @@ public sealed class FakeRouter : IPartitionRouter
                 return;
             RemoteRequest[] batch = [.. _collected];
             _collected.Clear();
-            ThreadPool.UnsafeQueueUserWorkItem(_ => loop.Post(new Batch(batch)), null);
+            lock (_leaving)
+                _leaving.Enqueue(batch);
+            ThreadPool.UnsafeQueueUserWorkItem(
+                _ =>
+                {
+                    // Whichever thread comes first takes the first batch: they must not overtake each other.
+                    lock (_leaving)
+                        loop.Post(new Batch(_leaving.Dequeue()));
+                },
+                null);
         }
 
         private sealed class Batch(RemoteRequest[] requests) : LoopWorkItem
