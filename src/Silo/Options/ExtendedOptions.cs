@@ -110,6 +110,7 @@ internal static class ExtendedOptions
         Flag("no_inline_ascii_resp", OptionState.NoEffect, "the same"),
         Flag("drop_privileges", OptionState.NoEffect, "system calls are not restricted"),
         Flag("no_drop_privileges", OptionState.NoEffect, "the same"),
+        Flag("relaxed_privileges", OptionState.NoEffect, "the same; memcached's debug builds have it"),
         Number("sock_cookie_id", "Missing sock_cookie_id argument", "a facility of FreeBSD", 0, uint.MaxValue, "could not parse argument to sock_cookie_id"),
         new()
         {
