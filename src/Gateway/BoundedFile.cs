@@ -9,9 +9,18 @@ internal static class BoundedFile
         try
         {
             using FileStream file = new(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
-            byte[] buffer = new byte[bytesMax + 1];
-            int length = file.ReadAtLeast(buffer, buffer.Length, throwOnEndOfStream: false);
-            return length <= bytesMax ? buffer[..length] : throw new IOException($"the file has more than {bytesMax} bytes");
+
+            // Some files tell no length, or the wrong one: then all of the limit.
+            int room = file.CanSeek && file.Length is > 0 and var told && told <= bytesMax ? (int)told + 1 : bytesMax + 1;
+            byte[] buffer = new byte[room];
+            int length = file.ReadAtLeast(buffer, room, throwOnEndOfStream: false);
+            if (length == room)
+                throw new IOException(room > bytesMax ? $"the file has more than {bytesMax} bytes" : "the file changes while it is read");
+            byte[] text = buffer[..length];
+
+            // It may be secret: one copy is enough.
+            Array.Clear(buffer);
+            return text;
         }
         catch (Exception failure) when (failure is FileNotFoundException or DirectoryNotFoundException)
         {

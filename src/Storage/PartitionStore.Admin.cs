@@ -51,11 +51,19 @@ public sealed unsafe partial class PartitionStore
         return _index.BucketCount == 0 ? uint.MaxValue + 1ul : position;
     }
 
-    /// <summary>Adds a class's items, from the hot end of its list on, but for those with binary keys, until the list has so many or so many bytes of lines would be written.</summary>
+    /// <summary>More than fit into the lines of one answer; the lock is held meanwhile.</summary>
+    private const int ClassItemsSeenMax = 64 * 1024;
+
+    /// <summary>
+    /// Adds a class's items, from the hot end of its list on, but for those with binary keys, until the list has so many, so many bytes of lines would be written, or
+    /// <see cref="ClassItemsSeenMax"/> have been looked at.
+    /// </summary>
     internal void ReadClass(int classIndex, List<ClassItem> items, int itemsMax, ref int lineBytesLeft)
     {
-        for (uint handle = _classes[classIndex].Lru.Head; handle != 0 && items.Count < itemsMax; handle = _space.At(handle)->LruNext)
+        int seen = 0;
+        for (uint handle = _classes[classIndex].Lru.Head; handle != 0 && items.Count < itemsMax && seen < ClassItemsSeenMax; handle = _space.At(handle)->LruNext)
         {
+            seen++;
             ItemHeader* item = _space.At(handle);
             if ((item->Marks & ItemMarks.BinaryKey) != 0)
                 continue; // such a key may not fit into a line

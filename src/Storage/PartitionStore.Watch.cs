@@ -71,15 +71,7 @@ public sealed unsafe partial class PartitionStore
     private void TellStore(in CacheRequest request, uint now, NotingSink noting, ItemGetStatus found, int classId, int valueBytes)
     {
         bool comparesCas = (request.Flags & RequestFlags.CompareCas) != 0;
-        ItemStoreCommand command = request.Operation switch
-        {
-            CacheOperation.Add => ItemStoreCommand.Add,
-            CacheOperation.Append => ItemStoreCommand.Append,
-            CacheOperation.Prepend => ItemStoreCommand.Prepend,
-            _ when comparesCas => ItemStoreCommand.Cas,
-            CacheOperation.Replace => ItemStoreCommand.Replace,
-            _ => ItemStoreCommand.Set,
-        };
+        ItemStoreCommand command = ItemStoreCommands.Of(request.Operation, comparesCas);
         if (noting.Status is CacheStatus.TooLarge or CacheStatus.OutOfMemory)
         {
             // Refused before anything was looked for; a plain set then looks for what it has to take away.

@@ -361,6 +361,8 @@ internal sealed unsafe class EpollLoop : ICompletionQueue, IGatewayLoop
     {
         foreach (EpollConnection? connection in _connections.ToArray())
             connection?.Close();
+        foreach (EpollDatagramPort port in _ports)
+            port.Dispose();
         _stopped = true;
         RunPosted();
         StopListening();

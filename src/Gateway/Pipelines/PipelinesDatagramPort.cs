@@ -8,6 +8,7 @@ namespace OrleansCache.Gateway.Pipelines;
 internal sealed class PipelinesDatagramPort : DatagramPort
 {
     private const int DatagramBytesMax = 65536;
+    private static readonly TimeSpan ReceivePause = TimeSpan.FromMilliseconds(100);
 
     private readonly PipelinesLoop _loop;
     private readonly Socket _socket;
@@ -113,12 +114,28 @@ internal sealed class PipelinesDatagramPort : DatagramPort
             }
             catch (SocketException failure)
             {
+                // No memory for it at the moment, most likely: look away for a while.
                 Log.AcceptFailed(_loop.Logger, failure);
-                return;
+                if (!await PauseAsync().ConfigureAwait(false))
+                    return;
+                continue;
             }
 
             await _receiverSwitch;
             Take(buffer, length, from.Buffer.Span[..from.Size]);
+        }
+    }
+
+    private async Task<bool> PauseAsync()
+    {
+        try
+        {
+            await Task.Delay(ReceivePause, _stop.Token).ConfigureAwait(false);
+            return true;
+        }
+        catch (OperationCanceledException)
+        {
+            return false;
         }
     }
 

@@ -47,7 +47,7 @@ internal sealed unsafe partial class Session
     private void RefuseMeta(in MetaCommand command)
     {
         if (command.DeleteKeyOnError)
-            CountRefusedStore(command.Key, StoreCommandOf(command.Operation, command.Has(MetaFlags.CompareCas)));
+            CountRefusedStore(command.Key, ItemStoreCommands.Of(command.Operation, command.Has(MetaFlags.CompareCas)));
         bool errorFollows = command.DeleteKeyOnError && !DeleteBeforeError(command.Key, noReply: false);
         if (!errorFollows)
             CurrentOutput.Write(command.ErrorLine);

@@ -186,16 +186,6 @@ internal sealed partial class Session
         _ => ItemStoreCommand.None,
     };
 
-    private static ItemStoreCommand StoreCommandOf(CacheOperation operation, bool comparesCas) => operation switch
-    {
-        CacheOperation.Add => ItemStoreCommand.Add,
-        CacheOperation.Append => ItemStoreCommand.Append,
-        CacheOperation.Prepend => ItemStoreCommand.Prepend,
-        _ when comparesCas => ItemStoreCommand.Cas,
-        CacheOperation.Replace => ItemStoreCommand.Replace,
-        _ => ItemStoreCommand.Set,
-    };
-
     /// <summary>Brings a feed's word that there are lines to the session's loop; at most one is on its way.</summary>
     private sealed class LinesItem(Session session) : LoopWorkItem
     {

@@ -18,16 +18,24 @@ internal sealed class RemoteFeeds(PartitionSet partitions, TimeProvider time) : 
     public async ValueTask<ReadOnlyMemory<byte>> ReadAsync(string watcher, EventKinds kinds, int bytesMax)
     {
         bool isNew = false;
-        Remote? remote = kinds == EventKinds.None ? null : Find(watcher, kinds, bytesMax, out isNew);
-        if (remote is null)
+        if (kinds == EventKinds.None)
         {
             Remove(watcher);
             return default;
         }
 
         // The first call only opens the feed: its sender wants to know from when on it watches.
-        if (isNew || Interlocked.Exchange(ref remote.IsBusy, 1) != 0)
+        Remote? remote = Find(watcher, kinds, bytesMax, out isNew);
+        if (isNew)
             return default;
+
+        // An answer is followed by the next call: where there is nothing to wait for (too many watchers, or the former call still waits, its sender has given it up), the pause is here.
+        if (remote is null || Interlocked.Exchange(ref remote.IsBusy, 1) != 0)
+        {
+            await Task.Delay(Wait, time);
+            return default;
+        }
+
         try
         {
             ReadOnlyMemory<byte> lines = remote.Read();

@@ -1,7 +1,7 @@
 namespace OrleansCache.Grains.Routing;
 
 /// <summary>
-/// The layout of a batch and of its reply between a router and the silo that executes it. Little endian. Version 1:
+/// The layout of a batch and of its reply between a router and the silo that executes it. Little endian. Version 2:
 /// <code>
 /// batch:      version u8 | 3 bytes 0 | count u32 | operation*
 /// operation:  length u32 (of all that follows) | operation u8 | key length u8 | flags u16 | hash u64 | client flags u32 | expires u32 | value length u32
@@ -15,7 +15,7 @@ namespace OrleansCache.Grains.Routing;
 /// </summary>
 internal static class BatchFormat
 {
-    public const byte Version = 1;
+    public const byte Version = 2;
     public const int HeaderBytes = 8;
     public const int OperationHeaderBytes = 28;
 
