@@ -36,7 +36,7 @@ internal sealed partial class Session
             return;
         }
 
-        if (Commands - 1 != _commandsBefore || !CurrentOutput.IsEmpty || _lineHead is not null || _waiting != 0)
+        if (HasPredecessors)
         {
             CurrentOutput.Write("ERROR cannot pipeline other commands before watch\r\n"u8);
             return;
