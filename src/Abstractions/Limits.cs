@@ -112,6 +112,9 @@ public static class Limits
     /// <summary>Step of `stats sizes`.</summary>
     public const int SizeStepBytes = 32;
 
+    /// <summary>Slab classes at the most: their numbers, and one for index blocks, fit a byte.</summary>
+    public const int SlabClassesMax = 250;
+
     /// <summary>memcached's slab classes are numbered below this.</summary>
     public const int SlabClassIdsMin = 64;
 

@@ -27,6 +27,9 @@ public sealed record StoreOptions
     /// <summary>--partitions.</summary>
     public int PartitionCount { get; init; } = Limits.PartitionsDefault;
 
+    /// <summary>Parts of the memory with locks and eviction queues of their own; 0: as many as suit the memory and the cores.</summary>
+    public int ShardCount { get; init; }
+
     /// <summary>Seed of everything random in the stores.</summary>
     public ulong Seed { get; init; } = 1;
 }

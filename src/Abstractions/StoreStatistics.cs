@@ -19,8 +19,8 @@ public sealed class StoreStatistics
     /// <summary>Expired items that were found by looking for them, and items looked at; passes begun; times that the background work woke.</summary>
     public long CrawlerReclaimed, CrawlerItemsChecked, CrawlerStarts, MaintainerWakes;
 
-    /// <summary>Pinned items met at the cold end; items spared there because they were read.</summary>
-    public long LruTailReflocked, MovesWithinLru;
+    /// <summary>Pinned items met at the cold end; items that moved on to the main queue because they were read, and that stayed in it.</summary>
+    public long LruTailReflocked, MovesToWarm, MovesWithinLru;
 
     // Gauges.
     public long CurrItems, Bytes, LimitMaxBytes;
@@ -56,9 +56,12 @@ public struct SlabClassStatistics
     public long MemRequested;
     public long Items;
 
-    /// <summary>Seconds since the last access of the oldest item.</summary>
-    public long AgeSeconds;
+    /// <summary>Items of the small, the main and the temp queue, which `stats items` calls hot, warm and temp.</summary>
+    public long ItemsHot, ItemsWarm, ItemsTemp;
+
+    /// <summary>Seconds since the last access of the oldest item, of all and of the small and the main queue.</summary>
+    public long AgeSeconds, AgeSecondsHot, AgeSecondsWarm;
     public long GetHits, CmdSet, DeleteHits, IncrHits, DecrHits, CasHits, CasBadValue, TouchHits;
     public long Evicted, EvictedNonzero, EvictedTimeSeconds, OutOfMemory, Reclaimed, ExpiredUnfetched, EvictedUnfetched, EvictedActive;
-    public long CrawlerReclaimed, CrawlerItemsChecked, LruTailReflocked, MovesWithinLru;
+    public long CrawlerReclaimed, CrawlerItemsChecked, LruTailReflocked, MovesToWarm, MovesWithinLru;
 }

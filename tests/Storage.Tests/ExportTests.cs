@@ -29,7 +29,7 @@ public class ExportTests
         Assert.Equal(from.Store.LastCas, to.Store.LastCas);
         Assert.Equal(StoreHarness.Start + 5000, to.Store.ScheduledFlushUnixSeconds);
         Assert.Equal(3001, to.Store.ItemCount);
-        to.Store.CheckIntegrity();
+        to.CheckIntegrity();
         from.Now = to.Now = StoreHarness.Start + 20;
         for (int i = 0; i < 3000; i++)
         {
@@ -169,7 +169,7 @@ public class ExportTests
             Assert.True(status is ImportStatus.Ok or ImportStatus.Malformed, $"seed {seed}, round {i}: {status}");
         }
 
-        to.Store.CheckIntegrity();
+        to.CheckIntegrity();
     }
 
     [Fact]

@@ -112,7 +112,7 @@ public class MemoryTests
             }
 
             if (i % 200 == 0)
-                store.Store.CheckIntegrity();
+                store.CheckIntegrity();
         }
 
         while (pins.TryDequeue(out (PinnedValue Value, byte Mark) pin))
@@ -197,7 +197,7 @@ public class MemoryTests
     [Fact]
     public void AnIdlePartitionGivesToOneThatOpensLate()
     {
-        var options = new StoreOptions { MemoryBytes = 8 * MiB, PartitionCount = 2 };
+        var options = new StoreOptions { MemoryBytes = 8 * MiB, PartitionCount = 2, ShardCount = 2 };
         using var set = new PartitionSet(options);
         set.Open(new PartitionId(0), 1);
         var sink = new RecordingSink();
@@ -212,7 +212,8 @@ public class MemoryTests
             Set(set, sink, $"key{i}", new byte[100], now, onlyPartition: 1);
         }
 
-        Assert.True(late.Store.PageCount > set.Arena.PageCount / 2, $"{late.Store.PageCount} of {set.Arena.PageCount} pages");
+        StoreShard shard = late.Store.Shard;
+        Assert.True(shard.Heap.PageCount > set.Arena.PageCount / 2, $"{shard.Heap.PageCount} of {set.Arena.PageCount} pages");
         set.CheckIntegrityAtRest();
     }
 

@@ -49,10 +49,10 @@ public class ModelTests
                 store.Store.Reclaim(store.Now, 4);
             Step(store, model, random, mayLose, where);
             if (i % 10_000 == 0)
-                store.Store.CheckIntegrity();
+                store.CheckIntegrity();
         }
 
-        store.Store.CheckIntegrity();
+        store.CheckIntegrity();
         if (!mayLose)
         {
             foreach (string key in model.Keys.ToArray())

@@ -654,7 +654,7 @@ public sealed class OperationTests : IDisposable
         Assert.Equal((2, 1, 1, 1), (s.CmdSet, s.TotalItems, s.DeleteHits, s.DeleteMisses));
         Assert.Equal((0, 0), (s.CurrItems, s.Bytes));
         Assert.Equal(2, s.Classes.Sum(c => c.CmdSet));
-        _store.Store.ResetStatistics();
+        _store.Store.Shard.ResetStatistics();
         Assert.Equal(0, _store.Statistics().CmdGet);
     }
 

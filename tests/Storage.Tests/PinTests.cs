@@ -26,9 +26,9 @@ public class PinTests
             for (int i = 0; i < 50; i++)
                 store.Set($"other{i}", StoreHarness.Bytes(length, i + 10));
             AssertHolds(pinned, value);
-            store.Store.CheckIntegrity();
+            store.CheckIntegrity();
             pinned.Release();
-            store.Store.CheckIntegrity();
+            store.CheckIntegrity();
             Assert.Equal(0, store.Arena.PinnedBytes);
             store.Store.Clear();
             Assert.Equal(store.Arena.PageCount, store.Arena.FreePageCount);
@@ -58,11 +58,11 @@ public class PinTests
             Assert.Equal(CacheStatus.Ok, store.Set($"k{i}", new string('x', i % 3000)));
         AssertHolds(pinned, value);
         store.Delete("pinned");
-        store.Store.CheckIntegrity();
+        store.CheckIntegrity();
         AssertHolds(pinned, value);
         pinned.Release();
         store.Get("k1");
-        store.Store.CheckIntegrity();
+        store.CheckIntegrity();
     }
 
     [Fact]
@@ -99,10 +99,10 @@ public class PinTests
         PinnedValue second = Pin(store, "k");
         store.Delete("k");
         first.Release();
-        store.Store.CheckIntegrity();
+        store.CheckIntegrity();
         AssertHolds(second, value);
         second.Release();
-        store.Store.CheckIntegrity();
+        store.CheckIntegrity();
         Assert.Equal(0, store.Arena.PinnedBytes);
     }
 

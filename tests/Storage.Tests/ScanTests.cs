@@ -47,7 +47,7 @@ public class ScanTests
                 store.Set(key, new string('x', random.Next(300)));
         }
         while (!page.IsLast);
-        store.Store.CheckIntegrity();
+        store.CheckIntegrity();
         Assert.Equal(0, store.Statistics().Evictions);
         Assert.Empty(staying.Where(key => !told.ContainsKey(key)).Select(key => $"seed {seed}: {key} was not told"));
         Assert.Empty(staying.Where(key => told[key] != 1).Select(key => $"seed {seed}: {key} was told {told[key]} times"));

@@ -137,7 +137,8 @@ internal sealed class StoreHarness : IDisposable
     public StoreStatistics Statistics(bool perClass = false)
     {
         var statistics = new StoreStatistics();
-        Store.AddStatistics(statistics, perClass, Now);
+        foreach (StoreShard shard in Arena.Shards)
+            shard.AddStatistics(statistics, perClass, Now);
         return statistics;
     }
 
@@ -148,10 +149,31 @@ internal sealed class StoreHarness : IDisposable
         return bytes;
     }
 
+    public void CheckIntegrity()
+    {
+        foreach (StoreShard shard in Arena.Shards)
+            shard.CheckIntegrity();
+    }
+
+    /// <summary>Frees what flushes and closed partitions have left to be freed, and the page that each shard keeps at hand.</summary>
+    public void Settle()
+    {
+        foreach (StoreShard shard in Arena.Shards)
+        {
+            while (shard.DrainDetached(64))
+            {
+            }
+
+            shard.Heap.ReleaseSpare();
+        }
+    }
+
     public void Dispose()
     {
-        Store.CheckIntegrity();
+        CheckIntegrity();
         Store.Dispose();
+        Settle();
+        CheckIntegrity();
         Assert.Equal(Arena.PageCount, Arena.FreePageCount);
         Arena.Dispose();
     }

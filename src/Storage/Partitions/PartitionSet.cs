@@ -1,0 +1,270 @@
+using System.Numerics;
+
+namespace OrleansCache.Storage;
+
+/// <summary>
+/// The partitions that this process holds, by number, over one arena. Reading is an array access without a lock; opening and closing are serialised.
+/// Counters belong to the arena's shards and stay when partitions are closed, so that what monitors read never runs backwards.
+/// </summary>
+public sealed class PartitionSet : IDisposable
+{
+    /// <summary>Pages that one slice takes back after -m has shrunk: 16 to 64 MiB.</summary>
+    private const int ShrinkPagesMax = 4096;
+
+    private readonly Partition?[] _partitions;
+    private readonly Lock _changes = new();
+    private long _flushes;
+    private int _shrinkNext;
+    private long _crawls;
+    private long _wakes;
+    private volatile bool _isCrawling;
+    private bool _disposed;
+
+    public PartitionSet(StoreOptions options, EventLog? events = null)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        Options = options;
+        Arena = new PageArena(options, events);
+        _partitions = new Partition?[options.PartitionCount];
+    }
+
+    public StoreOptions Options { get; }
+    public PageArena Arena { get; }
+
+    /// <summary>Where the stores tell what they do to those who watch.</summary>
+    public EventLog Events => Arena.Events;
+    public int PartitionCount => _partitions.Length;
+
+    /// <summary>Opens a partition that is not open, empty. Sealed is for one whose items are still to be imported. Throws if it is open already.</summary>
+    public Partition Open(PartitionId id, long epoch, PartitionState state = PartitionState.Active)
+    {
+        ArgumentOutOfRangeException.ThrowIfEqual((int)state, (int)PartitionState.Gone, nameof(state));
+        lock (_changes)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            if (_partitions[id.Value] is not null)
+                throw new InvalidOperationException($"Partition {id} is open already.");
+            var partition = new Partition(new PartitionStore(Arena, id), epoch, state);
+            Volatile.Write(ref _partitions[id.Value], partition);
+            return partition;
+        }
+    }
+
+    /// <summary>The partition if it is here, in whatever state.</summary>
+    public Partition? TryGet(PartitionId id) => Volatile.Read(ref _partitions[id.Value]);
+
+    /// <summary>
+    /// Hint that requests with these hashes follow: first asks for all their index lines, then for all their items, so that the waits for memory overlap.
+    /// Takes no lock, changes nothing.
+    /// </summary>
+    public void Prefetch(ReadOnlySpan<ulong> keyHashes)
+    {
+        foreach (ulong hash in keyHashes)
+            TryGet(PartitionId.OfHash(hash, _partitions.Length))?.Store.PrefetchLine(hash);
+        foreach (ulong hash in keyHashes)
+            TryGet(PartitionId.OfHash(hash, _partitions.Length))?.Store.PrefetchItems(hash);
+    }
+
+    /// <summary>Drops the partition and gives its pages back; false if it was not here. The time is not needed by what is closed today.</summary>
+    public bool Close(PartitionId id, uint nowUnixSeconds = 0)
+    {
+        _ = nowUnixSeconds;
+        lock (_changes)
+        {
+            Partition? partition = _partitions[id.Value];
+            if (partition is null)
+                return false;
+            Volatile.Write(ref _partitions[id.Value], null);
+            partition.Close();
+            return true;
+        }
+    }
+
+    /// <summary>Flushes every partition that is here, at once or at the given time.</summary>
+    public void FlushAll(uint atUnixSeconds, uint nowUnixSeconds)
+    {
+        Interlocked.Increment(ref _flushes);
+        foreach (Partition? slot in _partitions)
+            slot?.FlushAll(atUnixSeconds, nowUnixSeconds);
+    }
+
+    /// <summary>The sums over all shards. Each is read at a slightly different moment.</summary>
+    public StoreStatistics ReadStatistics(uint nowUnixSeconds, bool perClass)
+    {
+        var total = new StoreStatistics { LimitMaxBytes = Arena.MemoryBytes };
+        foreach (StoreShard shard in Arena.Shards)
+        {
+            lock (shard.Lock)
+            {
+                shard.AddStatistics(total, perClass, nowUnixSeconds);
+            }
+        }
+
+        total.CmdFlush = Interlocked.Read(ref _flushes);
+        total.CrawlerStarts = Interlocked.Read(ref _crawls);
+        total.MaintainerWakes = Interlocked.Read(ref _wakes);
+        total.IsCrawling = _isCrawling;
+        total.PoolPages = Arena.PoolPageCount;
+        total.PageBytesFree = (long)Arena.FreePageCount * Arena.PageBytes;
+        long slots = total.HashBytes / HashIndex.LineBytes * HashIndex.SlotsPerLine;
+        total.HashPowerLevel = slots == 0 ? 0 : BitOperations.Log2((ulong)slots);
+        return total;
+    }
+
+    /// <summary>Sets all counters to 0.</summary>
+    public void ResetStatistics()
+    {
+        Interlocked.Exchange(ref _flushes, 0);
+        Interlocked.Exchange(ref _crawls, 0);
+        Interlocked.Exchange(ref _wakes, 0);
+        foreach (StoreShard shard in Arena.Shards)
+        {
+            lock (shard.Lock)
+            {
+                shard.ResetStatistics();
+            }
+        }
+    }
+
+    /// <summary>Runs <see cref="Partition.Reclaim"/> over every partition; returns the number of items freed.</summary>
+    public long Reclaim(uint nowUnixSeconds, int bucketsMaxPerPartition)
+    {
+        long reclaimed = 0;
+        foreach (Partition? slot in _partitions)
+            reclaimed += slot?.Reclaim(nowUnixSeconds, bucketsMaxPerPartition) ?? 0;
+        return reclaimed;
+    }
+
+    /// <summary>
+    /// Runs one of <paramref name="slices"/> steps of a round over each partition's buckets, however large it is: in as many turns as it takes, of at most
+    /// <paramref name="bucketsMax"/> buckets under one lock.
+    /// </summary>
+    public long ReclaimSlice(uint nowUnixSeconds, int slices, int bucketsMax)
+    {
+        ShrinkSlice(nowUnixSeconds);
+        long reclaimed = 0;
+        foreach (Partition? slot in _partitions)
+        {
+            if (slot is null)
+                continue;
+            for (long left = (slot.Store.BucketCount / slices) + 1; left > 0; left -= bucketsMax)
+                reclaimed += slot.Reclaim(nowUnixSeconds, (int)Math.Min(left, bucketsMax));
+        }
+
+        return reclaimed;
+    }
+
+    /// <summary>
+    /// After -m has shrunk: takes at most so many pages from the shards in turn, each under its lock alone, until the rest fits. What the shard would evict next
+    /// goes first. With -M nothing is thrown away, so only empty pages come back.
+    /// </summary>
+    internal void ShrinkSlice(uint nowUnixSeconds, int pagesMax = ShrinkPagesMax)
+    {
+        ReadOnlySpan<StoreShard> shards = Arena.Shards;
+        int refused = 0;
+        for (int i = 0; i < pagesMax && refused < shards.Length && Arena.HeldPageCount > Arena.PageCount;)
+        {
+            _shrinkNext = (_shrinkNext + 1) % shards.Length;
+            StoreShard shard = shards[_shrinkNext];
+            uint page;
+            lock (shard.Lock)
+            {
+                if (!shard.TryGivePage(nowUnixSeconds, out page, LossCause.MemoryLimit))
+                    page = 0;
+            }
+
+            if (page == 0)
+            {
+                refused++;
+                continue;
+            }
+
+            Arena.Give(page);
+            i++;
+            refused = 0;
+        }
+
+        Arena.Trim(pagesMax);
+    }
+
+    /// <summary>Flushed or closed partitions wait for their memory to be freed.</summary>
+    internal bool HasDetached
+    {
+        get
+        {
+            foreach (StoreShard shard in Arena.Shards)
+            {
+                if (shard.HasDetached)
+                    return true;
+            }
+
+            return false;
+        }
+    }
+
+    /// <summary>Frees memory of flushed and closed partitions, so many buckets in each shard; true if some is left.</summary>
+    internal bool DrainSlice(int bucketsMax)
+    {
+        bool more = false;
+        foreach (StoreShard shard in Arena.Shards)
+        {
+            if (!shard.HasDetached)
+                continue;
+            lock (shard.Lock)
+            {
+                more |= shard.DrainDetached(bucketsMax);
+            }
+        }
+
+        return more;
+    }
+
+    /// <summary>Throws with a description if a shard or the arena contradicts itself.</summary>
+    public void CheckIntegrity()
+    {
+        foreach (StoreShard shard in Arena.Shards)
+        {
+            lock (shard.Lock)
+            {
+                shard.CheckIntegrity();
+            }
+        }
+    }
+
+    /// <summary>
+    /// As <see cref="CheckIntegrity"/>, and that every page of the arena is free or held by a shard. Only where nothing is under way and no value is pinned.
+    /// </summary>
+    public void CheckIntegrityAtRest()
+    {
+        CheckIntegrity();
+        long held = 0;
+        foreach (StoreShard shard in Arena.Shards)
+            held += shard.Heap.PageCount;
+        if (held != Arena.HeldPageCount)
+            Throw.ArenaCorrupt($"{held} pages are held, but {Arena.HeldPageCount} were handed out");
+        if (Arena.PinnedBytes != 0)
+            Throw.ArenaCorrupt($"{Arena.PinnedBytes} bytes are still pinned");
+    }
+
+    /// <summary>Closes all partitions and frees the arena. No request and no pinned value may be under way any more.</summary>
+    public void Dispose()
+    {
+        lock (_changes)
+        {
+            if (_disposed)
+                return;
+            for (int i = 0; i < _partitions.Length; i++)
+                Close(new PartitionId(i));
+            _disposed = true;
+            Arena.Dispose();
+        }
+    }
+
+    /// <summary>A pass over all partitions begins.</summary>
+    internal void CountCrawl() => Interlocked.Increment(ref _crawls);
+
+    /// <summary>The background work wakes.</summary>
+    internal void CountWake() => Interlocked.Increment(ref _wakes);
+
+    internal void SetCrawling(bool isCrawling) => _isCrawling = isCrawling;
+}

@@ -1,0 +1,861 @@
+using System.Diagnostics;
+using System.Runtime.CompilerServices;
+
+namespace OrleansCache.Storage;
+
+/// <summary>
+/// The items of one partition: a hash index over items whose chunks, queues and counters belong to the <see cref="StoreShard"/>.
+/// Algorithm: find the key in the index, act on the item where it lies, hand a view of it to the sink. A set over an item of the same slab class overwrites
+/// it in place; anything else builds a new item first and swaps it in, so that a failure leaves the old one. Expiry is looked at on access, and by
+/// <see cref="Reclaim"/> a few buckets at a time. A flush takes the whole index away at once; a scheduled one does so with the first call at or after its time.
+/// Every mutation takes the partition's next sequence number; those that change what is stored give the item a CAS made of it, which no other partition gives.
+/// Goals: nothing is allocated per operation; a read hit touches one index line and the item; no item is ever refused because memory sits in other
+/// slab classes, partitions or shards.
+/// Non-goal: thread safety; the shard's lock serialises calls.
+/// </summary>
+public sealed unsafe partial class PartitionStore : IDisposable
+{
+    private readonly PageArena _arena;
+    private readonly StoreShard _shard;
+    private readonly HandleSpace _space;
+    private readonly SlabClasses _sizes;
+    private readonly SlabClass[] _classes;
+    private readonly int _itemBytesMax;
+    private readonly ulong _casStep;
+    private readonly bool _noCas;
+    private readonly bool _hasChecksums;
+
+    private HashIndex _index;
+    private ulong _sequence;
+    private uint _flushAt = uint.MaxValue;
+    private bool _isDisposed;
+
+    public PartitionStore(PageArena arena, PartitionId id)
+    {
+        ArgumentNullException.ThrowIfNull(arena);
+        Id = id;
+        _arena = arena;
+        _events = arena.Events;
+        _shard = arena.ShardOf(id);
+        _space = arena.Space;
+        _sizes = arena.Classes;
+        _classes = _shard.Classes;
+        _index = new HashIndex(arena);
+        _itemBytesMax = arena.Options.ItemBytesMax;
+        _casStep = (ulong)arena.Options.PartitionCount;
+        _noCas = arena.Options.NoCas;
+        _hasChecksums = arena.Space.HasChecksums;
+        lock (_shard.Lock)
+        {
+            _shard.Attach(this);
+        }
+    }
+
+    public PartitionId Id { get; }
+
+    internal PageArena Arena => _arena;
+
+    internal StoreShard Shard => _shard;
+
+    internal ref HashIndex Index => ref _index;
+
+    /// <summary>May be read without the lock, as a hint.</summary>
+    internal long BucketCount => _index.BucketCount;
+
+    /// <summary>Items held, those expired but not yet reclaimed included.</summary>
+    public long ItemCount { get; internal set; }
+
+    /// <summary>Bytes of keys, values and headers held.</summary>
+    public long ItemBytes { get; internal set; }
+
+    /// <summary>The sequence number that the last mutation took.</summary>
+    public ulong LastCas => _sequence;
+
+    /// <summary>When the scheduled flush fires, or 0.</summary>
+    public uint ScheduledFlushUnixSeconds => _flushAt == uint.MaxValue ? 0 : _flushAt;
+
+    /// <summary>Executes one request and calls the sink exactly once. Where no memory can be had without waiting for another partition, answers OutOfMemory.</summary>
+    public void Execute(in CacheRequest request, uint nowUnixSeconds, ReplySink sink) => TryExecute(in request, nowUnixSeconds, sink, waitForPages: false);
+
+    /// <summary>See <see cref="HashIndex.PrefetchLine"/>. Without the lock.</summary>
+    internal void PrefetchLine(ulong keyHash) => _index.PrefetchLine(keyHash);
+
+    /// <summary>See <see cref="HashIndex.PrefetchItems"/>. Without the lock.</summary>
+    internal void PrefetchItems(ulong keyHash) => _index.PrefetchItems(keyHash);
+
+    /// <summary>
+    /// As <see cref="Execute"/>; but with <paramref name="waitForPages"/>, where memory could be had by waiting for other partitions, returns false:
+    /// then nothing was done, the sink was not called, and the shard's <see cref="StoreShard.PagesWanted"/> says how many pages to bring along.
+    /// </summary>
+    internal bool TryExecute(in CacheRequest request, uint nowUnixSeconds, ReplySink sink, bool waitForPages)
+    {
+        ArgumentNullException.ThrowIfNull(sink);
+        Debug.Assert(request.Key.Length is > 0 and <= Limits.KeyBytesMax, "whoever builds a request bounds its key");
+        Debug.Assert(request.KeyHash == KeyHash.Compute(request.Key), "whoever builds a request sets its hash");
+        if (nowUnixSeconds >= _flushAt)
+            FireScheduledFlush();
+        _shard.Begin(waitForPages);
+        return (_events.Watched & RequestEvents) == 0 ? Dispatch(in request, nowUnixSeconds, sink) : DispatchWatched(in request, nowUnixSeconds, sink);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private bool Dispatch(in CacheRequest request, uint nowUnixSeconds, ReplySink sink)
+    {
+        switch (request.Operation)
+        {
+            case CacheOperation.Get:
+                return ExecuteGet(in request, nowUnixSeconds, sink);
+            case CacheOperation.Touch:
+                return ExecuteTouch(in request, nowUnixSeconds, sink);
+            case CacheOperation.Set:
+            case CacheOperation.Add:
+            case CacheOperation.Replace:
+            case CacheOperation.Append:
+            case CacheOperation.Prepend:
+                return ExecuteStore(in request, nowUnixSeconds, sink);
+            case CacheOperation.Delete:
+                return ExecuteDelete(in request, nowUnixSeconds, sink);
+            case CacheOperation.Increment:
+            case CacheOperation.Decrement:
+                return ExecuteArithmetic(in request, nowUnixSeconds, sink);
+            default:
+                return Answer(sink, CacheStatus.NotFound);
+        }
+    }
+
+    /// <summary>
+    /// Drops everything stored so far, now (0 or not in the future) or at the given time; then also what is stored until that time. What is stored straight
+    /// after a flush stays. A later call replaces a scheduled flush whose time has not come.
+    /// </summary>
+    public void FlushAll(uint atUnixSeconds, uint nowUnixSeconds)
+    {
+        // Nobody may have come by since the time of the former one.
+        if (nowUnixSeconds >= _flushAt)
+            FireScheduledFlush();
+        _sequence++;
+        _flushAt = uint.MaxValue;
+        if (atUnixSeconds > nowUnixSeconds)
+            _flushAt = atUnixSeconds;
+        else
+            FlushNow();
+    }
+
+    /// <summary>Sets the time of the scheduled flush, whatever it was; a time that is past takes effect with the next request.</summary>
+    public void RescheduleFlush(uint atUnixSeconds) => _flushAt = atUnixSeconds;
+
+    /// <summary>
+    /// Looks at up to <paramref name="bucketsMax"/> hash buckets for expired items, frees them and returns their number. The next call goes on from there.
+    /// Also carries out a scheduled flush that is due, and takes back what pins have released.
+    /// </summary>
+    public int Reclaim(uint nowUnixSeconds, int bucketsMax)
+    {
+        SettleBeforePass(nowUnixSeconds);
+        int reclaimed = 0;
+        Span<uint> handles = stackalloc uint[BucketItemsMax];
+        for (uint left = Math.Min((uint)bucketsMax, _index.BucketCount); left > 0; left--)
+        {
+            if (_reclaimBucket >= _index.BucketCount)
+                _reclaimBucket = 0;
+            int count = _index.ReadBucket(_reclaimBucket++, handles);
+            foreach (uint handle in handles[..count])
+            {
+                if (TryReclaim(handle, nowUnixSeconds))
+                    reclaimed++;
+            }
+        }
+
+        return reclaimed;
+    }
+
+    /// <summary>Items of one bucket that <see cref="Reclaim"/> looks at in one round; a bucket that is longer has its rest looked at when it has shrunk or been split.</summary>
+    private const int BucketItemsMax = 64;
+    private uint _reclaimBucket;
+
+    /// <summary>Drops all items: nobody finds them from now on, and their memory comes back in turns (<see cref="StoreShard.DrainDetached"/>). Counters and the sequence stay.</summary>
+    public void Clear() => Clear(LossCause.Flushed);
+
+    private void Clear(LossCause cause)
+    {
+        HashIndex index = _index;
+        _index = new HashIndex(_arena);
+        _reclaimBucket = 0;
+        _shard.Detach(this, index, cause);
+
+        // What is small is gone at once; the rest must not stall those who wait for the lock.
+        _shard.DrainDetached(DrainBucketsAtOnce);
+    }
+
+    /// <summary>Buckets whose items a flush frees before it returns: some tens of microseconds.</summary>
+    private const int DrainBucketsAtOnce = 64;
+
+    /// <summary>Gives everything up.</summary>
+    public void Dispose()
+    {
+        lock (_shard.Lock)
+        {
+            if (_isDisposed)
+                return;
+            _isDisposed = true;
+            Clear(LossCause.Closed);
+            _shard.Forget(this);
+        }
+    }
+
+    /// <summary>Takes an item out of the index; false if it is not in.</summary>
+    internal bool RemoveFromIndex(ulong hash, uint handle) => _index.Remove(hash, handle);
+
+    /// <summary>An item has moved; false if the index does not hold it.</summary>
+    internal bool ReplaceInIndex(ulong hash, uint from, uint to) => _index.Replace(hash, from, to);
+
+    private void SettleBeforePass(uint now)
+    {
+        if (now >= _flushAt)
+            FireScheduledFlush();
+        if (_shard.Pins.HasReleased)
+            _shard.FreeReleased();
+    }
+
+    private void FireScheduledFlush()
+    {
+        _flushAt = uint.MaxValue;
+        FlushNow();
+    }
+
+    // ---- the operations ----
+
+    private bool ExecuteGet(in CacheRequest request, uint now, ReplySink sink)
+    {
+        uint handle = FindLive(in request, now);
+        if (handle == 0)
+            return ExecuteGetMiss(in request, now, sink);
+
+        ItemHeader* item = _space.At(handle);
+        int classIndex = _space.ClassOf(handle);
+        ref SlabClass slab = ref _classes[classIndex];
+        CacheReply reply = default;
+        reply.Status = CacheStatus.Ok;
+        reply.ClientFlags = _space.ClientFlags(item);
+        reply.LastAccess = item->LastAccess(now);
+        reply.Cas = item->Cas;
+        RequestFlags flags = request.Flags;
+        reply.SlabClass = (byte)(classIndex + 1);
+        uint word = item->Word;
+        uint formerExpiresAt = item->ExpiresAt;
+        if ((word & ItemWord.Fetched) != 0)
+            reply.ItemFlags = ItemFlags.Fetched;
+        if ((flags & RequestFlags.Touch) != 0)
+        {
+            SetExpiry(item, request.ExpiresAt);
+            _sequence++;
+            slab.Counters.TouchHits++;
+        }
+        else if ((flags & (RequestFlags.Peek | RequestFlags.TakeToken)) != RequestFlags.Peek)
+        {
+            slab.Counters.GetHits++;
+        }
+
+        if ((flags & RequestFlags.Recache) != 0 || (word & (ItemWord.Stale | ItemWord.TokenSent | ItemWord.BinaryKey)) != 0)
+            reply.ItemFlags |= HandToken(item, in request, formerExpiresAt);
+        reply.ExpiresAt = (flags & RequestFlags.FormerExpiry) == 0 ? item->ExpiresAt : formerExpiresAt;
+        if ((flags & RequestFlags.Peek) == 0)
+            Bump(item, now);
+        bool matches = (flags & RequestFlags.CompareCas) != 0 && item->Cas == request.CompareCas;
+        reply.Value = (flags & RequestFlags.ReturnValue) != 0 && !matches ? View(handle, item) : ValueView.OfLength(_space.ValueLength(item));
+        sink.OnReply(in reply);
+        return true;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private bool ExecuteGetMiss(in CacheRequest request, uint now, ReplySink sink)
+    {
+        if ((request.Flags & RequestFlags.CreateOnMiss) != 0)
+        {
+            if (TryAllocate(in request, 0, 0, request.CreateExpiresAt, now, out uint handle))
+            {
+                ItemHeader* item = _space.At(handle);
+                item->Word |= ItemWord.TokenSent;
+                LinkNew(handle, in request, now);
+                int classIndex = _space.ClassOf(handle);
+                ref SlabClassCounters counters = ref _classes[classIndex].Counters;
+                if ((request.Flags & RequestFlags.Touch) != 0)
+                    counters.TouchHits++;
+                else
+                    counters.GetHits++;
+                var created = new CacheReply
+                {
+                    Status = CacheStatus.Ok,
+                    ItemFlags = ItemFlags.Won | ItemFlags.Created,
+                    SlabClass = (byte)(classIndex + 1),
+                    ExpiresAt = item->ExpiresAt,
+                    LastAccess = now,
+                    Cas = item->Cas,
+                };
+
+                // The command that creates an item also reads it.
+                if ((request.Flags & RequestFlags.Peek) == 0)
+                    Bump(item, now);
+                sink.OnReply(in created);
+                return true;
+            }
+
+            if (_shard.PagesWanted != 0)
+                return false;
+        }
+
+        // memcached's count: an mg with T that misses is a get, a gat that misses a touch, and me is neither.
+        switch (request.Flags & (RequestFlags.Touch | RequestFlags.Peek | RequestFlags.TakeToken))
+        {
+            case RequestFlags.Touch:
+                _shard.Counters.TouchMisses++;
+                break;
+            case RequestFlags.Peek:
+                break;
+            default:
+                _shard.Counters.GetMisses++;
+                break;
+        }
+
+        return Answer(sink, CacheStatus.NotFound);
+    }
+
+    /// <summary>
+    /// Meta: who sees a stale or soon expiring item first gets the right to replace it (W), the others see that someone has it (Z).
+    /// Also says whether the item's key came in base64.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private ItemFlags HandToken(ItemHeader* item, in CacheRequest request, uint formerExpiresAt)
+    {
+        ItemFlags shown = item->Has(ItemWord.BinaryKey) ? ItemFlags.BinaryKey : ItemFlags.None;
+        bool sent = item->Has(ItemWord.TokenSent);
+        uint expiresAt = (request.Flags & RequestFlags.RecacheBeforeTouch) != 0 ? formerExpiresAt : item->ExpiresAt;
+        bool won = !sent && (request.Flags & RequestFlags.Recache) != 0 && expiresAt != Expiry.Never && expiresAt < request.RecacheBefore;
+        if (sent)
+            shown |= ItemFlags.AlreadyWon;
+        if (item->Has(ItemWord.Stale))
+        {
+            shown |= ItemFlags.Stale;
+            won |= !sent;
+        }
+
+        // A plain get looks at stale items without taking part in the race.
+        const RequestFlags TakesPart = RequestFlags.Recache | RequestFlags.TakeToken | RequestFlags.CreateOnMiss;
+        if (won && (request.Flags & TakesPart) != 0)
+        {
+            shown |= ItemFlags.Won;
+            item->Word |= ItemWord.TokenSent;
+            _sequence++;
+        }
+
+        return shown;
+    }
+
+    private bool ExecuteTouch(in CacheRequest request, uint now, ReplySink sink)
+    {
+        uint handle = FindLive(in request, now);
+        if (handle == 0)
+        {
+            _shard.Counters.TouchMisses++;
+            return Answer(sink, CacheStatus.NotFound);
+        }
+
+        ItemHeader* item = _space.At(handle);
+        CacheReply reply = default;
+        reply.LastAccess = item->LastAccess(now);
+        _sequence++;
+        SetExpiry(item, request.ExpiresAt);
+        Bump(item, now);
+        _classes[_space.ClassOf(handle)].Counters.TouchHits++;
+        return AnswerItem(sink, item, ref reply);
+    }
+
+    private bool ExecuteStore(in CacheRequest request, uint now, ReplySink sink)
+    {
+        if (Limits.IsItemTooLarge(request.Key.Length, request.Value.Length, request.ClientFlags, _itemBytesMax))
+        {
+            _shard.Counters.StoreTooLarge++;
+            return FailStore(in request, now, sink, CacheStatus.TooLarge);
+        }
+
+        uint old = FindLive(in request, now);
+        CacheOperation operation = request.Operation;
+        bool comparesCas = (request.Flags & RequestFlags.CompareCas) != 0;
+        uint marks = MarksOf(in request);
+        if (old == 0)
+        {
+            switch (operation)
+            {
+                case CacheOperation.Set when !comparesCas:
+                case CacheOperation.Add:
+                    return Store(in request, 0, request.ClientFlags, request.ExpiresAt, marks, now, sink);
+                case CacheOperation.Append or CacheOperation.Prepend when (request.Flags & RequestFlags.CreateOnMiss) != 0:
+                    return Store(in request, 0, request.ClientFlags, request.CreateExpiresAt, marks, now, sink);
+                case CacheOperation.Set:
+                case CacheOperation.Replace when comparesCas:
+                    _shard.Counters.CasMisses++;
+                    CountSet(in request);
+                    return Answer(sink, CacheStatus.NotFound);
+                default:
+                    CountSet(in request);
+                    return Answer(sink, CacheStatus.NotStored);
+            }
+        }
+
+        ItemHeader* item = _space.At(old);
+        switch (operation)
+        {
+            case CacheOperation.Add:
+                CountSet(in request);
+                Bump(item, now, fetched: false);
+                return Answer(sink, CacheStatus.NotStored);
+
+            case CacheOperation.Append:
+            case CacheOperation.Prepend:
+                if (comparesCas && request.CompareCas != 0 && !_noCas && request.CompareCas != item->Cas)
+                {
+                    CountSet(in request);
+                    return Answer(sink, CacheStatus.Exists);
+                }
+
+                return Extend(in request, old, now, sink);
+
+            default:
+                uint expiresAt = request.ExpiresAt;
+                if (comparesCas)
+                {
+                    ref SlabClassCounters counters = ref _classes[_space.ClassOf(old)].Counters;
+                    bool comparable = !_noCas && request.CompareCas != 0;
+                    if (comparable && (request.Flags & RequestFlags.Invalidate) != 0 && request.CompareCas < item->Cas)
+                    {
+                        // The value replaced is newer than the one the client saw: store, but say so to those who read it.
+                        expiresAt = item->ExpiresAt;
+                        marks |= ItemWord.Stale | (item->Word & ItemWord.TokenSent);
+                    }
+                    else if (!comparable || request.CompareCas != item->Cas)
+                    {
+                        counters.CasBadValue++;
+                        CountSet(in request);
+                        return Answer(sink, CacheStatus.Exists);
+                    }
+
+                    if (!Store(in request, old, request.ClientFlags, expiresAt, marks, now, sink))
+                        return false;
+                    counters.CasHits++;
+                    return true;
+                }
+
+                return Store(in request, old, request.ClientFlags, expiresAt, marks, now, sink);
+        }
+    }
+
+    /// <summary>Stores the request's value in place of <paramref name="old"/> (0 if there is none) and answers.</summary>
+    private bool Store(in CacheRequest request, uint old, uint clientFlags, uint expiresAt, uint marks, uint now, ReplySink sink)
+    {
+        uint handle = old;
+        CacheReply reply = default;
+        if (old != 0 && CanOverwrite(old, request.Key.Length, clientFlags, request.Value.Length))
+        {
+            Overwrite(old, in request, clientFlags, expiresAt, marks, now);
+            _shard.Counters.TotalItems++;
+            _shard.Ledger.Linked++;
+            _shard.Ledger.Lose(LossCause.Replaced);
+        }
+        else
+        {
+            if (!TryAllocateFor(in request, ref old, clientFlags, expiresAt, now, out handle))
+                return _shard.PagesWanted == 0 && FailStore(in request, now, sink, CacheStatus.OutOfMemory, count: true);
+            _space.At(handle)->Word |= marks;
+            var writer = new ValueWriter(in _space, _sizes, handle);
+            writer.Write(request.Value);
+            Swap(old, handle, in request, now);
+        }
+
+        _classes[_space.ClassOf(handle)].Counters.CmdSet++;
+        return AnswerItem(sink, _space.At(handle), ref reply);
+    }
+
+    /// <summary>Writes over an item that lies in one chunk, where the new one fits as well as it.</summary>
+    private void Overwrite(uint handle, in CacheRequest request, uint clientFlags, uint expiresAt, uint marks, uint now)
+    {
+        ItemHeader* item = _space.At(handle);
+        long before = _space.RequestedBytes(item);
+        uint word = item->Word & (ItemWord.QueueMask | ItemWord.FrequencyMask);
+        word |= marks | (clientFlags == 0 ? 0 : ItemWord.HasFlags) | (uint)request.Value.Length;
+        item->Word = word | ((uint)ChunkKind.Building << ItemWord.KindShift);
+        item->ExpiresAt = expiresAt;
+        item->Cas = NextCas(in request, item);
+        item->SetAccess(now);
+        byte* value = _space.ValueOf(item);
+        if (clientFlags != 0)
+            *(uint*)(value - ItemHeader.FlagsBytes) = clientFlags;
+        request.Value.CopyTo(new Span<byte>(value, request.Value.Length));
+        AddRead(item);
+        if (_hasChecksums)
+            ItemChecksum.Set(in _space, _sizes, handle);
+        item->Kind = ChunkKind.Item;
+        AddBytes(handle, _space.RequestedBytes(item) - before);
+        bool isTemp = _arena.Eviction.QueueOf(expiresAt, now, isGhost: false) == QueueId.Temp;
+        if (isTemp != (item->Queue == QueueId.Temp))
+            ChangeQueue(handle, isTemp ? QueueId.Temp : QueueId.Small);
+    }
+
+    private void ChangeQueue(uint handle, QueueId queue)
+    {
+        ItemHeader* item = _space.At(handle);
+        ref ClassQueues queues = ref _classes[_space.ClassOf(handle)].Queues;
+        queues.Remove(in _space, handle);
+        item->Word = (item->Word & ~ItemWord.QueueMask) | ((uint)queue << ItemWord.QueueShift);
+        queues.Add(in _space, handle);
+    }
+
+    /// <summary>An item has grown or shrunk where it lies.</summary>
+    private void AddBytes(uint handle, long bytes)
+    {
+        if (bytes == 0)
+            return;
+        ItemBytes += bytes;
+        _shard.AddBytes(_space.ClassOf(handle), bytes);
+    }
+
+    /// <summary>Append and prepend: a new item of both parts, with the old one's flags and expiry.</summary>
+    private bool Extend(in CacheRequest request, uint old, uint now, ReplySink sink)
+    {
+        ItemHeader* oldItem = _space.At(old);
+        int oldLength = _space.ValueLength(oldItem);
+        uint clientFlags = _space.ClientFlags(oldItem);
+        long length = (long)oldLength + request.Value.Length;
+        // As memcached: what does not fit together is not stored, and the old value stays.
+        if (Limits.IsItemTooLarge(request.Key.Length, length, clientFlags, _itemBytesMax))
+        {
+            CountSet(in request);
+            return Answer(sink, CacheStatus.NotStored);
+        }
+
+        _shard.Guarded = old;
+        bool allocated = TryAllocate(in request, clientFlags, (int)length, oldItem->ExpiresAt, now, out uint handle);
+        _shard.Guarded = 0;
+        if (!allocated)
+        {
+            if (_shard.PagesWanted != 0)
+                return false;
+            CountSet(in request);
+            return Answer(sink, CacheStatus.NotStored);
+        }
+
+        ItemHeader* item = _space.At(handle);
+        var writer = new ValueWriter(in _space, _sizes, handle);
+        if (request.Operation == CacheOperation.Prepend)
+            writer.Write(request.Value);
+        var cursor = default(ValueCursor);
+        for (int offset = 0; offset < oldLength;)
+        {
+            byte* run = ItemChain.GetRun(in _space, _sizes, old, offset, ref cursor, out int runBytes);
+            writer.Write(new ReadOnlySpan<byte>(run, runBytes));
+            offset += runBytes;
+        }
+
+        if (request.Operation == CacheOperation.Append)
+            writer.Write(request.Value);
+        CountSet(in request);
+        Swap(old, handle, in request, now);
+        CacheReply reply = default;
+        return AnswerItem(sink, item, ref reply);
+    }
+
+    private bool ExecuteDelete(in CacheRequest request, uint now, ReplySink sink)
+    {
+        uint handle = FindLive(in request, now);
+        bool isRefusedStore = (request.Flags & RequestFlags.RefusedStore) != 0;
+        if (handle == 0)
+        {
+            if (!isRefusedStore)
+                _shard.Counters.DeleteMisses++;
+            return Answer(sink, CacheStatus.NotFound);
+        }
+
+        ItemHeader* item = _space.At(handle);
+        if ((request.Flags & RequestFlags.CompareCas) != 0 && item->Cas != request.CompareCas)
+        {
+            _shard.Counters.DeleteMisses++;
+            return Answer(sink, CacheStatus.Exists);
+        }
+
+        if ((request.Flags & (RequestFlags.DropValue | RequestFlags.Invalidate)) != 0)
+            return Invalidate(in request, handle, now, sink);
+
+        _sequence++;
+        if (!isRefusedStore)
+            _classes[_space.ClassOf(handle)].Counters.DeleteHits++;
+        Unlink(request.KeyHash, handle, LossCause.Deleted);
+        return Answer(sink, CacheStatus.Ok);
+    }
+
+    /// <summary>Meta delete that keeps the key: x leaves an empty item, I marks it as stale.</summary>
+    private bool Invalidate(in CacheRequest request, uint handle, uint now, ReplySink sink)
+    {
+        ItemHeader* item = _space.At(handle);
+        if ((request.Flags & RequestFlags.DropValue) != 0)
+        {
+            ulong cas = item->Cas;
+            _shard.Guarded = handle;
+            bool allocated = TryAllocate(in request, request.ClientFlags, 0, request.ExpiresAt, now, out uint empty);
+            _shard.Guarded = 0;
+            if (!allocated)
+                return _shard.PagesWanted == 0 && Answer(sink, CacheStatus.OutOfMemory);
+            Swap(handle, empty, in request, now);
+            handle = empty;
+            item = _space.At(handle);
+            if ((request.Flags & RequestFlags.ExplicitCas) == 0)
+                SetCas(handle, cas);
+        }
+
+        if ((request.Flags & RequestFlags.Invalidate) != 0)
+        {
+            if ((request.Flags & RequestFlags.Touch) != 0)
+                SetExpiry(item, request.ExpiresAt);
+            item->Word = (item->Word | ItemWord.Stale) & ~ItemWord.TokenSent;
+            SetCas(handle, NextCas(in request, item));
+        }
+        else
+        {
+            _classes[_space.ClassOf(handle)].Counters.DeleteHits++;
+        }
+
+        CacheReply reply = default;
+        return AnswerItem(sink, item, ref reply);
+    }
+
+    // ---- helpers of the operations ----
+
+    /// <summary>The item under the request's key, or 0; one that has expired is freed on the way.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private uint FindLive(in CacheRequest request, uint now)
+    {
+        uint handle = _index.Find(request.KeyHash, request.Key);
+        if (handle == 0)
+            return _flushed is null ? 0 : CountFlushed(request.KeyHash);
+        if (!Expiry.IsExpired(_space.At(handle)->ExpiresAt, now))
+            return handle;
+        _shard.Counters.GetExpired++;
+        Unlink(request.KeyHash, handle, LossCause.Expired);
+        return 0;
+    }
+
+    /// <summary>A read: counts it in the item, and writes only if that changes anything, so that hot lines stay clean.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Bump(ItemHeader* item, uint now, bool fetched = true)
+    {
+        uint word = item->Word;
+        uint counted = word | (fetched ? ItemWord.Fetched : 0);
+        if ((word & ItemWord.FrequencyMask) != ItemWord.FrequencyMask)
+            counted += ItemWord.FrequencyOne;
+        if (counted != word)
+            item->Word = counted;
+        item->SetAccess(now);
+    }
+
+    private static void AddRead(ItemHeader* item)
+    {
+        if ((item->Word & ItemWord.FrequencyMask) != ItemWord.FrequencyMask)
+            item->Word += ItemWord.FrequencyOne;
+    }
+
+    private ValueView View(uint handle, ItemHeader* item) => item->IsChained
+        ? new ValueView(_space.LinkOf(item)->ValueLength, _shard, handle)
+        : new ValueView(new ReadOnlySpan<byte>(_space.ValueOf(item), (int)(item->Word & ItemWord.LengthMask)), _shard, handle);
+
+    private static uint MarksOf(in CacheRequest request) => (request.Flags & RequestFlags.BinaryKey) != 0 ? ItemWord.BinaryKey : 0;
+
+    private ulong NextCas(in CacheRequest request, ItemHeader* item)
+    {
+        _sequence++;
+        item->Word &= ~ItemWord.ExplicitCas;
+        if (_noCas)
+            return 0;
+        if ((request.Flags & RequestFlags.ExplicitCas) == 0)
+            return (_sequence * _casStep) + (ulong)Id.Value;
+        item->Word |= ItemWord.ExplicitCas;
+        return request.NewCas;
+    }
+
+    private void SetCas(uint handle, ulong cas)
+    {
+        _space.At(handle)->Cas = cas;
+        if (_hasChecksums)
+            ItemChecksum.Set(in _space, _sizes, handle);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void SetExpiry(ItemHeader* item, uint expiresAt)
+    {
+        if (_hasChecksums)
+            ItemChecksum.ChangeExpiry(in _space, item, expiresAt);
+        item->ExpiresAt = expiresAt;
+    }
+
+    private bool CanOverwrite(uint handle, int keyBytes, uint clientFlags, int valueBytes)
+    {
+        long bytes = _space.FixedBytes + keyBytes + (clientFlags == 0 ? 0 : ItemHeader.FlagsBytes) + (long)valueBytes;
+        return !_space.At(handle)->IsChained && _sizes.SingleClassOf(bytes) == _space.ClassOf(handle) && !_shard.Pins.IsPinned(handle);
+    }
+
+    /// <summary>Takes the chunks of an item with the request's key, and writes the key.</summary>
+    private bool TryAllocate(in CacheRequest request, uint clientFlags, int valueBytes, uint expiresAt, uint now, out uint handle)
+    {
+        if (!TryGrowIndex(now) || !_shard.TryAllocate(request.Key.Length, clientFlags, valueBytes, expiresAt, now, out handle))
+        {
+            handle = 0;
+            return false;
+        }
+
+        request.Key.CopyTo(new Span<byte>(ItemHeader.KeyOf(_space.At(handle)), request.Key.Length));
+        return true;
+    }
+
+    /// <summary>Allocates for a set: if all else fails the old value gives its memory, because a failed set would delete it anyway.</summary>
+    private bool TryAllocateFor(in CacheRequest request, ref uint old, uint clientFlags, uint expiresAt, uint now, out uint handle)
+    {
+        _shard.Guarded = old;
+        bool allocated = TryAllocate(in request, clientFlags, request.Value.Length, expiresAt, now, out handle);
+        _shard.Guarded = 0;
+        if (allocated || _shard.PagesWanted != 0 || old == 0 || request.Operation != CacheOperation.Set)
+            return allocated;
+        Unlink(request.KeyHash, old, LossCause.Deleted);
+        old = 0;
+        return TryAllocate(in request, clientFlags, request.Value.Length, expiresAt, now, out handle);
+    }
+
+    /// <summary>Puts a filled item in the place of the old one (0 if there is none).</summary>
+    private void Swap(uint old, uint handle, in CacheRequest request, uint now)
+    {
+        if (old == 0)
+        {
+            LinkNew(handle, in request, now);
+            return;
+        }
+
+        ItemHeader* item = _space.At(handle);
+        ItemHeader* oldItem = _space.At(old);
+        item->Word |= oldItem->Word & ItemWord.FrequencyMask;
+        AddRead(item);
+        item->Cas = NextCas(in request, item);
+        QueueId queue = _arena.Eviction.QueueOf(item->ExpiresAt, now, isGhost: oldItem->Queue == QueueId.Main);
+        if (_hasChecksums)
+            ItemChecksum.Set(in _space, _sizes, handle);
+        _index.Replace(request.KeyHash, old, handle);
+        _shard.Unlink(this, old, LossCause.Replaced);
+        _shard.Link(this, handle, queue);
+    }
+
+    /// <summary>Makes a filled item visible under a key that is not there.</summary>
+    private void LinkNew(uint handle, in CacheRequest request, uint now)
+    {
+        ItemHeader* item = _space.At(handle);
+        item->Cas = NextCas(in request, item);
+        if (_hasChecksums)
+            ItemChecksum.Set(in _space, _sizes, handle);
+        _index.Insert(request.KeyHash, handle);
+        _shard.Link(this, handle, _shard.QueueOfNew(request.KeyHash, _space.ClassOf(handle), item->ExpiresAt, now));
+    }
+
+    private void Unlink(ulong hash, uint handle, LossCause cause)
+    {
+        if (!_index.Remove(hash, handle))
+            Throw.Corrupt(Id, "an item that is linked is not in the index");
+        _shard.Unlink(this, handle, cause);
+    }
+
+    /// <summary>Splits buckets until the index has caught up, a few at a time. False only if no item can be inserted, and there is no memory to change that.</summary>
+    private bool TryGrowIndex(uint now)
+    {
+        for (int i = 0; i < SplitsPerStoreMax; i++)
+        {
+            if (_index.NeedsOverflowBlock)
+            {
+                byte* lines = _shard.TryTakeIndexBlock(now);
+                if (lines is null)
+                    return false;
+                _index.AddOverflowBlock(lines);
+            }
+
+            if (!_index.WantsToGrow)
+                return true;
+            if (!_index.NeedsBlock)
+            {
+                _index.Split();
+                continue;
+            }
+
+            byte* block = _shard.TryTakeIndexBlock(now);
+            if (block is null)
+                return _index.BucketCount != 0;
+            _index.AddBlock(block);
+        }
+
+        return !_index.NeedsOverflowBlock || TryAddOverflowBlock(now);
+    }
+
+    private bool TryAddOverflowBlock(uint now)
+    {
+        byte* lines = _shard.TryTakeIndexBlock(now);
+        if (lines is null)
+            return false;
+        _index.AddOverflowBlock(lines);
+        return true;
+    }
+
+    /// <summary>Buckets split per stored item while the index catches up.</summary>
+    private const int SplitsPerStoreMax = 2;
+
+    /// <summary>The item is too large, or there is no memory for it: a plain set then also deletes the old value, so that nobody reads what was to be replaced.</summary>
+    private bool FailStore(in CacheRequest request, uint now, ReplySink sink, CacheStatus status, bool count = false)
+    {
+        if (count)
+        {
+            _shard.Counters.StoreNoMemory++;
+            _classes[ClassOfRequest(in request)].Counters.OutOfMemory++;
+        }
+
+        if (request.Operation == CacheOperation.Set && (request.Flags & RequestFlags.CompareCas) == 0)
+        {
+            uint old = FindLive(in request, now);
+            if (old != 0)
+            {
+                _sequence++;
+                Unlink(request.KeyHash, old, LossCause.Deleted);
+            }
+        }
+
+        return Answer(sink, status);
+    }
+
+    /// <summary>memcached counts a storage command as soon as it has memory for it, stored or not, in the class of what the client sent.</summary>
+    private void CountSet(in CacheRequest request) => _classes[ClassOfRequest(in request)].Counters.CmdSet++;
+
+    private int ClassOfRequest(in CacheRequest request)
+    {
+        long bytes = _space.FixedBytes + request.Key.Length + (request.ClientFlags == 0 ? 0 : ItemHeader.FlagsBytes) + (long)request.Value.Length;
+        int classIndex = _sizes.SingleClassOf(bytes);
+        return classIndex >= 0 ? classIndex : _sizes.HeadClass(bytes + ItemHeader.ChainBytes);
+    }
+
+    private static bool Answer(ReplySink sink, CacheStatus status)
+    {
+        CacheReply reply = default;
+        reply.Status = status;
+        sink.OnReply(in reply);
+        return true;
+    }
+
+    private bool AnswerItem(ReplySink sink, ItemHeader* item, ref CacheReply reply) => AnswerItem(sink, item, item->ExpiresAt, ref reply);
+
+    private bool AnswerItem(ReplySink sink, ItemHeader* item, uint shownExpiresAt, ref CacheReply reply)
+    {
+        reply.Status = CacheStatus.Ok;
+        reply.ClientFlags = _space.ClientFlags(item);
+        reply.ExpiresAt = shownExpiresAt;
+        reply.Cas = item->Cas;
+        reply.Value = ValueView.OfLength(_space.ValueLength(item));
+        sink.OnReply(in reply);
+        return true;
+    }
+}

@@ -1,0 +1,669 @@
+using System.Diagnostics;
+using System.Runtime.CompilerServices;
+
+namespace OrleansCache.Storage;
+
+/// <summary>
+/// One part of a silo's memory: the chunks, eviction queues, ghosts and counters of a few partitions, behind one lock. A partition is its index, its numbers and its
+/// gate; where its items lie and which of them has to go is decided here, over all partitions of the shard together.
+/// Where a chunk comes from, in this order: the class's free list; a free page of the arena; chunks of flushed or closed partitions; a page that another class can
+/// spare without a death; a page of the class with the least to its credit, if this class has earned one (<see cref="PageEconomy"/>); the class's own victim; any
+/// other page. Another shard's lock is only ever tried, never waited for, while this one is held; if all are busy, the caller comes back with pages that it
+/// collected holding none (<see cref="PagesWanted"/>).
+/// Goals: nothing is allocated per operation; a store that evicts costs a few cache lines. Non-goal: fairness between partitions.
+/// Thread safety: every call holds <see cref="Lock"/>, but for those of pins.
+/// </summary>
+internal sealed unsafe partial class StoreShard : ValueOwner, IDisposable
+{
+    /// <summary>Steps that may be needed until a chunk of the wanted class is free.</summary>
+    private const int RefillStepsMax = 256;
+
+    /// <summary>Buckets of a flushed or closed partition that a store without memory frees before it evicts.</summary>
+    private const int DrainBucketsPerRefill = 2;
+
+    private readonly PageArena _arena;
+    private readonly HandleSpace _space;
+    private readonly SlabClasses _sizes;
+    private readonly SlabHeap _heap;
+    private readonly SlabClass[] _classes;
+    private readonly PartitionStore?[] _stores;
+    private readonly List<DetachedIndex> _detached = [];
+    private readonly GhostTable _ghosts = new();
+    private readonly PageMover _mover;
+    private readonly ushort[] _stamps;
+    private readonly long[] _stampBytes;
+    private readonly bool _noEviction;
+    private long _itemCount;
+    private long _itemBytes;
+    private bool _waitForPages;
+
+    public StoreShard(PageArena arena, int number)
+    {
+        Number = number;
+        _arena = arena;
+        _space = arena.Space;
+        _sizes = arena.Classes;
+        _heap = new SlabHeap(arena, number);
+        _classes = _heap.Classes;
+        _stores = new PartitionStore?[(arena.Options.PartitionCount / arena.ShardCount) + 1];
+        _mover = new PageMover(arena, this, _heap);
+        _stamps = new ushort[_sizes.Count];
+        _stampBytes = new long[_sizes.Count];
+        _noEviction = arena.Options.NoEviction;
+        Events = arena.Events;
+    }
+
+    /// <summary>Guards everything here, and the partitions of the shard with it.</summary>
+    public Lock Lock { get; } = new();
+
+    public int Number { get; }
+
+    public EventLog Events { get; }
+
+    public PinTable Pins { get; } = new();
+
+    /// <summary>Counters that belong to no slab class.</summary>
+    public StoreCounters Counters;
+
+    public ItemLedger Ledger = new();
+
+    /// <summary>The slab classes, and behind them the class of index blocks.</summary>
+    public SlabClass[] Classes => _classes;
+
+    public SlabHeap Heap => _heap;
+
+    public PageMover Mover => _mover;
+
+    public GhostTable Ghosts => _ghosts;
+
+    /// <summary>An item that the operation under way reads from: it is neither evicted nor moved. 0 if there is none.</summary>
+    public uint Guarded { get; set; }
+
+    /// <summary>Pages that the last call that returned false could use; 0 if it failed for another reason.</summary>
+    public int PagesWanted { get; private set; }
+
+    /// <summary>Items that requests can find.</summary>
+    public long ItemCount => _itemCount;
+
+    /// <summary>Bytes of keys, values and headers of these items.</summary>
+    public long ItemBytes => _itemBytes;
+
+    /// <summary>Flushed or closed partitions whose memory is not free yet. May be read without the lock, as a hint.</summary>
+    public bool HasDetached => Volatile.Read(ref _detachedCount) != 0;
+
+    private int _detachedCount;
+
+    public void Attach(PartitionStore store) => _stores[store.Id.Value / _arena.ShardCount] = store;
+
+    /// <summary>Begins an operation: what was released is freed; whether it may come back with pages is noted.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Begin(bool waitForPages)
+    {
+        _waitForPages = waitForPages;
+        PagesWanted = 0;
+        if (Pins.HasReleased)
+            FreeReleased();
+    }
+
+    // ---- items ----
+
+    /// <summary>Takes the chunks of an item and sets its header but for CAS and links. Nothing is taken if it fails.</summary>
+    public bool TryAllocate(int keyBytes, uint clientFlags, int valueBytes, uint expiresAt, uint now, out uint handle)
+    {
+        PagesWanted = 0;
+        handle = 0;
+        uint flagBit = clientFlags == 0 ? 0 : ItemWord.HasFlags;
+        long bytes = _space.FixedBytes + keyBytes + (clientFlags == 0 ? 0 : ItemHeader.FlagsBytes) + (long)valueBytes;
+        // Beyond this the rest of the cache would be thrown away for one item.
+        if (bytes > (long)_arena.PageCount * _arena.PageBytes / 4 * 3)
+            return false;
+        int classIndex = _sizes.SingleClassOf(bytes);
+        if (classIndex >= 0)
+        {
+            if (!TryTakeChunk(classIndex, now, out handle))
+                return WantPages(1);
+            ItemHeader* item = _space.At(handle);
+            item->Word = ((uint)ChunkKind.Building << ItemWord.KindShift) | flagBit | (uint)valueBytes;
+            Prepare(item, keyBytes, clientFlags, expiresAt, now);
+            return true;
+        }
+
+        return TryAllocateChain(keyBytes, clientFlags, valueBytes, bytes + ItemHeader.ChainBytes, expiresAt, now, out handle)
+            || WantPages((int)_sizes.PagesMax(bytes));
+    }
+
+    private bool TryAllocateChain(int keyBytes, uint clientFlags, int valueBytes, long bytes, uint expiresAt, uint now, out uint handle)
+    {
+        if (!TryTakeChunk(_sizes.HeadClass(bytes), now, out handle))
+            return false;
+        ItemHeader* head = _space.At(handle);
+        head->Word = ((uint)ChunkKind.Building << ItemWord.KindShift) | ItemWord.Chained | (clientFlags == 0 ? 0 : ItemWord.HasFlags);
+        Prepare(head, keyBytes, clientFlags, expiresAt, now);
+        ChainLink* chain = _space.LinkOf(head);
+        chain->ValueLength = valueBytes;
+        chain->Next = 0;
+        uint* link = &chain->Next;
+        int left = valueBytes - ItemChain.HeadValueBytes(in _space, _sizes, handle);
+        while (left > 0)
+        {
+            int classIndex = _sizes.ContinuationClass(left);
+            if (!TryTakeChunk(classIndex, now, out uint next))
+            {
+                FreeChunks(handle);
+                handle = 0;
+                return false;
+            }
+
+            ContinuationHeader* chunk = _space.ContinuationAt(next);
+            chunk->Next = 0;
+            chunk->Head = handle;
+            int used = Math.Min(left, _sizes.ChunkBytes(classIndex) - ContinuationHeader.Bytes);
+            chunk->SetUsedBytes(used);
+            left -= used;
+            *link = next;
+            link = &chunk->Next;
+        }
+
+        return true;
+    }
+
+    private void Prepare(ItemHeader* item, int keyBytes, uint clientFlags, uint expiresAt, uint now)
+    {
+        item->Prev = 0;
+        item->Next = 0;
+        item->SetKeyLengthAndAccess(keyBytes, now);
+        item->ExpiresAt = expiresAt;
+        if (clientFlags != 0)
+            *(uint*)(_space.ValueOf(item) - ItemHeader.FlagsBytes) = clientFlags;
+    }
+
+    /// <summary>Makes a filled item one of its store's: queue and sums. The index is the store's business.</summary>
+    public void Link(PartitionStore store, uint handle, QueueId queue)
+    {
+        ItemHeader* item = _space.At(handle);
+        Debug.Assert(item->Kind == ChunkKind.Building);
+        ref SlabClass slab = ref _classes[_space.ClassOf(handle)];
+        long bytes = _space.RequestedBytes(item);
+        uint word = (item->Word & ~(ItemWord.KindMask | ItemWord.QueueMask)) | ((uint)queue << ItemWord.QueueShift) | ((uint)ChunkKind.Item << ItemWord.KindShift);
+        Volatile.Write(ref item->Word, word); // what survives the process is judged by it, so it comes last
+        slab.Queues.Add(in _space, handle);
+        slab.RequestedBytes += bytes;
+        _itemBytes += bytes;
+        _itemCount++;
+        store.ItemBytes += bytes;
+        store.ItemCount++;
+        Ledger.Linked++;
+        Counters.TotalItems++;
+    }
+
+    /// <summary>Takes an item that its store's index does not hold any more out of queue and sums, and frees its chunks as soon as no pin holds them.</summary>
+    public void Unlink(PartitionStore? store, uint handle, LossCause cause)
+    {
+        ItemHeader* item = _space.At(handle);
+        long bytes = _space.RequestedBytes(item);
+        ref SlabClass slab = ref _classes[_space.ClassOf(handle)];
+        slab.Queues.Remove(in _space, handle);
+        slab.RequestedBytes -= bytes;
+        if (store is not null)
+        {
+            _itemBytes -= bytes;
+            _itemCount--;
+            store.ItemBytes -= bytes;
+            store.ItemCount--;
+        }
+
+        Ledger.Lose(cause);
+        if (Pins.TryOrphan(handle))
+            item->Kind = ChunkKind.Orphan;
+        else
+            FreeChunks(handle);
+    }
+
+    /// <summary>An item has grown or shrunk where it lies.</summary>
+    public void AddBytes(int classIndex, long bytes)
+    {
+        _classes[classIndex].RequestedBytes += bytes;
+        _itemBytes += bytes;
+    }
+
+    /// <summary>Takes an item of whichever partition out, its index included.</summary>
+    public void Remove(uint handle, LossCause cause)
+    {
+        ulong hash = _arena.HashOf(_space.At(handle));
+        PartitionStore? store = StoreOf(hash);
+        if (store is not null && store.RemoveFromIndex(hash, handle))
+        {
+            Unlink(store, handle, cause);
+            return;
+        }
+
+        DetachedIndex detached = FindDetached(hash, handle);
+        detached.Index.Remove(hash, handle);
+        Unlink(null, handle, detached.Cause);
+    }
+
+    /// <summary>An item has moved to another chunk of its class: its index and its queue follow.</summary>
+    public void Follow(uint from, uint to)
+    {
+        ItemHeader* item = _space.At(to);
+        ulong hash = _arena.HashOf(item);
+        PartitionStore? store = StoreOf(hash);
+        if (store is null || !store.ReplaceInIndex(hash, from, to))
+            FindDetached(hash, from).Index.Replace(hash, from, to);
+        _classes[_space.ClassOf(to)].Queues.Replace(in _space, to);
+    }
+
+    /// <summary>The queue for a new item: what was evicted lately and comes back has proven itself, and its class learns that it could use more memory.</summary>
+    public QueueId QueueOfNew(ulong hash, int classIndex, uint expiresAt, uint now)
+    {
+        bool isGhost = _ghosts.TryTake(hash, classIndex, out ushort stamp);
+        if (isGhost && (ushort)(_stamps[classIndex] - stamp) <= PageEconomy.WindowBytes / GhostTable.StampBytes)
+            _arena.Economy.Credit(Number, classIndex);
+        return _arena.Eviction.QueueOf(expiresAt, now, isGhost);
+    }
+
+    // ---- chunks ----
+
+    /// <summary>Takes a block for a hash index, zeroed; null if there is no memory for it.</summary>
+    public byte* TryTakeIndexBlock(uint now)
+    {
+        if (!TryTakeChunk(_heap.IndexClass, now, out uint handle))
+        {
+            WantPages(1);
+            return null;
+        }
+
+        byte* block = (byte*)_space.At(handle);
+        new Span<byte>(block, HashIndex.BlockBytes).Clear();
+        return block;
+    }
+
+    public bool TryTakeChunk(int classIndex, uint now, out uint handle) =>
+        _heap.TryPop(classIndex, out handle) || (TryRefill(classIndex, now) && _heap.TryPop(classIndex, out handle));
+
+    public void FreeChunks(uint handle)
+    {
+        ItemHeader* item = _space.At(handle);
+        uint next = item->IsChained ? _space.LinkOf(item)->Next : 0;
+        _heap.Push(handle);
+        while (next != 0)
+        {
+            uint following = _space.ContinuationAt(next)->Next;
+            _heap.Push(next);
+            next = following;
+        }
+    }
+
+    private bool TryRefill(int classIndex, uint now)
+    {
+        for (int step = 0; step < RefillStepsMax; step++)
+        {
+            if (_classes[classIndex].FreeHead != 0)
+                return true;
+            if (_heap.TryTakeFreePage(out uint page))
+            {
+                _heap.Adopt(page, classIndex);
+                return true;
+            }
+
+            if (_detached.Count != 0)
+            {
+                DrainDetached(DrainBucketsPerRefill);
+                continue;
+            }
+
+            if (_mover.TrySparePage(now, out page))
+            {
+                AdoptMoved(page, classIndex);
+                return true;
+            }
+
+            bool isIndex = classIndex == _heap.IndexClass;
+            if (!isIndex && _arena.Economy.MayTake(Number, classIndex) && TryTakePageOfLeastCredit(classIndex, now))
+                return true;
+            if (isIndex || !TryEvict(classIndex, now))
+                return TryTakeAnyPage(classIndex, now);
+        }
+
+        return _classes[classIndex].FreeHead != 0 || TryTakeAnyPage(classIndex, now);
+    }
+
+    /// <summary>Frees the class's next victim, or an expired item. False if there is none to take.</summary>
+    public bool TryEvict(int classIndex, uint now, LossCause cause = LossCause.Evicted)
+    {
+        ref SlabClass slab = ref _classes[classIndex];
+        var context = new EvictionContext(_space, _arena.Eviction, Pins, Guarded);
+        uint handle = slab.Queues.FindVictim(in context, now, !_noEviction, ref slab.Counters, out bool isExpired);
+        if (handle == 0)
+            return false;
+        ItemHeader* item = _space.At(handle);
+        if (isExpired)
+        {
+            CountReclaimed(item, ref slab.Counters);
+            Remove(handle, LossCause.Expired);
+            return true;
+        }
+
+        ref SlabClassCounters counters = ref slab.Counters;
+        counters.Evicted++;
+        counters.EvictedTimeSeconds = item->AgeSeconds(now);
+        if (item->ExpiresAt != Expiry.Never)
+            counters.EvictedNonzero++;
+        if (!item->Has(ItemWord.Fetched))
+            counters.EvictedUnfetched++;
+        if (item->Frequency != 0)
+            counters.EvictedActive++;
+        Evict(handle, classIndex, now, cause);
+        return true;
+    }
+
+    /// <summary>Takes an item out that would otherwise have stayed, and remembers it as a ghost.</summary>
+    public void Evict(uint handle, int classIndex, uint now, LossCause cause)
+    {
+        ItemHeader* item = _space.At(handle);
+        PublishEviction(item, handle, now);
+        if (_ghosts.Capacity < _itemCount)
+            TryGrowGhosts();
+        _stampBytes[classIndex] += _space.RequestedBytes(item);
+        _stamps[classIndex] = (ushort)(_stampBytes[classIndex] / GhostTable.StampBytes);
+        _ghosts.Add(_arena.HashOf(item), classIndex, _stamps[classIndex]);
+        Remove(handle, cause);
+    }
+
+    public static void CountReclaimed(ItemHeader* item, ref SlabClassCounters counters)
+    {
+        counters.Reclaimed++;
+        if (!item->Has(ItemWord.Fetched))
+            counters.ExpiredUnfetched++;
+    }
+
+    private void TryGrowGhosts()
+    {
+        long bytes = _ghosts.BytesToGrow;
+        if (_ghosts.Bytes + bytes <= _arena.GhostBytesPerShardMax && _arena.TryCharge(bytes))
+            _ghosts.Grow();
+    }
+
+    // ---- pages ----
+
+    private bool TryTakePageOfLeastCredit(int classIndex, uint now)
+    {
+        if (!TryFindLeastCredit(out int shard, out int donor) || _arena.Economy.CreditOf(shard, donor) >= 0 || (shard == Number && donor == classIndex))
+            return false;
+        uint page;
+        if (shard == Number)
+        {
+            page = _mover.EmptyPageOf(donor, now);
+        }
+        else
+        {
+            StoreShard other = _arena.Shards[shard];
+            if (!other.Lock.TryEnter())
+                return false;
+            try
+            {
+                page = other._mover.EmptyPageOf(donor, now);
+            }
+            finally
+            {
+                other.Lock.Exit();
+            }
+        }
+
+        if (page == 0)
+            return false;
+        _arena.Economy.Settle(shard, donor, Number, classIndex);
+        AdoptMoved(page, classIndex);
+        return true;
+    }
+
+    /// <summary>The class with the least to its credit that has more than one page, among all shards. What it reads of the others may be out of date.</summary>
+    private bool TryFindLeastCredit(out int shard, out int classIndex)
+    {
+        (shard, classIndex) = (-1, -1);
+        long least = long.MaxValue;
+        foreach (StoreShard candidate in _arena.Shards)
+        {
+            for (int c = 0; c < _sizes.Count; c++)
+            {
+                if (candidate._classes[c].PageCount <= 1)
+                    continue;
+                long credit = _arena.Economy.CreditOf(candidate.Number, c);
+                if (credit >= least)
+                    continue;
+                (shard, classIndex, least) = (candidate.Number, c, credit);
+            }
+        }
+
+        return shard >= 0;
+    }
+
+    /// <summary>The class has nothing to evict: takes a page from wherever one can be had.</summary>
+    private bool TryTakeAnyPage(int classIndex, uint now)
+    {
+        if (_noEviction)
+            return false;
+        uint page = EmptyAnyPage(now);
+        if (page == 0)
+        {
+            ReadOnlySpan<StoreShard> shards = _arena.Shards;
+            for (int i = 1; i < shards.Length && page == 0; i++)
+            {
+                StoreShard other = shards[(Number + i) % shards.Length];
+                if (!other.Lock.TryEnter())
+                    continue;
+                try
+                {
+                    other.TryGivePage(now, out page);
+                }
+                finally
+                {
+                    other.Lock.Exit();
+                }
+            }
+        }
+
+        if (page == 0)
+            return false;
+        AdoptMoved(page, classIndex);
+        return true;
+    }
+
+    /// <summary>Gives a page away that belongs to nobody then: an empty one, or one whose items have to go.</summary>
+    public bool TryGivePage(uint now, out uint page, LossCause cause = LossCause.PageMoved)
+    {
+        if (Pins.HasReleased)
+            FreeReleased();
+        while (_detached.Count != 0 && _heap.SparePage == 0)
+            DrainDetached(DrainBucketsPerRefill);
+        page = _heap.SparePage;
+        if (page != 0)
+        {
+            _heap.Detach(page);
+            return true;
+        }
+
+        if (_mover.TrySparePage(now, out page))
+            return true;
+        page = _noEviction ? 0 : EmptyAnyPage(now, cause);
+        return page != 0;
+    }
+
+    /// <summary>Empties a page of the class with the least credit, if need be of any class; 0 if each holds something that must stay.</summary>
+    private uint EmptyAnyPage(uint now, LossCause cause = LossCause.PageMoved)
+    {
+        int least = -1;
+        for (int c = 0; c < _sizes.Count; c++)
+        {
+            if (_classes[c].PageCount > 1 && (least < 0 || _arena.Economy.CreditOf(Number, c) < _arena.Economy.CreditOf(Number, least)))
+                least = c;
+        }
+
+        uint page = least < 0 ? 0 : _mover.EmptyPageOf(least, now, cause);
+        for (int c = _sizes.Count - 1; page == 0 && c >= 0; c--)
+            page = _mover.EmptyPageOf(c, now, cause);
+        return page;
+    }
+
+    private void AdoptMoved(uint page, int classIndex)
+    {
+        Counters.SlabsMoved++;
+        _heap.Adopt(page, classIndex);
+    }
+
+    /// <summary>Notes that the call could go on with pages brought along; always false.</summary>
+    private bool WantPages(int pages)
+    {
+        PagesWanted = _waitForPages && !_noEviction ? pages : 0;
+        return false;
+    }
+
+    // ---- flushed and closed partitions ----
+
+    /// <summary>Takes a store's items away at once; their memory comes back in turns.</summary>
+    public void Detach(PartitionStore store, HashIndex index, LossCause cause)
+    {
+        _itemCount -= store.ItemCount;
+        _itemBytes -= store.ItemBytes;
+        store.ItemCount = 0;
+        store.ItemBytes = 0;
+        if (index.BlockCount == 0)
+            return;
+        _detached.Add(new DetachedIndex(store.Id, index, cause));
+        Volatile.Write(ref _detachedCount, _detached.Count);
+    }
+
+    /// <summary>Removes a store that is closed; its items have been detached before.</summary>
+    public void Forget(PartitionStore store)
+    {
+        ref PartitionStore? slot = ref _stores[store.Id.Value / _arena.ShardCount];
+        if (ReferenceEquals(slot, store))
+            slot = null;
+    }
+
+    /// <summary>Frees the items of up to so many buckets of flushed and closed partitions; false if nothing is left to free.</summary>
+    public bool DrainDetached(int bucketsMax)
+    {
+        Span<uint> handles = stackalloc uint[256];
+        while (bucketsMax > 0 && _detached.Count != 0)
+        {
+            DetachedIndex detached = _detached[^1];
+            for (; bucketsMax > 0 && detached.NextBucket < detached.Index.BucketCount; bucketsMax--)
+            {
+                int count = detached.Index.ReadBucket(detached.NextBucket, handles);
+                foreach (uint handle in handles[..count])
+                {
+                    if (count == handles.Length)
+                        detached.Index.Remove(_arena.HashOf(_space.At(handle)), handle);
+                    Unlink(null, handle, detached.Cause);
+                }
+
+                if (count < handles.Length)
+                    detached.NextBucket++;
+            }
+
+            if (bucketsMax == 0)
+                break;
+
+            // All items are free; now the blocks, of which eight or so cost as much as a bucket of items.
+            byte* block = null;
+            for (int i = 0; i < 8; i++)
+            {
+                block = detached.Index.TakeBlock();
+                if (block is null)
+                    break;
+                detached.NextBucket = 0;
+                _heap.Push(_space.HandleOf(block));
+            }
+
+            bucketsMax--;
+            if (block is not null)
+                continue;
+            _detached.Remove(detached);
+            Volatile.Write(ref _detachedCount, _detached.Count);
+        }
+
+        return _detached.Count != 0;
+    }
+
+    private PartitionStore? StoreOf(ulong hash) =>
+        _stores[PartitionId.OfHash(hash, _arena.Options.PartitionCount).Value / _arena.ShardCount];
+
+    private DetachedIndex FindDetached(ulong hash, uint handle)
+    {
+        foreach (DetachedIndex detached in _detached)
+        {
+            if (detached.Index.Contains(hash, handle))
+                return detached;
+        }
+
+        Throw.ArenaCorrupt($"item {handle} is in no index");
+        return null!;
+    }
+
+    // ---- pins ----
+
+    /// <inheritdoc/>
+    protected override bool TryPin(uint handle)
+    {
+        long bytes = _space.RequestedBytes(_space.At(handle));
+        if (!_arena.TryAddPinned(bytes))
+            return false;
+        if (!Pins.Pin(handle))
+            _arena.RemovePinned(bytes); // counted with its first pin
+        return true;
+    }
+
+    /// <inheritdoc/>
+    protected override void Unpin(uint handle)
+    {
+        long bytes = _space.RequestedBytes(_space.At(handle));
+        if (!Pins.Unpin(handle))
+            return;
+        _arena.RemovePinned(bytes);
+
+        // Whoever comes next frees what was released; if nobody holds the lock, that is now.
+        if (!Pins.HasReleased || !Lock.TryEnter())
+            return;
+        try
+        {
+            FreeReleased();
+        }
+        finally
+        {
+            Lock.Exit();
+        }
+    }
+
+    /// <inheritdoc/>
+    protected override void CopyTo(uint handle, int offset, Span<byte> destination) =>
+        ItemChain.CopyTo(in _space, _sizes, handle, offset, destination);
+
+    /// <inheritdoc/>
+    protected override byte* GetRun(uint handle, int offset, out int length)
+    {
+        var cursor = default(ValueCursor);
+        return ItemChain.GetRun(in _space, _sizes, handle, offset, ref cursor, out length);
+    }
+
+    /// <inheritdoc/>
+    protected override byte* GetRun(uint handle, int offset, ref ValueCursor cursor, out int length) =>
+        ItemChain.GetRun(in _space, _sizes, handle, offset, ref cursor, out length);
+
+    public void FreeReleased()
+    {
+        while (Pins.TryTakeReleased(out uint handle))
+            FreeChunks(handle);
+    }
+
+    public void Dispose() => _ghosts.Dispose();
+
+    private void PublishEviction(ItemHeader* item, uint handle, uint now)
+    {
+        if ((Events.Watched & EventKinds.Evictions) == 0)
+            return;
+        long ttl = item->ExpiresAt == Expiry.Never ? -1 : (long)item->ExpiresAt - now;
+        Events.ItemEvicted(
+            ItemHeader.KeySpan(item), item->Has(ItemWord.Fetched), ttl, (int)item->AgeSeconds(now), _space.ClassOf(handle) + 1, _space.ValueLength(item));
+    }
+}

@@ -1,0 +1,28 @@
+namespace OrleansCache.Storage;
+
+/// <summary>One slab class in one shard: its free chunks, its pages, its items' queues and its counters. Guarded by the shard's lock.</summary>
+internal struct SlabClass
+{
+    public uint FreeHead;
+    public int FreeCount;
+
+    /// <summary>First of the class's pages; linked through <see cref="PageInfo"/>.</summary>
+    public uint PageHead;
+    public int PageCount;
+
+    public ClassQueues Queues;
+
+    /// <summary>Bytes that the items headed in this class asked for.</summary>
+    public long RequestedBytes;
+
+    public SlabClassCounters Counters;
+}
+
+/// <summary>The counters of <see cref="SlabClassStatistics"/>, in memcached's meanings.</summary>
+internal struct SlabClassCounters
+{
+    public long GetHits, CmdSet, DeleteHits, IncrHits, DecrHits, CasHits, CasBadValue, TouchHits;
+    public long Evicted, EvictedNonzero, OutOfMemory, Reclaimed, ExpiredUnfetched, EvictedUnfetched, EvictedActive;
+    public long CrawlerReclaimed, CrawlerItemsChecked, LruTailReflocked, MovesToMain, MovesWithinMain;
+    public uint EvictedTimeSeconds;
+}

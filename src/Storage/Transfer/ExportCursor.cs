@@ -1,0 +1,14 @@
+namespace OrleansCache.Storage;
+
+/// <summary>Where an export stands; default is the beginning. Any number may run at a time, also over moves of the partition.</summary>
+public struct ExportCursor
+{
+    /// <summary>Place in the order of <see cref="PartitionStore.Scan"/> of the next item.</summary>
+    internal ulong Position { get; set; }
+
+    /// <summary>Place of the last item exported.</summary>
+    internal uint LastOrder { get; set; }
+
+    /// <summary>Items exported so far.</summary>
+    public long ItemCount { readonly get; internal set; }
+}

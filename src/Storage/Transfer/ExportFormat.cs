@@ -1,0 +1,147 @@
+using System.Buffers.Binary;
+
+namespace OrleansCache.Storage;
+
+/// <summary>
+/// The form in which items leave a store. Blocks, one after the other, little endian:
+/// <code>
+///  block: 0 version(1) | 1 sequence(8) | 9 scheduled flush, 0 = none(4) | items | 0(1)
+///  item:  0 key length, 1 to 250(1) | 1 marks(1) | 2 client flags(4) | 6 expires at(4) | 10 last access(4) | 14 CAS(8) | 22 value length(4) | 26 key | value
+/// </code>
+/// Silos of different versions exchange it: a change takes a new version number.
+/// </summary>
+internal static class ExportFormat
+{
+    public const byte Version = 2;
+    public const int BlockHeaderBytes = 13;
+    public const int ItemHeaderBytes = 26;
+
+    public static void WriteBlockHeader(Span<byte> destination, ulong sequence, uint scheduledFlush)
+    {
+        destination[0] = Version;
+        BinaryPrimitives.WriteUInt64LittleEndian(destination[1..], sequence);
+        BinaryPrimitives.WriteUInt32LittleEndian(destination[9..], scheduledFlush);
+    }
+
+    public static unsafe void WriteItemHeader(Span<byte> destination, in HandleSpace space, ItemHeader* item, uint now)
+    {
+        destination[0] = (byte)item->KeyLength;
+        destination[1] = (byte)MarksOf(item);
+        BinaryPrimitives.WriteUInt32LittleEndian(destination[2..], space.ClientFlags(item));
+        BinaryPrimitives.WriteUInt32LittleEndian(destination[6..], item->ExpiresAt);
+        BinaryPrimitives.WriteUInt32LittleEndian(destination[10..], item->LastAccess(now));
+        BinaryPrimitives.WriteUInt64LittleEndian(destination[14..], item->Cas);
+        BinaryPrimitives.WriteInt32LittleEndian(destination[22..], space.ValueLength(item));
+        ItemHeader.KeySpan(item).CopyTo(destination[ItemHeaderBytes..]);
+    }
+
+    /// <summary>The bits of an item's word that these marks stand for.</summary>
+    public static uint WordOf(ItemMarks marks)
+    {
+        uint word = ((uint)(marks & ItemMarks.Frequency) >> 4) << ItemWord.FrequencyShift;
+        word |= (marks & ItemMarks.Stale) != 0 ? ItemWord.Stale : 0;
+        word |= (marks & ItemMarks.TokenSent) != 0 ? ItemWord.TokenSent : 0;
+        word |= (marks & ItemMarks.Fetched) != 0 ? ItemWord.Fetched : 0;
+        word |= (marks & ItemMarks.BinaryKey) != 0 ? ItemWord.BinaryKey : 0;
+        return word | ((marks & ItemMarks.ExplicitCas) != 0 ? ItemWord.ExplicitCas : 0);
+    }
+
+    private static unsafe ItemMarks MarksOf(ItemHeader* item)
+    {
+        ItemMarks marks = (ItemMarks)(item->Frequency << 4);
+        marks |= item->Has(ItemWord.Stale) ? ItemMarks.Stale : 0;
+        marks |= item->Has(ItemWord.TokenSent) ? ItemMarks.TokenSent : 0;
+        marks |= item->Has(ItemWord.Fetched) ? ItemMarks.Fetched : 0;
+        marks |= item->Has(ItemWord.BinaryKey) ? ItemMarks.BinaryKey : 0;
+        marks |= item->Has(ItemWord.ExplicitCas) ? ItemMarks.ExplicitCas : 0;
+        return marks | (item->Queue == QueueId.Main ? ItemMarks.Main : 0);
+    }
+
+    /// <summary>Reads blocks item by item. Every bound is checked here, so that nothing unchecked reaches a store.</summary>
+    public ref struct Reader(ReadOnlySpan<byte> input)
+    {
+        private ReadOnlySpan<byte> _rest = input;
+        private bool _inBlock;
+
+        public bool IsMalformed { get; private set; }
+        public ulong Sequence { get; private set; }
+        public uint ScheduledFlush { get; private set; }
+
+        public ItemMarks Marks { get; private set; }
+        public uint ClientFlags { get; private set; }
+        public uint ExpiresAt { get; private set; }
+        public uint LastAccess { get; private set; }
+        public ulong Cas { get; private set; }
+        public ReadOnlySpan<byte> Key { get; private set; }
+        public ReadOnlySpan<byte> Value { get; private set; }
+
+        /// <summary>Reads the next item; false at the end, and where the input is malformed.</summary>
+        public bool Read()
+        {
+            while (true)
+            {
+                if (!_inBlock)
+                {
+                    if (_rest.IsEmpty)
+                        return false;
+                    if (_rest.Length <= BlockHeaderBytes || _rest[0] != Version)
+                        return Fail();
+                    Sequence = Math.Max(Sequence, BinaryPrimitives.ReadUInt64LittleEndian(_rest[1..]));
+                    ScheduledFlush = BinaryPrimitives.ReadUInt32LittleEndian(_rest[9..]);
+                    _rest = _rest[BlockHeaderBytes..];
+                    _inBlock = true;
+                }
+
+                if (_rest.IsEmpty)
+                    return Fail();
+                int keyBytes = _rest[0];
+                if (keyBytes != 0)
+                    return ReadItem(keyBytes);
+                _rest = _rest[1..];
+                _inBlock = false;
+            }
+        }
+
+        private bool ReadItem(int keyBytes)
+        {
+            if (keyBytes > Limits.KeyBytesMax || _rest.Length < ItemHeaderBytes + keyBytes)
+                return Fail();
+            Marks = (ItemMarks)_rest[1];
+            ClientFlags = BinaryPrimitives.ReadUInt32LittleEndian(_rest[2..]);
+            ExpiresAt = BinaryPrimitives.ReadUInt32LittleEndian(_rest[6..]);
+            LastAccess = BinaryPrimitives.ReadUInt32LittleEndian(_rest[10..]);
+            Cas = BinaryPrimitives.ReadUInt64LittleEndian(_rest[14..]);
+            int valueBytes = BinaryPrimitives.ReadInt32LittleEndian(_rest[22..]);
+            if (valueBytes < 0 || valueBytes > Limits.ItemBytesMax || valueBytes > _rest.Length - ItemHeaderBytes - keyBytes)
+                return Fail();
+            Key = _rest.Slice(ItemHeaderBytes, keyBytes);
+            Value = _rest.Slice(ItemHeaderBytes + keyBytes, valueBytes);
+            _rest = _rest[(ItemHeaderBytes + keyBytes + valueBytes)..];
+            return true;
+        }
+
+        private bool Fail()
+        {
+            IsMalformed = true;
+            return false;
+        }
+    }
+}
+
+/// <summary>What is known about an item, besides its numbers, as it travels: never renumber.</summary>
+[Flags]
+internal enum ItemMarks : byte
+{
+    None = 0,
+    Stale = 1 << 0,
+    TokenSent = 1 << 1,
+    Fetched = 1 << 2,
+    BinaryKey = 1 << 3,
+
+    /// <summary>Two bits: reads counted.</summary>
+    Frequency = 3 << 4,
+
+    /// <summary>It stood in the main queue.</summary>
+    Main = 1 << 6,
+    ExplicitCas = 1 << 7,
+}

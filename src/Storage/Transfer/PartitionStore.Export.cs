@@ -1,0 +1,149 @@
+using System.Buffers;
+
+namespace OrleansCache.Storage;
+
+/// <summary>
+/// Items out and in, in steps. An export walks the items in the order of <see cref="Scan"/>, which depends on the keys alone, so a cursor is a position and keeps
+/// nothing between the steps. What is stored while an export runs may or may not be in it.
+/// </summary>
+public sealed unsafe partial class PartitionStore
+{
+    /// <summary>
+    /// Writes one block with the next items, until about <paramref name="bytesMax"/> bytes (at least one item, if there is one). Returns false when the end is reached.
+    /// </summary>
+    public bool Export(ref ExportCursor cursor, IBufferWriter<byte> output, int bytesMax, uint nowUnixSeconds)
+    {
+        ArgumentNullException.ThrowIfNull(output);
+        SettleBeforePass(nowUnixSeconds);
+        ExportFormat.WriteBlockHeader(output.GetSpan(ExportFormat.BlockHeaderBytes), _sequence, ScheduledFlushUnixSeconds);
+        output.Advance(ExportFormat.BlockHeaderBytes);
+        long written = ExportFormat.BlockHeaderBytes + 1;
+        var bucketItems = new List<(uint Order, uint Handle)>();
+        var handles = new List<uint>();
+        ulong position = cursor.Position;
+        bool isFull = false;
+        while (!isFull && position <= uint.MaxValue && _index.BucketCount != 0)
+        {
+            uint bucket = _index.FindScanInterval((uint)position, out _, out ulong end);
+            handles.Clear();
+            bucketItems.Clear();
+            _index.ReadBucket(bucket, handles);
+            foreach (uint handle in handles)
+                bucketItems.Add((HashIndex.ScanOrderOf(_arena.HashOf(_space.At(handle))), handle));
+            bucketItems.Sort();
+            foreach ((uint order, uint handle) in bucketItems)
+            {
+                ItemHeader* item = _space.At(handle);
+                if (order < position || Expiry.IsExpired(item->ExpiresAt, nowUnixSeconds))
+                    continue;
+                long bytes = ExportFormat.ItemHeaderBytes + item->KeyLength + (long)_space.ValueLength(item);
+
+                // Two items of one place (a matter of chance in four thousand million) go out together.
+                if (written + bytes > bytesMax && written > ExportFormat.BlockHeaderBytes + 1 && order != cursor.LastOrder)
+                {
+                    position = order;
+                    isFull = true;
+                    break;
+                }
+
+                WriteItem(handle, item, output, nowUnixSeconds);
+                written += bytes;
+                cursor.ItemCount++;
+                cursor.LastOrder = order;
+            }
+
+            if (!isFull)
+                position = end;
+        }
+
+        cursor.Position = position;
+        output.GetSpan(1)[0] = 0;
+        output.Advance(1);
+        return position <= uint.MaxValue && _index.BucketCount != 0;
+    }
+
+    /// <summary>
+    /// Takes whole blocks. Items keep what is known of their reads; one that is here with the same or a higher CAS stays as it is.
+    /// The sequence goes on from the higher of the two; a scheduled flush is taken over.
+    /// </summary>
+    public ImportStatus Import(ReadOnlySpan<byte> input, uint nowUnixSeconds, out int itemCount) =>
+        Import(input, nowUnixSeconds, waitForPages: false, out itemCount);
+
+    /// <summary>As the other; with <paramref name="waitForPages"/>, stops at an item for which the shard's PagesWanted would help. Importing all again is harmless.</summary>
+    internal ImportStatus Import(ReadOnlySpan<byte> input, uint now, bool waitForPages, out int itemCount)
+    {
+        itemCount = 0;
+        _shard.Begin(waitForPages);
+        var check = new ExportFormat.Reader(input);
+        while (check.Read())
+        {
+            if (PartitionId.OfHash(KeyHash.Compute(check.Key), _arena.Options.PartitionCount) != Id)
+                return ImportStatus.Malformed;
+        }
+
+        if (check.IsMalformed)
+            return ImportStatus.Malformed;
+        ImportStatus status = ImportStatus.Ok;
+        var reader = new ExportFormat.Reader(input);
+        while (reader.Read())
+        {
+            if (Expiry.IsExpired(reader.ExpiresAt, now))
+                continue;
+            if (ImportItem(in reader, now))
+                itemCount++;
+            else if (_shard.PagesWanted != 0)
+                return ImportStatus.OutOfMemory;
+            else
+                status = ImportStatus.OutOfMemory;
+        }
+
+        _sequence = Math.Max(_sequence, reader.Sequence);
+        if (reader.ScheduledFlush != 0)
+            _flushAt = reader.ScheduledFlush;
+        return status;
+    }
+
+    private bool ImportItem(in ExportFormat.Reader source, uint now)
+    {
+        ulong hash = KeyHash.Compute(source.Key);
+        uint old = _index.Find(hash, source.Key);
+        if (old != 0)
+        {
+            if (_space.At(old)->Cas >= source.Cas && !Expiry.IsExpired(_space.At(old)->ExpiresAt, now))
+                return true;
+            Unlink(hash, old, LossCause.Replaced);
+        }
+
+        if (!TryGrowIndex(now) || !_shard.TryAllocate(source.Key.Length, source.ClientFlags, source.Value.Length, source.ExpiresAt, now, out uint handle))
+            return false;
+        ItemHeader* item = _space.At(handle);
+        item->Word |= ExportFormat.WordOf(source.Marks);
+        item->Cas = source.Cas;
+        item->SetAccess(source.LastAccess);
+        source.Key.CopyTo(new Span<byte>(ItemHeader.KeyOf(item), source.Key.Length));
+        var writer = new ValueWriter(in _space, _sizes, handle);
+        writer.Write(source.Value);
+        if (_hasChecksums)
+            ItemChecksum.Set(in _space, _sizes, handle);
+        _index.Insert(hash, handle);
+        bool hasProvenItself = (source.Marks & ItemMarks.Main) != 0;
+        _shard.Link(this, handle, _arena.Eviction.QueueOf(item->ExpiresAt, now, hasProvenItself));
+        _shard.Counters.TotalItems--; // it was counted where it was stored
+        return true;
+    }
+
+    private void WriteItem(uint handle, ItemHeader* item, IBufferWriter<byte> output, uint now)
+    {
+        int headBytes = ExportFormat.ItemHeaderBytes + item->KeyLength;
+        ExportFormat.WriteItemHeader(output.GetSpan(headBytes), in _space, item, now);
+        output.Advance(headBytes);
+        var cursor = default(ValueCursor);
+        int length = _space.ValueLength(item);
+        for (int offset = 0; offset < length;)
+        {
+            byte* run = ItemChain.GetRun(in _space, _sizes, handle, offset, ref cursor, out int runBytes);
+            output.Write(new ReadOnlySpan<byte>(run, runBytes));
+            offset += runBytes;
+        }
+    }
+}
