@@ -110,12 +110,12 @@ public class LayoutTests
             }
 
             int left = bytes + ItemHeader.ChainBytes - classes.ChunkBytes(classes.HeadClass(bytes + ItemHeader.ChainBytes));
-            Assert.True(left > 0, $"{bytes} bytes fill one chunk");
+            Assert.True(left >= 0, $"the head of {bytes} bytes is not full");
             Assert.True(classes.ChunkBytes(classes.HeadClass(bytes + ItemHeader.ChainBytes)) >= 512, "a head has room for any key");
             int links = 0;
             for (; left > 0; links++)
                 left -= classes.ChunkBytes(classes.ContinuationClass(left)) - ContinuationHeader.Bytes;
-            Assert.InRange(links, 1, 8);
+            Assert.InRange(links, 0, 8);
         }
     }
 

@@ -335,6 +335,10 @@ public class MemoryTests
         set.CheckIntegrityAtRest();
         for (int i = 0; i < 8; i++)
             set.Close(new PartitionId(i));
+        while (set.DrainSlice(64))
+        {
+        }
+
         Assert.True(set.Arena.PageCount == set.Arena.FreePageCount, $"seed {seed}: pages are missing");
     }
 

@@ -43,7 +43,7 @@ public class StoreKeeperTests : IDisposable
         }
 
         int large = Statistics.Classes.Last(static c => c.Items > 0).ClassId;
-        var only = new bool[64];
+        var only = new bool[large + 1];
         only[large] = true;
         await CrawlAsync(new CrawlRequest(only, 30, 0));
         StoreStatistics after = Statistics;

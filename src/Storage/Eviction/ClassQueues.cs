@@ -3,7 +3,7 @@ namespace OrleansCache.Storage;
 /// <summary>The queue of its class that holds an item. Stands in the item's word: never renumber.</summary>
 internal enum QueueId : byte
 {
-    /// <summary>New items: a twentieth of the class.</summary>
+    /// <summary>New items: a twentieth of the class, more where that proves too short.</summary>
     Small = 0,
 
     /// <summary>Items that were read while they were new, or that came back soon after they had been evicted.</summary>
@@ -34,7 +34,25 @@ internal unsafe struct ClassQueues
     public ItemQueue Main;
     public ItemQueue Temp;
 
+    /// <summary>Bytes evicted from the small and from the main queue.</summary>
+    public long SmallEvictedBytes;
+    public long MainEvictedBytes;
+
+    /// <summary>What the small queue's share is changed by, in hundredths of a percent of the class; see <see cref="Learn"/>.</summary>
+    public int ShareChange;
+
     public readonly long Count => Small.Count + Main.Count + Temp.Count;
+
+    /// <summary>
+    /// An item has come back soon after it was evicted. From the small queue: that queue is too short, the item would have been read in it. From the main queue: that
+    /// one is too short; such hits are rarer, so they weigh more. Sources of the idea: ARC (Megiddo, Modha: FAST 2003), and Cliffhanger.
+    /// </summary>
+    public void Learn(bool isFromMain, int smallPercent) => ShareChange = Math.Clamp(
+        ShareChange + (isFromMain ? -ShareStepMain : ShareStepSmall), 0, Math.Max(0, (SharePercentMax - smallPercent) * 100));
+
+    private const int ShareStepSmall = 2;
+    private const int ShareStepMain = 8;
+    private const int SharePercentMax = 80;
 
     /// <summary>Adds a new item to the queue that its word names.</summary>
     public void Add(in HandleSpace space, uint handle)
@@ -97,7 +115,7 @@ internal unsafe struct ClassQueues
         int busy = 0;
         for (int step = 1; ; step++)
         {
-            long smallMax = Math.Max(1, (Small.Count + Main.Count) * context.Settings.SmallPercent / 100);
+            long smallMax = Math.Max(1, (Small.Count + Main.Count) * ((context.Settings.SmallPercent * 100) + ShareChange) / 10_000);
             bool fromTemp = Temp.Tail != 0;
             bool fromSmall = !fromTemp && Small.Tail != 0 && (Small.Count > smallMax || Main.Tail == 0);
             uint handle = fromTemp ? Temp.Tail : fromSmall ? Small.Tail : Main.Tail;

@@ -3,22 +3,25 @@ using System.Runtime.InteropServices;
 
 namespace OrleansCache.Storage;
 
+/// <summary>What a <see cref="GhostTable"/> knows of an item: the queue that it was evicted from, and the stamp that it got.</summary>
+internal readonly record struct Ghost(bool IsFromMain, ushort Stamp);
+
 /// <summary>
 /// What a shard has evicted lately, as fingerprints: a key that comes back while it is remembered was evicted too early.
 /// <code>
-///  bucket, 32 bytes: 8 entries, newest first: 0 fingerprint(2) | 2 stamp(2)
+///  bucket, 32 bytes: 8 entries, newest first: 0 fingerprint (15 bits), from main (1 bit) | 2 stamp(2)
 /// </code>
 /// Algorithm: the hash chooses a bucket; a new entry pushes the others one place on and the oldest out. The fingerprint mixes the slab class in, so an item that
-/// comes back with another size is not known. The stamp says how much its class had evicted by then, in steps of <see cref="StampBytes"/>.
-/// The table doubles while it has fewer entries than the shard has items, up to a 128th of the memory, which counts against -m.
-/// Goals: one cache line an operation; about as many entries as the shard has items. Non-goal: exactness; 1 in 8,000 look-ups finds what was never there.
+/// comes back with another size is not known. The stamp is what its queue had evicted by then, in steps that the shard chooses.
+/// The table doubles while it has fewer than three entries for four items of the shard; it counts against -m.
+/// Goals: one cache line an operation; about as many entries as the shard has items. Non-goal: exactness; 1 in 4,000 look-ups finds what was never there.
 /// </summary>
 internal sealed unsafe class GhostTable : IDisposable
 {
-    public const int StampBytes = 16 * 1024;
     public const int BucketBytes = 32;
     public const int EntriesPerBucket = 8;
     private const int BucketsMin = 256;
+    private const uint FromMain = 1u << 15;
 
     private uint* _entries;
     private uint _mask;
@@ -54,29 +57,30 @@ internal sealed unsafe class GhostTable : IDisposable
     }
 
     /// <summary>Remembers an item that is evicted.</summary>
-    public void Add(ulong hash, int classIndex, ushort stamp)
+    public void Add(ulong hash, int classIndex, Ghost ghost)
     {
         if (_entries is null)
             return;
         uint* bucket = BucketOf(hash);
         for (int i = EntriesPerBucket - 1; i > 0; i--)
             bucket[i] = bucket[i - 1];
-        bucket[0] = ((uint)stamp << 16) | FingerprintOf(hash, classIndex);
+        bucket[0] = ((uint)ghost.Stamp << 16) | (ghost.IsFromMain ? FromMain : 0) | FingerprintOf(hash, classIndex);
     }
 
-    /// <summary>Whether the item was evicted lately, and how much its class had evicted then; the item is forgotten.</summary>
-    public bool TryTake(ulong hash, int classIndex, out ushort stamp)
+    /// <summary>Whether the item was evicted lately, and how; the item is forgotten.</summary>
+    public bool TryTake(ulong hash, int classIndex, out Ghost ghost)
     {
-        stamp = 0;
+        ghost = default;
         if (_entries is null)
             return false;
         uint* bucket = BucketOf(hash);
         uint fingerprint = FingerprintOf(hash, classIndex);
         for (int i = 0; i < EntriesPerBucket; i++)
         {
-            if ((ushort)bucket[i] != fingerprint)
+            uint entry = bucket[i];
+            if ((entry & (FromMain - 1)) != fingerprint)
                 continue;
-            stamp = (ushort)(bucket[i] >> 16);
+            ghost = new Ghost((entry & FromMain) != 0, (ushort)(entry >> 16));
             for (; i < EntriesPerBucket - 1; i++)
                 bucket[i] = bucket[i + 1];
             bucket[EntriesPerBucket - 1] = 0;
@@ -98,7 +102,7 @@ internal sealed unsafe class GhostTable : IDisposable
     private static uint FingerprintOf(ulong hash, int classIndex)
     {
         uint mixed = ((uint)hash ^ BitOperations.RotateRight((uint)(hash >> 32), 7) ^ ((uint)classIndex * 0x9E37_79B1)) * 0x85EB_CA6B;
-        uint fingerprint = mixed >> 16;
+        uint fingerprint = mixed >> 17;
         return fingerprint == 0 ? 1 : fingerprint;
     }
 }

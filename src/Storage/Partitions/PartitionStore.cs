@@ -254,6 +254,7 @@ public sealed unsafe partial class PartitionStore : IDisposable
             slab.Counters.GetHits++;
         }
 
+        _shard.CountUse(handle);
         if ((flags & RequestFlags.Recache) != 0 || (word & (ItemWord.Stale | ItemWord.TokenSent | ItemWord.BinaryKey)) != 0)
             reply.ItemFlags |= HandToken(item, in request, formerExpiresAt);
         reply.ExpiresAt = (flags & RequestFlags.FormerExpiry) == 0 ? item->ExpiresAt : formerExpiresAt;
@@ -365,6 +366,7 @@ public sealed unsafe partial class PartitionStore : IDisposable
         SetExpiry(item, request.ExpiresAt);
         Bump(item, now);
         _classes[_space.ClassOf(handle)].Counters.TouchHits++;
+        _shard.CountUse(handle);
         return AnswerItem(sink, item, ref reply);
     }
 
@@ -458,6 +460,7 @@ public sealed unsafe partial class PartitionStore : IDisposable
             _shard.Counters.TotalItems++;
             _shard.Ledger.Linked++;
             _shard.Ledger.Lose(LossCause.Replaced);
+            _shard.CountUse(handle);
         }
         else
         {

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Numerics;
 using System.Runtime.CompilerServices;
 
 namespace OrleansCache.Storage;
@@ -15,6 +16,13 @@ namespace OrleansCache.Storage;
 /// </summary>
 internal sealed unsafe partial class StoreShard : ValueOwner, IDisposable
 {
+    /// <summary>An item that comes back before its queue has evicted so much more would be here with a little more memory.</summary>
+    private const int WindowPercent = 3;
+    private const int StampsPerWindowMin = 256;
+
+    /// <summary>Bytes stored that are counted here before the economy hears of them.</summary>
+    private const int StoredBytesStep = 256 * 1024;
+
     /// <summary>Steps that may be needed until a chunk of the wanted class is free.</summary>
     private const int RefillStepsMax = 256;
 
@@ -30,8 +38,9 @@ internal sealed unsafe partial class StoreShard : ValueOwner, IDisposable
     private readonly List<DetachedIndex> _detached = [];
     private readonly GhostTable _ghosts = new();
     private readonly PageMover _mover;
-    private readonly ushort[] _stamps;
-    private readonly long[] _stampBytes;
+    private readonly int _stampShift;
+    private readonly int _windowStamps;
+    private long _storedBytes;
     private readonly bool _noEviction;
     private long _itemCount;
     private long _itemBytes;
@@ -47,8 +56,9 @@ internal sealed unsafe partial class StoreShard : ValueOwner, IDisposable
         _classes = _heap.Classes;
         _stores = new PartitionStore?[(arena.Options.PartitionCount / arena.ShardCount) + 1];
         _mover = new PageMover(arena, this, _heap);
-        _stamps = new ushort[_sizes.Count];
-        _stampBytes = new long[_sizes.Count];
+        long window = Math.Max(StampsPerWindowMin, arena.MemoryBytes / arena.ShardCount * WindowPercent / 100);
+        _stampShift = Math.Max(0, BitOperations.Log2((ulong)(window / StampsPerWindowMin)));
+        _windowStamps = (int)(window >> _stampShift);
         _noEviction = arena.Options.NoEviction;
         Events = arena.Events;
     }
@@ -120,6 +130,8 @@ internal sealed unsafe partial class StoreShard : ValueOwner, IDisposable
         int classIndex = _sizes.SingleClassOf(bytes);
         if (classIndex >= 0)
         {
+            if (_classes[classIndex].PageCount == 0)
+                classIndex = ClassWithAPage(classIndex);
             if (!TryTakeChunk(classIndex, now, out handle))
                 return WantPages(1);
             ItemHeader* item = _space.At(handle);
@@ -130,6 +142,28 @@ internal sealed unsafe partial class StoreShard : ValueOwner, IDisposable
 
         return TryAllocateChain(keyBytes, clientFlags, valueBytes, bytes + ItemHeader.ChainBytes, expiresAt, now, out handle)
             || WantPages((int)_sizes.PagesMax(bytes));
+    }
+
+    /// <summary>
+    /// While memory is full, a size that is asked for for the first time lies in the chunks of a larger class, up to twice as large, until it has been asked for as often as a
+    /// page has chunks: a page for a few odd items would cost more than their slack. Where memory is tiny, this keeps classes from taking each other's pages.
+    /// </summary>
+    private int ClassWithAPage(int classIndex)
+    {
+        if (_arena.FreePageHint > 0 || _heap.SparePage != 0 || ++_classes[classIndex].Demand > _heap.ChunksPerPage(classIndex))
+        {
+            _classes[classIndex].Demand = 0;
+            return classIndex;
+        }
+
+        int bytesMax = _sizes.ChunkBytes(classIndex) * 2;
+        for (int c = classIndex + 1; c < _sizes.Count && _sizes.ChunkBytes(c) <= bytesMax; c++)
+        {
+            if (_classes[c].PageCount != 0)
+                return c;
+        }
+
+        return classIndex;
     }
 
     private bool TryAllocateChain(int keyBytes, uint clientFlags, int valueBytes, long bytes, uint expiresAt, uint now, out uint handle)
@@ -188,8 +222,16 @@ internal sealed unsafe partial class StoreShard : ValueOwner, IDisposable
         Volatile.Write(ref item->Word, word); // what survives the process is judged by it, so it comes last
         slab.Queues.Add(in _space, handle);
         slab.RequestedBytes += bytes;
+        CountUse(handle);
         _itemBytes += bytes;
         _itemCount++;
+        _storedBytes += bytes;
+        if (_storedBytes >= StoredBytesStep)
+        {
+            _arena.Economy.AddStored(_storedBytes);
+            _storedBytes = 0;
+        }
+
         store.ItemBytes += bytes;
         store.ItemCount++;
         Ledger.Linked++;
@@ -217,6 +259,21 @@ internal sealed unsafe partial class StoreShard : ValueOwner, IDisposable
             item->Kind = ChunkKind.Orphan;
         else
             FreeChunks(handle);
+    }
+
+    /// <summary>An item was stored or read: the classes of all its chunks are of use.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void CountUse(uint handle)
+    {
+        _classes[_space.ClassOf(handle)].Uses++;
+        if (_space.At(handle)->IsChained)
+            CountUseOfChain(handle);
+    }
+
+    private void CountUseOfChain(uint handle)
+    {
+        for (uint next = _space.LinkOf(_space.At(handle))->Next; next != 0; next = _space.ContinuationAt(next)->Next)
+            _classes[_space.ClassOf(next)].Uses++;
     }
 
     /// <summary>An item has grown or shrunk where it lies.</summary>
@@ -256,10 +313,18 @@ internal sealed unsafe partial class StoreShard : ValueOwner, IDisposable
     /// <summary>The queue for a new item: what was evicted lately and comes back has proven itself, and its class learns that it could use more memory.</summary>
     public QueueId QueueOfNew(ulong hash, int classIndex, uint expiresAt, uint now)
     {
-        bool isGhost = _ghosts.TryTake(hash, classIndex, out ushort stamp);
-        if (isGhost && (ushort)(_stamps[classIndex] - stamp) <= PageEconomy.WindowBytes / GhostTable.StampBytes)
-            _arena.Economy.Credit(Number, classIndex);
-        return _arena.Eviction.QueueOf(expiresAt, now, isGhost);
+        if (!_ghosts.TryTake(hash, classIndex, out Ghost ghost))
+            return _arena.Eviction.QueueOf(expiresAt, now, isGhost: false);
+        ref ClassQueues queues = ref _classes[classIndex].Queues;
+        ushort stamp = StampOf(ghost.IsFromMain ? queues.MainEvictedBytes : queues.SmallEvictedBytes);
+        int age = (ushort)(stamp - ghost.Stamp);
+        if (age <= ((long)_classes[classIndex].PageCount * _arena.PageBytes * WindowPercent / 100) >> _stampShift)
+            queues.Learn(ghost.IsFromMain, _arena.Eviction.SmallPercent);
+        if (!ghost.IsFromMain && age <= _windowStamps)
+            _arena.Economy.Credit(classIndex);
+
+        // What has been given up once in the main queue has to prove itself anew.
+        return _arena.Eviction.QueueOf(expiresAt, now, !ghost.IsFromMain);
     }
 
     // ---- chunks ----
@@ -319,7 +384,7 @@ internal sealed unsafe partial class StoreShard : ValueOwner, IDisposable
             }
 
             bool isIndex = classIndex == _heap.IndexClass;
-            if (!isIndex && _arena.Economy.MayTake(Number, classIndex) && TryTakePageOfLeastCredit(classIndex, now))
+            if (!isIndex && !_noEviction && TryTakeForMoreHits(classIndex, now))
                 return true;
             if (isIndex || !TryEvict(classIndex, now))
                 return TryTakeAnyPage(classIndex, now);
@@ -362,11 +427,17 @@ internal sealed unsafe partial class StoreShard : ValueOwner, IDisposable
     {
         ItemHeader* item = _space.At(handle);
         PublishEviction(item, handle, now);
-        if (_ghosts.Capacity < _itemCount)
+        if (_ghosts.Capacity * 4 < _itemCount * 3)
             TryGrowGhosts();
-        _stampBytes[classIndex] += _space.RequestedBytes(item);
-        _stamps[classIndex] = (ushort)(_stampBytes[classIndex] / GhostTable.StampBytes);
-        _ghosts.Add(_arena.HashOf(item), classIndex, _stamps[classIndex]);
+        if (item->Queue != QueueId.Temp)
+        {
+            bool isFromMain = item->Queue == QueueId.Main;
+            ref ClassQueues queues = ref _classes[classIndex].Queues;
+            ref long evicted = ref isFromMain ? ref queues.MainEvictedBytes : ref queues.SmallEvictedBytes;
+            evicted += _space.RequestedBytes(item);
+            _ghosts.Add(_arena.HashOf(item), classIndex, new Ghost(isFromMain, StampOf(evicted)));
+        }
+
         Remove(handle, cause);
     }
 
@@ -377,6 +448,8 @@ internal sealed unsafe partial class StoreShard : ValueOwner, IDisposable
             counters.ExpiredUnfetched++;
     }
 
+    private ushort StampOf(long evictedBytes) => (ushort)(evictedBytes >> _stampShift);
+
     private void TryGrowGhosts()
     {
         long bytes = _ghosts.BytesToGrow;
@@ -386,56 +459,75 @@ internal sealed unsafe partial class StoreShard : ValueOwner, IDisposable
 
     // ---- pages ----
 
-    private bool TryTakePageOfLeastCredit(int classIndex, uint now)
+    /// <summary>Takes a page of a class that is hardly used, or one that this class has earned.</summary>
+    private bool TryTakeForMoreHits(int classIndex, uint now)
     {
-        if (!TryFindLeastCredit(out int shard, out int donor) || _arena.Economy.CreditOf(shard, donor) >= 0 || (shard == Number && donor == classIndex))
-            return false;
-        uint page;
-        if (shard == Number)
+        PageEconomy economy = _arena.Economy;
+        if (economy.HasIdle && economy.TryFindIdle(Number, classIndex, out int shard, out int idle) && TryTakePageOf(_arena.Shards[shard], idle, now, out uint page))
         {
-            page = _mover.EmptyPageOf(donor, now);
-        }
-        else
-        {
-            StoreShard other = _arena.Shards[shard];
-            if (!other.Lock.TryEnter())
-                return false;
-            try
-            {
-                page = other._mover.EmptyPageOf(donor, now);
-            }
-            finally
-            {
-                other.Lock.Exit();
-            }
+            AdoptMoved(page, classIndex);
+            return true;
         }
 
-        if (page == 0)
+        if (!economy.MayTake(classIndex) || !TryFindDonor(classIndex, out int donor) || economy.CreditOf(donor) > -_arena.PageBytes / 2)
             return false;
-        _arena.Economy.Settle(shard, donor, Number, classIndex);
-        AdoptMoved(page, classIndex);
-        return true;
+        for (int i = 0; i < _arena.ShardCount; i++)
+        {
+            StoreShard candidate = _arena.Shards[(Number + i) % _arena.ShardCount];
+            if (Volatile.Read(ref candidate._classes[donor].PageCount) <= 1 || !TryTakePageOf(candidate, donor, now, out page))
+                continue;
+            economy.Settle(donor, classIndex);
+            AdoptMoved(page, classIndex);
+            return true;
+        }
+
+        return false;
     }
 
-    /// <summary>The class with the least to its credit that has more than one page, among all shards. What it reads of the others may be out of date.</summary>
-    private bool TryFindLeastCredit(out int shard, out int classIndex)
+    /// <summary>Empties a page of a class, here or in another shard if that is not busy.</summary>
+    private bool TryTakePageOf(StoreShard shard, int classIndex, uint now, out uint page)
     {
-        (shard, classIndex) = (-1, -1);
-        long least = long.MaxValue;
-        foreach (StoreShard candidate in _arena.Shards)
+        page = 0;
+        if (shard == this)
         {
-            for (int c = 0; c < _sizes.Count; c++)
+            page = _mover.EmptyPageOf(classIndex, now);
+            return page != 0;
+        }
+
+        if (!shard.Lock.TryEnter())
+            return false;
+        try
+        {
+            page = shard._mover.EmptyPageOf(classIndex, now);
+        }
+        finally
+        {
+            shard.Lock.Exit();
+        }
+
+        return page != 0;
+    }
+
+    /// <summary>The class with the least to its credit that has more than one page somewhere. What is read of other shards may be out of date.</summary>
+    private bool TryFindDonor(int except, out int donor)
+    {
+        donor = -1;
+        long least = long.MaxValue;
+        for (int c = 0; c < _sizes.Count; c++)
+        {
+            long credit = _arena.Economy.CreditOf(c);
+            if (c == except || credit >= least)
+                continue;
+            foreach (StoreShard shard in _arena.Shards)
             {
-                if (candidate._classes[c].PageCount <= 1)
+                if (Volatile.Read(ref shard._classes[c].PageCount) <= 1)
                     continue;
-                long credit = _arena.Economy.CreditOf(candidate.Number, c);
-                if (credit >= least)
-                    continue;
-                (shard, classIndex, least) = (candidate.Number, c, credit);
+                (donor, least) = (c, credit);
+                break;
             }
         }
 
-        return shard >= 0;
+        return donor >= 0;
     }
 
     /// <summary>The class has nothing to evict: takes a page from wherever one can be had.</summary>
@@ -495,7 +587,7 @@ internal sealed unsafe partial class StoreShard : ValueOwner, IDisposable
         int least = -1;
         for (int c = 0; c < _sizes.Count; c++)
         {
-            if (_classes[c].PageCount > 1 && (least < 0 || _arena.Economy.CreditOf(Number, c) < _arena.Economy.CreditOf(Number, least)))
+            if (_classes[c].PageCount > 1 && (least < 0 || _arena.Economy.CreditOf(c) < _arena.Economy.CreditOf(least)))
                 least = c;
         }
 
@@ -583,7 +675,11 @@ internal sealed unsafe partial class StoreShard : ValueOwner, IDisposable
             Volatile.Write(ref _detachedCount, _detached.Count);
         }
 
-        return _detached.Count != 0;
+        if (_detached.Count != 0)
+            return true;
+        if (_itemCount == 0)
+            _heap.ReleaseSpare();
+        return false;
     }
 
     private PartitionStore? StoreOf(ulong hash) =>
@@ -654,6 +750,8 @@ internal sealed unsafe partial class StoreShard : ValueOwner, IDisposable
     {
         while (Pins.TryTakeReleased(out uint handle))
             FreeChunks(handle);
+        if (_itemCount == 0)
+            _heap.ReleaseSpare();
     }
 
     public void Dispose() => _ghosts.Dispose();

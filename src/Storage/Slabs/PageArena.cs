@@ -105,8 +105,8 @@ public sealed unsafe partial class PageArena : IDisposable
     /// <summary>What `lru` sets.</summary>
     internal EvictionSettings Eviction { get; } = new();
 
-    /// <summary>What a shard's ghosts may take: a 128th of its memory.</summary>
-    internal long GhostBytesPerShardMax => _memoryBytes / ShardCount / 128;
+    /// <summary>What a shard's ghosts may take: a 32nd of its memory.</summary>
+    internal long GhostBytesPerShardMax => _memoryBytes / ShardCount / 32;
 
     internal StoreShard ShardOf(PartitionId id) => _shards[id.Value % _shards.Length];
 
@@ -134,6 +134,9 @@ public sealed unsafe partial class PageArena : IDisposable
 
     /// <summary>Pages that shards may still take.</summary>
     public int FreePageCount => Math.Max(0, PageCount - HeldPageCount);
+
+    /// <summary>As <see cref="FreePageCount"/>, without a lock and perhaps out of date.</summary>
+    internal int FreePageHint => Volatile.Read(ref _pageLimit) - (int)(Volatile.Read(ref _freshNext) - 1 - Volatile.Read(ref _freeCount) - Volatile.Read(ref _retiredCount));
 
     /// <summary>Pages handed out; more than <see cref="PageCount"/> for a while after -m has shrunk.</summary>
     public int HeldPageCount
@@ -210,14 +213,13 @@ public sealed unsafe partial class PageArena : IDisposable
         return _pages + page;
     }
 
-    /// <summary>Which class of which shard holds a page drawn at random; false if none does. Without a lock: what it says may be out of date.</summary>
-    internal bool TryDescribeRandomPage(uint random, out int shard, out int classIndex)
+    /// <summary>Which class holds a page drawn at random; false if none does. Without a lock: what it says may be out of date.</summary>
+    internal bool TryDescribeRandomPage(uint random, out int classIndex)
     {
         uint drawn = Volatile.Read(ref _freshNext);
         uint page = drawn <= 1 ? 0 : 1 + (uint)((ulong)random * (drawn - 1) >> 32);
-        shard = Volatile.Read(ref _pages[page].ShardPlusOne) - 1;
         classIndex = Volatile.Read(ref _classOfPage[page]);
-        return shard >= 0 && classIndex < Classes.Count;
+        return Volatile.Read(ref _pages[page].ShardPlusOne) != 0 && classIndex < Classes.Count;
     }
 
     /// <summary>Counts memory outside of pages against -m; false, and nothing is counted, if that would leave less than half of it for pages.</summary>

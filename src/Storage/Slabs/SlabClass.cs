@@ -12,8 +12,14 @@ internal struct SlabClass
 
     public ClassQueues Queues;
 
+    /// <summary>Items that asked for a chunk while the class had no page.</summary>
+    public int Demand;
+
     /// <summary>Bytes that the items headed in this class asked for.</summary>
     public long RequestedBytes;
+
+    /// <summary>Hits and stores, never reset: how much the class is used.</summary>
+    public long Uses;
 
     public SlabClassCounters Counters;
 }

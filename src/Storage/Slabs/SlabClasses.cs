@@ -2,9 +2,9 @@ namespace OrleansCache.Storage;
 
 /// <summary>
 /// The chunk sizes of an arena, the same for all partitions, and how items of every size are laid into chunks.
-/// Algorithm: from the smallest chunk (-n) on each size is the former times a quarter of the growth factor's step (-f 1.25: 1.0625), widened to what the page
-/// divides into. An item up to <see cref="SingleChunkBytesMax"/>, or one whose chunk it fills but for a sixteenth, lies in one chunk. Any other is a chain: the
-/// largest chunk that it fills, and the rest of its value in further chunks by the same rule. So slack stays near 6% whatever the size.
+/// Algorithm: from the smallest chunk (-n) on each size is at most the former times a fifth of the growth factor's step (-f 1.25: 1.05), and divides the
+/// page without a rest. An item up to <see cref="SingleChunkBytesMax"/>, or one whose chunk it fills but for a twentieth, lies in one chunk. Any other is a chain: the
+/// largest chunk that it fills, and the rest of its value in further chunks by the same rule. So slack stays below 6% whatever the size.
 /// Goal: a 32 byte key with a 100 byte value fills its chunk. Non-goal: memcached's exact sizes (its headers differ).
 /// </summary>
 internal sealed class SlabClasses
@@ -12,8 +12,8 @@ internal sealed class SlabClasses
     /// <summary>Up to here a second chunk would cost a read more than the slack is worth.</summary>
     public const int SingleChunkBytesMax = 2048;
 
-    /// <summary>An item may leave so many parts of its chunk empty before it is split: a sixteenth.</summary>
-    private const int SlackShift = 4;
+    /// <summary>An item may leave one in so many parts of its chunk empty before it is split.</summary>
+    private const int SlackParts = 20;
 
     private readonly int[] _chunkBytes;
     private readonly byte[] _classOfGranules;
@@ -23,13 +23,17 @@ internal sealed class SlabClasses
         PageBytes = pageBytes;
         SplitBytesMax = pageBytes / 2;
         var sizes = new List<int>();
-        double factor = 1 + ((Math.Max(growthFactor, 1.0625) - 1) / 4);
+        double factor = 1 + ((Math.Max(growthFactor, 1.05) - 1) / 5);
         int bytes = RoundUp(Math.Clamp(fixedBytes + chunkBytesMin, fixedBytes + ItemHeader.FlagsBytes, SplitBytesMax), granuleBytes);
-        while (bytes < SplitBytesMax && sizes.Count < Limits.SlabClassesMax - 2)
+        int count = PageBytes / bytes;
+        while (count > 2 && sizes.Count < Limits.SlabClassesMax - 2)
         {
-            int widened = PageBytes / (PageBytes / bytes) / granuleBytes * granuleBytes;
-            sizes.Add(widened);
-            bytes = Math.Max(RoundUp((int)(widened * factor), granuleBytes), widened + granuleBytes);
+            int size = PageBytes / count / granuleBytes * granuleBytes;
+            if (sizes.Count == 0 || size > sizes[^1])
+                sizes.Add(size);
+
+            // At least one chunk fewer to a page, and no larger step than the factor's if the page allows it.
+            count = Math.Min(count - 1, (int)Math.Ceiling(PageBytes / (size * factor)));
         }
 
         if (sizes.Count == 0 || sizes[^1] != SplitBytesMax)
@@ -89,7 +93,7 @@ internal sealed class SlabClasses
 
     /// <summary>Small enough, or with little slack; or the next smaller chunk would hold less than half of it.</summary>
     private bool IsBestInOneChunk(int bytes, int c) => bytes <= SingleChunkBytesMax
-        || _chunkBytes[c] - bytes <= _chunkBytes[c] >> SlackShift
+        || (_chunkBytes[c] - bytes) * SlackParts <= _chunkBytes[c]
         || c == 0
         || _chunkBytes[c - 1] * 2 < bytes;
 

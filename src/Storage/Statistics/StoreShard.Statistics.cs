@@ -8,7 +8,7 @@ internal sealed unsafe partial class StoreShard
         AddCounters(total);
         total.CurrItems += _itemCount;
         total.Bytes += _itemBytes;
-        total.HashBytes += (long)IndexBlockCount * HashIndex.BlockBytes;
+        total.HashBytes += (long)_classes[_heap.IndexClass].PageCount * _arena.PageBytes;
         total.PageBytesUsed += (long)_heap.PageCount * _arena.PageBytes;
         if (!perClass)
             return;
