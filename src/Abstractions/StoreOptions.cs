@@ -27,6 +27,11 @@ public sealed record StoreOptions
     /// <summary>--partitions.</summary>
     public int PartitionCount { get; init; } = Limits.PartitionsDefault;
 
-    /// <summary>Seed of everything random in the stores.</summary>
+    /// <summary>
+    /// Seed of the key hash. None: a single node draws one, a silo learns the cluster's before it opens its first partition.
+    /// </summary>
+    public HashSeed HashSeed { get; init; }
+
+    /// <summary>Seed of everything else that is random in the stores.</summary>
     public ulong Seed { get; init; } = 1;
 }

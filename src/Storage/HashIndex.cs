@@ -20,7 +20,7 @@ namespace OrleansCache.Storage;
 /// there are many items, so whoever knows several keys in advance lets <see cref="PrefetchLine"/> and <see cref="PrefetchItems"/> overlap the waiting.
 /// Non-goals: shrinking (only <see cref="Clear"/> gives pages back); thread safety.
 /// </summary>
-internal unsafe struct HashIndex(HandleSpace space)
+internal unsafe struct HashIndex(HandleSpace space, KeyHasher hasher)
 {
     public const int LineBytes = 64;
     public const int SlotsPerLine = 12;
@@ -32,6 +32,7 @@ internal unsafe struct HashIndex(HandleSpace space)
     private const uint SlotMask = (1 << SlotsPerLine) - 1;
 
     private readonly HandleSpace _space = space;
+    private readonly KeyHasher _hasher = hasher;
     private readonly int _lineShift = BitOperations.Log2((uint)(space.PageBytes / LineBytes));
     private readonly uint _lineMask = (uint)(space.PageBytes / LineBytes) - 1;
 
@@ -125,7 +126,7 @@ internal unsafe struct HashIndex(HandleSpace space)
                 ItemHeader* item = _space.At(moved);
                 Overflow(line) = item->HashNext;
                 item->HashNext = 0;
-                line[slot] = TagOf(KeyHash.Compute(ItemHeader.KeySpan(item)));
+                line[slot] = TagOf(_hasher.Compute(ItemHeader.KeySpan(item)));
             }
             else
             {
@@ -210,7 +211,7 @@ internal unsafe struct HashIndex(HandleSpace space)
             if (from[slot] == 0)
                 continue;
             uint handle = Handles(from)[slot];
-            ulong hash = KeyHash.Compute(ItemHeader.KeySpan(_space.At(handle)));
+            ulong hash = _hasher.Compute(ItemHeader.KeySpan(_space.At(handle)));
             if (BucketOf(hash) != target)
                 continue;
             InsertInto(to, from[slot], handle);
@@ -225,7 +226,7 @@ internal unsafe struct HashIndex(HandleSpace space)
             ItemHeader* item = _space.At(rest);
             uint next = item->HashNext;
             item->HashNext = 0;
-            ulong hash = KeyHash.Compute(ItemHeader.KeySpan(item));
+            ulong hash = _hasher.Compute(ItemHeader.KeySpan(item));
             InsertInto(BucketOf(hash) == target ? to : from, TagOf(hash), rest);
             rest = next;
         }

@@ -43,6 +43,7 @@ public sealed unsafe partial class PageArena : IDisposable
     private int _pageLimit;
     private long _memoryBytes;
     private long _pinnedBytes;
+    private KeyHasher? _hasher;
 
     public PageArena(StoreOptions options, EventLog? events = null)
     {
@@ -50,6 +51,8 @@ public sealed unsafe partial class PageArena : IDisposable
         ArgumentOutOfRangeException.ThrowIfLessThan(options.PartitionCount, 1, nameof(options));
         ArgumentOutOfRangeException.ThrowIfGreaterThan(options.PartitionCount, Limits.PartitionsMax, nameof(options));
         Options = options;
+        if (!options.HashSeed.IsNone)
+            _hasher = new KeyHasher(options.HashSeed);
         Events = events ?? new EventLog();
         _lenders = new Partition?[options.PartitionCount];
         int pageShift = PageShiftMax;
@@ -85,6 +88,13 @@ public sealed unsafe partial class PageArena : IDisposable
 
     /// <summary>Where the stores tell what they do to those who watch.</summary>
     public EventLog Events { get; }
+
+    /// <summary>What hashes the keys of everything stored here. Throws before the seed is known.</summary>
+    internal KeyHasher Hasher => _hasher ?? Throw.HashSeedUnknown();
+
+    internal KeyHasher? HasherIfKnown => Volatile.Read(ref _hasher);
+
+    internal void UseHashSeed(HashSeed seed) => Volatile.Write(ref _hasher, new KeyHasher(seed));
 
     /// <summary>Bytes of a page, fixed by -m and the number of partitions.</summary>
     public int PageBytes { get; }

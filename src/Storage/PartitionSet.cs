@@ -36,6 +36,25 @@ public sealed class PartitionSet : IDisposable
     public EventLog Events => Arena.Events;
     public int PartitionCount => _partitions.Length;
 
+    /// <summary>What hashes the keys of everything stored here; null before the seed is known.</summary>
+    public KeyHasher? Hasher => Arena.HasherIfKnown;
+
+    /// <summary>
+    /// Sets the seed of the key hash, which must be known before the first partition is opened. Throws if partitions are open under another one: their items lie where it has
+    /// put them.
+    /// </summary>
+    public void UseHashSeed(HashSeed seed)
+    {
+        lock (_changes)
+        {
+            if (Hasher?.Seed == seed)
+                return;
+            if (Array.Exists(_partitions, static partition => partition is not null))
+                throw new InvalidOperationException("Partitions are open under another seed of the key hash.");
+            Arena.UseHashSeed(seed);
+        }
+    }
+
     /// <summary>Opens a partition that is not open, empty. Sealed is for one whose items are still to be imported. Throws if it is open already.</summary>
     public Partition Open(PartitionId id, long epoch, PartitionState state = PartitionState.Active)
     {

@@ -39,7 +39,7 @@ public sealed unsafe partial class PartitionStore
             foreach (uint handle in handles)
             {
                 ItemHeader* item = _space.At(handle);
-                if (start < position && HashIndex.ScanOrderOf(KeyHash.Compute(ItemHeader.KeySpan(item))) < position)
+                if (start < position && HashIndex.ScanOrderOf(_arena.Hasher.Compute(ItemHeader.KeySpan(item))) < position)
                     continue;
                 int size = (int)Math.Min((item->RequestedBytes + Limits.SizeStepBytes - 1) / Limits.SizeStepBytes * Limits.SizeStepBytes, int.MaxValue);
                 counts[size] = counts.GetValueOrDefault(size) + 1;

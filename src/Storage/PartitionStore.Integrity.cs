@@ -119,7 +119,7 @@ public sealed unsafe partial class PartitionStore
                 chainChunks += CheckChain(handle);
             else
                 Check(item->RequestedBytes <= _sizes.ChunkBytes(classIndex), $"item {handle} is larger than its chunk");
-            ulong hash = KeyHash.Compute(ItemHeader.KeySpan(item));
+            ulong hash = _arena.Hasher.Compute(ItemHeader.KeySpan(item));
             Check(_index.Find(hash, ItemHeader.KeySpan(item)) == handle, $"item {handle} is not found under its key");
             bytes += item->RequestedBytes;
             before = handle;
@@ -163,7 +163,7 @@ public sealed unsafe partial class PartitionStore
             {
                 ItemHeader* item = _space.At(handle);
                 Check(item->Kind == ChunkKind.Item, $"the index holds {handle}, which is {item->Kind}");
-                Check(_index.Find(KeyHash.Compute(ItemHeader.KeySpan(item)), ItemHeader.KeySpan(item)) == handle, $"the index holds {handle} in the wrong bucket or twice");
+                Check(_index.Find(_arena.Hasher.Compute(ItemHeader.KeySpan(item)), ItemHeader.KeySpan(item)) == handle, $"the index holds {handle} in the wrong bucket or twice");
                 count++;
             }
         }

@@ -185,7 +185,7 @@ public sealed unsafe partial class PartitionStore
 
     private void Unlink(uint handle)
     {
-        ulong hash = KeyHash.Compute(ItemHeader.KeySpan(_space.At(handle)));
+        ulong hash = _arena.Hasher.Compute(ItemHeader.KeySpan(_space.At(handle)));
         if (!_index.Remove(hash, handle))
             Throw.Corrupt(Id, "an item that is linked is not in the index");
         UnlinkFromList(handle);

@@ -404,7 +404,7 @@ public sealed unsafe partial class PartitionStore
             _counters.SlabReassignRescues++;
             var item = (ItemHeader*)target;
             item->HashNext = 0;
-            _index.Replace(KeyHash.Compute(ItemHeader.KeySpan(item)), from, to);
+            _index.Replace(_arena.Hasher.Compute(ItemHeader.KeySpan(item)), from, to);
             slab.Lru.Replace(in _space, to);
             if (_exportNext == from)
                 _exportNext = to;

@@ -31,7 +31,7 @@ public sealed unsafe partial class PartitionStore
                 ItemHeader* item = _space.At(handle);
                 if (Expiry.IsExpired(item->ExpiresAt, nowUnixSeconds))
                     continue;
-                if (start < position && HashIndex.ScanOrderOf(KeyHash.Compute(ItemHeader.KeySpan(item))) < position)
+                if (start < position && HashIndex.ScanOrderOf(_arena.Hasher.Compute(ItemHeader.KeySpan(item))) < position)
                     continue;
                 items.Add(Describe(item));
             }

@@ -40,7 +40,7 @@ public sealed unsafe partial class PartitionStore : ValueOwner, IDisposable
         _space = arena.Space;
         _sizes = arena.Classes;
         _classes = new SlabClass[_sizes.Count];
-        _index = new HashIndex(_space);
+        _index = new HashIndex(_space, arena.Hasher);
         _itemBytesMax = arena.Options.ItemBytesMax;
         _noCas = arena.Options.NoCas;
         _noEviction = arena.Options.NoEviction;
@@ -83,7 +83,7 @@ public sealed unsafe partial class PartitionStore : ValueOwner, IDisposable
     {
         ArgumentNullException.ThrowIfNull(sink);
         Debug.Assert(request.Key.Length is > 0 and <= Limits.KeyBytesMax, "whoever builds a request bounds its key");
-        Debug.Assert(request.KeyHash == KeyHash.Compute(request.Key), "whoever builds a request sets its hash");
+        Debug.Assert(request.KeyHash == _arena.Hasher.Compute(request.Key), "whoever builds a request sets its hash");
         if (nowUnixSeconds >= _flushAt)
             FireScheduledFlush();
         if (_released != 0)
