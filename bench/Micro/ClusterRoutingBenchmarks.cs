@@ -28,7 +28,7 @@ public class ClusterRoutingBenchmarks : IDisposable
     {
         _owner = new LocalRouter(new StoreOptions { MemoryBytes = 128L * 1024 * 1024 });
         var transport = new DirectTransport(new BatchExecutor(_owner.Partitions, TimeProvider.System));
-        _channel = new ClusterRouter(_owner.PartitionCount, null, new RemoteTable(_owner.PartitionCount), transport, TimeProvider.System).OpenChannel(_loop);
+        _channel = new ClusterRouter(_owner.PartitionCount, null, new RemoteTable(_owner.PartitionCount, _owner.Hasher.Seed), transport, TimeProvider.System).OpenChannel(_loop);
         for (int i = 0; i < Items / BatchOperations; i++)
             SetBatch();
         if (_sink.LastStatus != CacheStatus.Ok)
@@ -55,8 +55,8 @@ public class ClusterRoutingBenchmarks : IDisposable
         {
             _next = (_next + 1) % Items;
             ReadOnlySpan<byte> key = _keys.AsSpan(_next * TestKeys.Bytes, TestKeys.Bytes);
-            var request = new CacheRequest { Operation = operation, Flags = flags, Key = key, KeyHash = KeyHash.Compute(key), Value = value };
-            if (_channel!.TryExecute(in request, NowUnixSeconds, _sink))
+            var request = new CacheRequest { Operation = operation, Flags = flags, Key = key, KeyHash = _channel!.Hasher.Compute(key), Value = value };
+            if (_channel.TryExecute(in request, NowUnixSeconds, _sink))
                 throw new InvalidOperationException("The partition should be elsewhere.");
             _channel.Send(in request, _sink);
         }
@@ -112,13 +112,13 @@ public class ClusterRoutingBenchmarks : IDisposable
     /// <summary>All partitions belong to another silo, for ever.</summary>
     private sealed class RemoteTable : ITableCache
     {
-        public RemoteTable(int partitionCount)
+        public RemoteTable(int partitionCount, HashSeed hashSeed)
         {
             var owners = new SiloId[partitionCount];
             Array.Fill(owners, SiloId.Create("192.0.2.1:11111", 1));
             long[] epochs = new long[partitionCount];
             Array.Fill(epochs, 1);
-            Current = PartitionTable.Create(new PartitionTableVersion(1, 1), owners, epochs);
+            Current = PartitionTable.Create(new PartitionTableVersion(1, 1), hashSeed, owners, epochs);
         }
 
         public event Action<PartitionTable>? Changed

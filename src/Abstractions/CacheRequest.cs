@@ -13,7 +13,7 @@ public ref struct CacheRequest
     /// <summary>The client's 32 opaque bits.</summary>
     public uint ClientFlags;
 
-    /// <summary><see cref="OrleansCache.KeyHash.Compute"/> of <see cref="Key"/>. Always set by whoever builds the request.</summary>
+    /// <summary>Hash of <see cref="Key"/> by <see cref="RouterChannel.Hasher"/>. Always set by whoever builds the request.</summary>
     public ulong KeyHash;
 
     /// <summary>1 to <see cref="Limits.KeyBytesMax"/> bytes.</summary>

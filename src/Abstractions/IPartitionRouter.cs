@@ -57,8 +57,14 @@ public interface IPartitionRouter
 /// One I/O loop's way to the partitions. Used only on that loop's thread, so it needs no lock of its own.
 /// Order: two requests for one key sent through one channel take effect, and are answered, in the order of the calls.
 /// </summary>
-public abstract class RouterChannel
+public abstract class RouterChannel(KeyHasher hasher)
 {
+    /// <summary>
+    /// What hashes the keys of this channel's requests. Read it for each command: it becomes another one when the cluster was lost as a whole and has begun anew. That happens
+    /// only between two turns of the loop, so hashes are good for the turn in which they were computed.
+    /// </summary>
+    public KeyHasher Hasher { get; protected set; } = hasher;
+
     /// <summary>
     /// Executes the request now if its partition is here, active, and no earlier request of this channel for that partition is still on its way;
     /// then <paramref name="sink"/> has been called when this returns true. Otherwise returns false and has done nothing: <see cref="Send"/> it.

@@ -30,6 +30,11 @@ public sealed record StoreOptions
     /// <summary>Parts of the memory with locks and eviction queues of their own; 0: as many as suit the memory and the cores.</summary>
     public int ShardCount { get; init; }
 
-    /// <summary>Seed of everything random in the stores.</summary>
+    /// <summary>
+    /// Seed of the key hash. None: a single node draws one, a silo learns the cluster's before it opens its first partition.
+    /// </summary>
+    public HashSeed HashSeed { get; init; }
+
+    /// <summary>Seed of everything else that is random in the stores.</summary>
     public ulong Seed { get; init; } = 1;
 }

@@ -185,7 +185,7 @@ public class ExportTests
     [Fact]
     public void ItemsOfAnotherPartitionAreRefused()
     {
-        var options = new StoreOptions { PartitionCount = 4, MemoryBytes = 4 * 1024 * 1024 };
+        var options = new StoreOptions { PartitionCount = 4, MemoryBytes = 4 * 1024 * 1024, HashSeed = StoreHarness.HashSeed };
         using var set = new PartitionSet(options);
         var sink = new RecordingSink();
         CacheRequest request = StoreHarness.Request(CacheOperation.Set, "key"u8, "value"u8);

@@ -94,7 +94,7 @@ public sealed class MemoryLimitTests
 
     private static PartitionSet Open(long bytes, long bytesMax, bool noEviction = false)
     {
-        var set = new PartitionSet(new StoreOptions { MemoryBytes = bytes, MemoryBytesMax = bytesMax, PartitionCount = 8, NoEviction = noEviction });
+        var set = new PartitionSet(new StoreOptions { MemoryBytes = bytes, MemoryBytesMax = bytesMax, PartitionCount = 8, NoEviction = noEviction, HashSeed = StoreHarness.HashSeed });
         for (int i = 0; i < set.PartitionCount; i++)
             set.Open(new PartitionId(i), 1);
         return set;
@@ -108,7 +108,7 @@ public sealed class MemoryLimitTests
         for (int i = 0; i < items; i++)
         {
             byte[] key = Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"key-{i}"));
-            ulong hash = KeyHash.Compute(key);
+            ulong hash = StoreHarness.Hash(key);
             var request = new CacheRequest { Operation = CacheOperation.Set, Key = key, KeyHash = hash, Value = value };
             Assert.True(set.TryGet(PartitionId.OfHash(hash, set.PartitionCount))!.TryExecute(request, Now, s_ignore));
         }

@@ -197,7 +197,7 @@ public class MemoryTests
     [Fact]
     public void AnIdlePartitionGivesToOneThatOpensLate()
     {
-        var options = new StoreOptions { MemoryBytes = 8 * MiB, PartitionCount = 2, ShardCount = 2 };
+        var options = new StoreOptions { MemoryBytes = 8 * MiB, PartitionCount = 2, ShardCount = 2, HashSeed = StoreHarness.HashSeed };
         using var set = new PartitionSet(options);
         set.Open(new PartitionId(0), 1);
         var sink = new RecordingSink();
@@ -403,7 +403,7 @@ public class MemoryTests
 
     private static PartitionSet OpenAll(StoreOptions options)
     {
-        var set = new PartitionSet(options);
+        var set = new PartitionSet(options with { HashSeed = StoreHarness.HashSeed });
         for (int i = 0; i < options.PartitionCount; i++)
             set.Open(new PartitionId(i), 1);
         return set;

@@ -2,7 +2,7 @@ namespace OrleansCache.Storage.Tests;
 
 public class PartitionSetTests
 {
-    private static readonly StoreOptions Options = new() { PartitionCount = 4, MemoryBytes = 8 * 1024 * 1024 };
+    private static readonly StoreOptions Options = new() { PartitionCount = 4, MemoryBytes = 8 * 1024 * 1024, HashSeed = StoreHarness.HashSeed };
 
     [Fact]
     public void CountersOfClosedPartitionsStayInTheSums()
@@ -27,12 +27,35 @@ public class PartitionSetTests
         Assert.Equal(0, set.ReadStatistics(StoreHarness.Start, false).CmdSet);
     }
 
+    [Fact]
+    public void PartitionsOpenUnderOneSeedOnly()
+    {
+        using var set = new PartitionSet(Options with { HashSeed = default });
+        Assert.Null(set.Hasher);
+        Assert.Throws<InvalidOperationException>(() => set.Open(new PartitionId(0), 1));
+        set.UseHashSeed(new HashSeed(1, 1));
+        set.UseHashSeed(StoreHarness.HashSeed);
+        set.Open(new PartitionId(0), 1);
+        set.UseHashSeed(StoreHarness.HashSeed);
+        Assert.Throws<InvalidOperationException>(() => set.UseHashSeed(new HashSeed(1, 1)));
+        Assert.Equal(StoreHarness.HashSeed, set.Hasher!.Seed);
+    }
+
+    [Fact]
+    public void ASingleNodeDrawsItsSeed()
+    {
+        using var one = new LocalRouter(Options with { HashSeed = default });
+        using var other = new LocalRouter(Options with { HashSeed = default });
+        Assert.NotEqual(one.Hasher.Seed, other.Hasher.Seed);
+        Assert.Same(one.Hasher, one.OpenChannel(new ManualLoop()).Hasher);
+    }
+
     [Theory]
     [InlineData(10)]
     [InlineData(300_000)]
     public void ARoundOfReclaimingFreesEveryExpiredItemHoweverManyThereAre(int count)
     {
-        using var set = new PartitionSet(new StoreOptions { PartitionCount = 1, MemoryBytes = 64 * 1024 * 1024 });
+        using var set = new PartitionSet(new StoreOptions { PartitionCount = 1, MemoryBytes = 64 * 1024 * 1024, HashSeed = StoreHarness.HashSeed });
         Partition partition = set.Open(new PartitionId(0), 1);
         var sink = new RecordingSink();
         for (int i = 0; i < count; i++)

@@ -109,7 +109,7 @@ public class PinTests
     [Fact]
     public void APartitionClosedUnderAPinGivesThePagesBackWithItsRelease()
     {
-        using var set = new PartitionSet(new StoreOptions { PartitionCount = 1, MemoryBytes = 4 * 1024 * 1024 });
+        using var set = new PartitionSet(new StoreOptions { PartitionCount = 1, MemoryBytes = 4 * 1024 * 1024, HashSeed = StoreHarness.HashSeed });
         Partition partition = set.Open(new PartitionId(0), 1);
         var sink = new RecordingSink();
         byte[] value = StoreHarness.Bytes(50_000);

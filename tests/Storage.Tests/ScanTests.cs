@@ -131,7 +131,7 @@ public class ScanTests
     [Fact]
     public async Task TheRouterScansEveryPartition()
     {
-        using var router = new LocalRouter(new StoreOptions { PartitionCount = 16, MemoryBytes = 16 * 1024 * 1024 });
+        using var router = new LocalRouter(new StoreOptions { PartitionCount = 16, MemoryBytes = 16 * 1024 * 1024, HashSeed = StoreHarness.HashSeed });
         var sink = new RecordingSink();
         for (int i = 0; i < 10_000; i++)
             Assert.True(router.TryExecute(StoreHarness.Request(CacheOperation.Set, $"key{i}"), router.NowUnixSeconds, sink));

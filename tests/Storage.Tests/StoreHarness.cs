@@ -58,9 +58,13 @@ internal sealed class StoreHarness : IDisposable
 {
     public const uint Start = 1_000_000_000;
 
+    /// <summary>The same in every run: what is random in a test takes the test's own seed.</summary>
+    public static readonly HashSeed HashSeed = new(0x0123456789ABCDEF, 0xFEDCBA9876543210);
+    private static readonly KeyHasher s_hasher = new(HashSeed);
+
     public StoreHarness(StoreOptions? options = null)
     {
-        Options = options ?? new StoreOptions { PartitionCount = 1, MemoryBytes = 64 * 1024 * 1024 };
+        Options = (options ?? new StoreOptions { PartitionCount = 1, MemoryBytes = 64 * 1024 * 1024 }) with { HashSeed = HashSeed };
         Arena = new PageArena(Options);
         Store = new PartitionStore(Arena, new PartitionId(0));
     }
@@ -71,8 +75,10 @@ internal sealed class StoreHarness : IDisposable
     public RecordingSink Reply { get; } = new();
     public uint Now { get; set; } = Start;
 
+    public static ulong Hash(ReadOnlySpan<byte> key) => s_hasher.Compute(key);
+
     public static CacheRequest Request(CacheOperation operation, ReadOnlySpan<byte> key, ReadOnlySpan<byte> value = default) =>
-        new() { Operation = operation, Key = key, KeyHash = KeyHash.Compute(key), Value = value };
+        new() { Operation = operation, Key = key, KeyHash = Hash(key), Value = value };
 
     public static CacheRequest Request(CacheOperation operation, string key, string value = "") =>
         Request(operation, Encoding.Latin1.GetBytes(key), Encoding.Latin1.GetBytes(value));

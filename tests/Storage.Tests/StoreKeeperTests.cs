@@ -5,7 +5,7 @@ namespace OrleansCache.Storage.Tests;
 /// <summary>Crawls, histograms, lists and page moves over a router's partitions.</summary>
 public class StoreKeeperTests : IDisposable
 {
-    private readonly LocalRouter _router = new(new StoreOptions { PartitionCount = 8, MemoryBytes = 16 * 1024 * 1024 });
+    private readonly LocalRouter _router = new(new StoreOptions { PartitionCount = 8, MemoryBytes = 16 * 1024 * 1024, HashSeed = StoreHarness.HashSeed });
     private readonly RecordingSink _sink = new();
 
     private IStoreAdmin Admin => _router.Stores;
@@ -67,7 +67,7 @@ public class StoreKeeperTests : IDisposable
     [Fact]
     public void AClassIsReadFromItsHotEnd()
     {
-        using var one = new LocalRouter(new StoreOptions { PartitionCount = 1, MemoryBytes = 4 * 1024 * 1024 });
+        using var one = new LocalRouter(new StoreOptions { PartitionCount = 1, MemoryBytes = 4 * 1024 * 1024, HashSeed = StoreHarness.HashSeed });
         for (int i = 0; i < 100; i++)
             Assert.True(one.TryExecute(StoreHarness.Request(CacheOperation.Set, $"k{i}", "12345"), one.NowUnixSeconds, _sink));
         IReadOnlyList<ClassItem> items = one.Stores.ReadClass(1, 3, 1000);
@@ -111,7 +111,7 @@ public class StoreKeeperTests : IDisposable
     [Fact]
     public void WhereNothingMayBeEvictedAPageMovesOnlyIfItsItemsHaveRoom()
     {
-        using var full = new LocalRouter(new StoreOptions { PartitionCount = 1, MemoryBytes = 1024 * 1024, NoEviction = true });
+        using var full = new LocalRouter(new StoreOptions { PartitionCount = 1, MemoryBytes = 1024 * 1024, NoEviction = true, HashSeed = StoreHarness.HashSeed });
         for (int i = 0; _sink.Status != CacheStatus.OutOfMemory; i++)
             full.TryExecute(StoreHarness.Request(CacheOperation.Set, $"k{i:D6}", "12345"), full.NowUnixSeconds, _sink);
         long items = full.ReadStatistics(perClass: false).CurrItems;

@@ -84,12 +84,12 @@ internal sealed unsafe class IncomingValue
     }
 
     /// <summary>The request that <see cref="Begin(ChunkPool, in MetaCommand, in CacheRequest, in MetaReplyForm)"/> was given, but for the value.</summary>
-    public CacheRequest ToRequest() => new()
+    public CacheRequest ToRequest(KeyHasher hasher) => new()
     {
         Operation = _operation,
         Flags = _flags,
         Key = Key,
-        KeyHash = KeyHash.Compute(Key),
+        KeyHash = hasher.Compute(Key),
         ClientFlags = ClientFlags,
         CompareCas = Cas,
         NewCas = _newCas,

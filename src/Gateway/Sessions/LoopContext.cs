@@ -28,6 +28,9 @@ internal sealed class LoopContext : IDisposable
     public GatewayShared Shared { get; }
     public ICompletionQueue Queue { get; }
     public RouterChannel Channel { get; }
+
+    /// <summary>See <see cref="RouterChannel.Hasher"/>.</summary>
+    public KeyHasher Hasher => Channel.Hasher;
     public TextLimits Limits { get; }
     public ChunkPool Chunks { get; } = new();
     public LoopCounters Counters { get; } = new();

@@ -133,7 +133,7 @@ internal sealed unsafe partial class Session
                 new ReadOnlySpan<byte>(input + at, length - at), _loop.Limits, _access, out BinaryCommand command, out int consumed);
             if (status != BinaryParseStatus.Command || command.Key.IsEmpty || command.ValueLength > length - at - consumed)
                 break;
-            hashes[count++] = KeyHash.Compute(command.Key);
+            hashes[count++] = _loop.Hasher.Compute(command.Key);
             at += consumed + command.ValueLength;
         }
 
@@ -174,7 +174,7 @@ internal sealed unsafe partial class Session
         request.Operation = CacheOperation.Delete;
         request.Flags = RequestFlags.RefusedStore;
         request.Key = command.Key;
-        request.KeyHash = KeyHash.Compute(command.Key);
+        request.KeyHash = _loop.Hasher.Compute(command.Key);
         _loop.Counters.Operations++;
         RouterChannel channel = _loop.Channel;
         if (channel.TryExecute(request, _loop.NowUnixSeconds, _loop.SilentSink))
@@ -259,7 +259,7 @@ internal sealed unsafe partial class Session
         }
 
         request.Key = command.Key;
-        request.KeyHash = KeyHash.Compute(command.Key);
+        request.KeyHash = _loop.Hasher.Compute(command.Key);
         RunPacket(request, command.Opcode, command.Opaque);
     }
 
@@ -292,7 +292,7 @@ internal sealed unsafe partial class Session
         }
 
         request.Key = key;
-        request.KeyHash = KeyHash.Compute(key);
+        request.KeyHash = _loop.Hasher.Compute(key);
         request.Value = value;
         RunPacket(request, opcode, opaque);
     }
@@ -335,7 +335,7 @@ internal sealed unsafe partial class Session
         }
 
         request.Key = command.Key;
-        request.KeyHash = KeyHash.Compute(command.Key);
+        request.KeyHash = _loop.Hasher.Compute(command.Key);
         RunPacket(request, command.Opcode, command.Opaque);
     }
 

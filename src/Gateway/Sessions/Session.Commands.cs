@@ -160,10 +160,10 @@ internal sealed unsafe partial class Session
     /// <summary>Hashes this key and the next ones of its get, announces them to the store if there are several, and returns how many.</summary>
     private int HashAhead(ReadOnlySpan<byte> key, ReadOnlySpan<byte> rest, ulong* hashes)
     {
-        hashes[0] = KeyHash.Compute(key);
+        hashes[0] = _loop.Hasher.Compute(key);
         int count = 1;
         while (count < Limits.PrefetchKeysMax && TextParser.TryReadKey(ref rest, out ReadOnlySpan<byte> next))
-            hashes[count++] = KeyHash.Compute(next);
+            hashes[count++] = _loop.Hasher.Compute(next);
         if (count > 1)
             _loop.Channel.Prefetch(new ReadOnlySpan<ulong>(hashes, count));
         return count;
@@ -267,7 +267,7 @@ internal sealed unsafe partial class Session
         }
 
         request.Key = key;
-        request.KeyHash = KeyHash.Compute(key);
+        request.KeyHash = _loop.Hasher.Compute(key);
         request.Value = block[..length];
         request.ClientFlags = clientFlags;
         request.ExpiresAt = Expiry.Resolve(exptime, _loop.NowUnixSeconds);
@@ -281,7 +281,7 @@ internal sealed unsafe partial class Session
         if (_wire == Wire.Binary)
             CompletePacket(value);
         else if (value.IsMeta)
-            StoreMeta(value.ToRequest(), value.MetaForm, value.Block);
+            StoreMeta(value.ToRequest(_loop.Hasher), value.MetaForm, value.Block);
         else
             Store(value.Verb, value.Key, value.ClientFlags, value.Exptime, value.Cas, value.NoReply, value.Block);
         _loop.ReturnValue(value);
@@ -314,7 +314,7 @@ internal sealed unsafe partial class Session
         }
 
         request.Key = command.Key;
-        request.KeyHash = KeyHash.Compute(command.Key);
+        request.KeyHash = _loop.Hasher.Compute(command.Key);
         Run(request, command.Verb, command.NoReply);
     }
 
@@ -329,7 +329,7 @@ internal sealed unsafe partial class Session
         request.Operation = CacheOperation.Delete;
         request.Flags = RequestFlags.RefusedStore;
         request.Key = key;
-        request.KeyHash = KeyHash.Compute(key);
+        request.KeyHash = _loop.Hasher.Compute(key);
         _loop.Counters.Operations++;
         RouterChannel channel = _loop.Channel;
         if (channel.TryExecute(request, _loop.NowUnixSeconds, _loop.SilentSink))

@@ -91,11 +91,11 @@ internal sealed unsafe partial class Session
         _loop.Channel.Send(request, pending);
     }
 
-    private static CacheRequest ToRequest(in MetaCommand command, uint now, ref MetaReplyForm form)
+    private CacheRequest ToRequest(in MetaCommand command, uint now, ref MetaReplyForm form)
     {
         CacheRequest request = default;
         request.Key = command.Key;
-        request.KeyHash = KeyHash.Compute(command.Key);
+        request.KeyHash = _loop.Hasher.Compute(command.Key);
         switch (command.Verb)
         {
             case MetaVerb.Get:

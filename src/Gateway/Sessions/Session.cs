@@ -456,13 +456,13 @@ internal sealed unsafe partial class Session
             at += consumed;
             if (!command.Key.IsEmpty)
             {
-                hashes[count++] = KeyHash.Compute(command.Key);
+                hashes[count++] = _loop.Hasher.Compute(command.Key);
             }
             else if (command.Verb == TextVerb.Meta)
             {
                 if (!MetaParser.TryPeek(command.Keys, out ReadOnlySpan<byte> key, out int valueLength))
                     break;
-                hashes[count++] = KeyHash.Compute(key);
+                hashes[count++] = _loop.Hasher.Compute(key);
                 if (valueLength > length - at - 2)
                     break;
                 at += valueLength < 0 ? 0 : valueLength + 2;
@@ -473,7 +473,7 @@ internal sealed unsafe partial class Session
                 ReadOnlySpan<byte> keys = command.Keys;
                 if (command.Verb is not (TextVerb.Get or TextVerb.Gets or TextVerb.Gat or TextVerb.Gats) || !TextParser.TryReadKey(ref keys, out ReadOnlySpan<byte> only) || !keys.IsEmpty)
                     break;
-                hashes[count++] = KeyHash.Compute(only);
+                hashes[count++] = _loop.Hasher.Compute(only);
             }
 
             if (IsStorage(command.Verb))

@@ -100,6 +100,8 @@ internal sealed class PrefixCounters(byte delimiter)
 
     private sealed class KeyComparer : IEqualityComparer<byte[]>, IAlternateEqualityComparer<ReadOnlySpan<byte>, byte[]>
     {
+        private readonly KeyHasher _hasher = new(HashSeed.Random());
+
         public static KeyComparer Instance { get; } = new();
 
         public bool Equals(byte[]? x, byte[]? y) => x.AsSpan().SequenceEqual(y);
@@ -108,7 +110,7 @@ internal sealed class PrefixCounters(byte delimiter)
 
         public bool Equals(ReadOnlySpan<byte> alternate, byte[] other) => alternate.SequenceEqual(other);
 
-        public int GetHashCode(ReadOnlySpan<byte> alternate) => KeyHash.Compute(alternate).GetHashCode();
+        public int GetHashCode(ReadOnlySpan<byte> alternate) => _hasher.Compute(alternate).GetHashCode();
 
         public byte[] Create(ReadOnlySpan<byte> alternate) => alternate.ToArray();
     }

@@ -13,6 +13,7 @@ internal sealed partial class ClientTableCache(IGrainFactory grains, TimeProvide
 
     private readonly SemaphoreSlim _wanted = new(0, 1);
     private readonly CancellationTokenSource _stop = new();
+    private readonly TaskCompletionSource<string> _failure = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile PartitionTable _table = PartitionTable.Unassigned(0);
     private Task _loop = Task.CompletedTask;
     private bool _disposed;
@@ -23,7 +24,10 @@ internal sealed partial class ClientTableCache(IGrainFactory grains, TimeProvide
 
     public SiloId LocalSilo => default;
 
-    /// <summary>Fetches the first table and starts to follow it.</summary>
+    /// <summary>Ends, with the reason, if this gateway cannot serve the cluster any more.</summary>
+    public Task<string> Failure => _failure.Task;
+
+    /// <summary>Fetches the first table, with the seed under which keys are hashed, and starts to follow it.</summary>
     public async Task StartAsync(TimeSpan timeout, CancellationToken cancellationToken)
     {
         long started = time.GetTimestamp();
@@ -85,12 +89,18 @@ internal sealed partial class ClientTableCache(IGrainFactory grains, TimeProvide
         try
         {
             PartitionTable known = _table;
-            ControlMessage? answer = await grains.GetGrain<ITableGrain>(0).GetAsync(known.Version.Term, known.Version.Number);
-            if (answer is not null && PartitionTable.TryDecode(answer.Payload.Span, out PartitionTable? table) && table.Version > known.Version)
+            ulong fingerprint = known.HashSeed.IsNone ? 0 : known.Hasher.Fingerprint;
+            ControlMessage? answer = await grains.GetGrain<ITableGrain>(0).GetAsync(known.Version.Term, known.Version.Number, fingerprint);
+            if (answer is null || !PartitionTable.TryDecode(answer.Payload.Span, out PartitionTable? table) || (table.Version <= known.Version && table.HashSeed == known.HashSeed))
+                return;
+            if (known.PartitionCount != 0 && table.PartitionCount != known.PartitionCount)
             {
-                _table = table;
-                Changed?.Invoke(table);
+                _failure.TrySetResult($"the cluster has begun anew, with {table.PartitionCount} partitions instead of {known.PartitionCount}; start this gateway again");
+                return;
             }
+
+            _table = table;
+            Changed?.Invoke(table);
         }
         catch (Exception exception)
         {

@@ -56,6 +56,9 @@ public sealed class ClusterNode : IAsyncDisposable
     /// </summary>
     public void Publish(GatewayAddress? gateway, Func<IReadOnlyList<StatisticValue>> statistics) => _runtime?.Publish(gateway, statistics);
 
+    /// <summary>Ends, with the reason, if the node cannot be part of the cluster any more and the process should leave; there after the start.</summary>
+    public Task<string> Failure => _runtime?.Failure ?? _clientTable?.Failure ?? throw NotStarted();
+
     /// <summary>The address under which other silos find this one.</summary>
     public IPAddress AdvertisedAddress => Advertised();
 
@@ -66,7 +69,7 @@ public sealed class ClusterNode : IAsyncDisposable
     public NodeState? State => _runtime?.ReadState();
 
     /// <summary>
-    /// Joins the cluster, or founds it, and returns when every partition has an owner. Throws <see cref="ClusterStartException"/> with a message for the operator.
+    /// Joins the cluster, or founds it, and returns when every partition has an owner and the seed of the key hash is known. Throws <see cref="ClusterStartException"/> with a message for the operator.
     /// </summary>
     public async Task StartAsync(CancellationToken cancellationToken)
     {

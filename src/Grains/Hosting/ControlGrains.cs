@@ -81,9 +81,11 @@ public interface IClusterGrain : IGrainWithIntegerKey
 [Alias("oc.ITableGrain")]
 public interface ITableGrain : IGrainWithIntegerKey
 {
-    /// <summary>The table in its wire form, or null if it is not newer than the asker's.</summary>
+    /// <summary>
+    /// The table in its wire form, or null if it is not newer than the asker's. A table with another seed is that of another cluster's life, which may have begun to count anew.
+    /// </summary>
     [Alias("Get")]
-    ValueTask<ControlMessage?> GetAsync(long term, long number);
+    ValueTask<ControlMessage?> GetAsync(long term, long number, ulong hashFingerprint);
 }
 
 /// <summary>Hands what comes in to the runtime, which has its own lock and never waits: so calls need not wait for each other either.</summary>
@@ -173,9 +175,10 @@ internal sealed class TableGrain(OwnershipRuntime runtime, IGrainContext context
 {
     public IGrainContext GrainContext { get; } = context;
 
-    public ValueTask<ControlMessage?> GetAsync(long term, long number)
+    public ValueTask<ControlMessage?> GetAsync(long term, long number, ulong hashFingerprint)
     {
         PartitionTable table = runtime.Current;
-        return new ValueTask<ControlMessage?>(table.Version > new PartitionTableVersion(term, number) ? new ControlMessage(table.Encode()) : null);
+        bool isNews = !table.HashSeed.IsNone && (table.Version > new PartitionTableVersion(term, number) || table.Hasher.Fingerprint != hashFingerprint);
+        return new ValueTask<ControlMessage?>(isNews ? new ControlMessage(table.Encode()) : null);
     }
 }

@@ -17,6 +17,9 @@ internal sealed partial class OwnershipRuntime
     [LoggerMessage(Level = LogLevel.Warning, Message = "Not all items of partition {Partition}, which moves here, have room")]
     private static partial void LogImportWithoutMemory(ILogger logger, int partition);
 
+    [LoggerMessage(Level = LogLevel.Critical, Message = "The cluster hashes keys under another seed than this silo, which has dropped its items and ends")]
+    private static partial void LogHashSeedDiffers(ILogger logger);
+
     [LoggerMessage(Level = LogLevel.Critical, Message = "The ownership runtime has stopped")]
     private static partial void LogLoopEnded(ILogger logger, Exception exception);
 }

@@ -34,6 +34,7 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
     private readonly IGrainContext?[] _contexts;
     private readonly Export?[] _exports;
     private readonly Lock _tableLock = new();
+    private readonly TaskCompletionSource<string> _failure = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile PartitionTable _table;
     private long _refreshedAt;
     private int _nudgesUnderWay;
@@ -70,6 +71,9 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
     public PartitionTable Current => _table;
 
     public SiloId LocalSilo { get; }
+
+    /// <summary>Ends, with the reason, if this silo cannot be part of the cluster any more.</summary>
+    public Task<string> Failure => _failure.Task;
 
     private long NowMilliseconds => (long)_time.GetElapsedTime(0).TotalMilliseconds;
 
@@ -288,6 +292,14 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
 
     void ISiloAgentEnvironment.RefreshMembership(long version) => _ = RefreshMembershipAsync(version);
 
+    void ISiloAgentEnvironment.UseHashSeed(HashSeed seed) => _partitions.UseHashSeed(seed);
+
+    void ISiloAgentEnvironment.OnHashSeedDiffers()
+    {
+        LogHashSeedDiffers(_logger);
+        _failure.TrySetResult("the cluster hashes keys under another seed than this silo's items; start it again, empty");
+    }
+
     void ISiloAgentEnvironment.OnTable(PartitionTable table)
     {
         _table = table;
@@ -299,6 +311,8 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
 
     void ICoordinatorEnvironment.SendSync(SiloId target, SyncRequest request) =>
         _ = target == LocalSilo ? Task.Run(() => SyncSelf(request)) : SendSyncAsync(target, request);
+
+    HashSeed ICoordinatorEnvironment.DrawHashSeed() => HashSeed.Random();
 
     void ICoordinatorEnvironment.OnEvent(CoordinatorEvent what, int partition, SiloId silo) => LogCoordinator(_logger, what, partition, silo);
 

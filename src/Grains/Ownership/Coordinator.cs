@@ -11,6 +11,9 @@ public interface ICoordinatorEnvironment
 
     /// <summary><see cref="Coordinator.FlushProgress"/> has changed: further silos have flushed, or this coordinator does not act any more.</summary>
     void OnFlushProgress();
+
+    /// <summary>A random seed for the key hash of a cluster that has none yet.</summary>
+    HashSeed DrawHashSeed();
 }
 
 /// <summary>Things that a coordinator tells the operator.</summary>
@@ -27,6 +30,8 @@ public enum CoordinatorEvent
     Reassigned,
     /// <summary>A silo with another partition count gets nothing; partition = its count.</summary>
     PartitionCountDiffers,
+    /// <summary>A silo whose items are stored under another seed of the key hash gets nothing.</summary>
+    HashSeedDiffers,
 }
 
 /// <summary>
@@ -43,6 +48,10 @@ public enum CoordinatorEvent
 /// decides: it serves the partition, or it has nothing and the move has failed); when it serves, the table changes, and the source, whose epoch is
 /// now lower than the table's, is told to drop. A move that fails before leaves a sealed source, which is told to unseal, and an import nobody wants, which is discarded.
 /// At most one move leaves a silo at a time, and at most <see cref="MovesPerTargetMax"/> arrive.
+/// </para>
+/// <para>
+/// The seed of the key hash lives as long as any silo that knows it: the first coordinator draws it, every later one finds it in the silos' answers. It travels in the table, and
+/// whoever is to hold a partition knows it first.
 /// </para>
 /// <para>
 /// Besides, it makes the list of silos and their gateways, from what they answer.
@@ -92,6 +101,7 @@ public sealed class Coordinator(SiloId self, int partitionCount, ICoordinatorEnv
     private long _sequence;
     private FlushMark _flush;
     private long _flushSettled;
+    private HashSeed _hashSeed;
     private SiloList _silos = SiloList.Empty;
     private PartitionTable _table = PartitionTable.Unassigned(partitionCount);
 
@@ -200,6 +210,11 @@ public sealed class Coordinator(SiloId self, int partitionCount, ICoordinatorEnv
             member.ForeignTold = true;
             environment.OnEvent(CoordinatorEvent.PartitionCountDiffers, reply.PartitionCount, reply.Silo);
         }
+        else if (_recovered && !IsUsable(member) && !member.ForeignTold)
+        {
+            member.ForeignTold = true;
+            environment.OnEvent(CoordinatorEvent.HashSeedDiffers, 0, reply.Silo);
+        }
 
         Pump(nowMilliseconds);
     }
@@ -215,6 +230,7 @@ public sealed class Coordinator(SiloId self, int partitionCount, ICoordinatorEnv
         _sequence = 0;
         _flush = default;
         _flushSettled = 0;
+        _hashSeed = default;
         _silos = SiloList.Empty;
         _moves.Clear();
         Array.Clear(_owners);
@@ -302,7 +318,7 @@ public sealed class Coordinator(SiloId self, int partitionCount, ICoordinatorEnv
         List<PartitionCommand> commands = _recovered && IsUsable(member) ? CommandsFor(silo, member) : [];
         bool tableIsOld = _recovered && member.Reply is { } last && last.TableVersion < _table.Version;
         bool silosAreOld = _recovered && member.Reply is { } known && known.SilosVersion < _silos.Version;
-        bool nobody = _recovered && !_members.Values.Any(IsCandidate);
+        bool nobody = _recovered && !_members.Values.Any(member => IsUsable(member) && !member.Reply!.Draining);
         bool due = now - member.SentMilliseconds >= SyncMilliseconds || member.Reply is null;
         bool news = member.Nudged || (tableIsOld && member.TableSent < _table.Version) || !commands.SequenceEqual(member.CommandsSent)
             || (silosAreOld && member.SilosSent < _silos.Version)
@@ -334,14 +350,39 @@ public sealed class Coordinator(SiloId self, int partitionCount, ICoordinatorEnv
         });
     }
 
-    /// <summary>All silos have said what they hold: the highest epoch of a partition is its owner's.</summary>
+    /// <summary>All silos have said what they hold: the highest epoch of a partition is its owner's, and whoever knows the seed of the key hash tells it.</summary>
     private void Recover()
     {
+        _hashSeed = ChooseHashSeed();
         foreach ((SiloId silo, Member member) in _members)
             Adopt(silo, member);
         _recovered = true;
         Publish();
         environment.OnEvent(CoordinatorEvent.TookOver, _owners.Count(owner => !owner.IsNone), self);
+    }
+
+    /// <summary>
+    /// The seed that silos report, or a new one. By the rules above they cannot report two; if they do nevertheless, that counts under which most partitions are held, then that of
+    /// the oldest silo, and the others have to go (<see cref="SiloAgent.HashSeedDiffers"/>).
+    /// </summary>
+    private HashSeed ChooseHashSeed()
+    {
+        Dictionary<HashSeed, int> held = [];
+        HashSeed chosen = default;
+        foreach (Member member in _members.Values)
+        {
+            SyncReply reply = member.Reply!;
+            if (reply.PartitionCount == partitionCount && !reply.HashSeed.IsNone)
+                held[reply.HashSeed] = held.GetValueOrDefault(reply.HashSeed) + reply.Partitions.Count;
+        }
+
+        foreach (Member member in _members.Values)
+        {
+            if (held.TryGetValue(member.Reply!.HashSeed, out int count) && (chosen.IsNone || count > held[chosen]))
+                chosen = member.Reply.HashSeed;
+        }
+
+        return chosen.IsNone ? environment.DrawHashSeed() : chosen;
     }
 
     private bool Adopt(SiloId silo, Member member)
@@ -623,11 +664,13 @@ public sealed class Coordinator(SiloId self, int partitionCount, ICoordinatorEnv
     private long NextEpoch(int partition) =>
         _epochsUsed[partition] = Math.Max(Math.Max(_epochsUsed[partition], _epochs[partition]) + 1, _term << EpochBits);
 
-    private void Publish() => _table = PartitionTable.Create(new PartitionTableVersion(_term, _table.Version.Term == _term ? _table.Version.Number + 1 : 1), _owners, _epochs);
+    private void Publish() => _table = PartitionTable.Create(new PartitionTableVersion(_term, _table.Version.Term == _term ? _table.Version.Number + 1 : 1), _hashSeed, _owners, _epochs);
 
-    private bool IsUsable(Member member) => member.Reply?.PartitionCount == partitionCount;
+    /// <summary>Whether the silo can hold partitions of this cluster; meaningful while <see cref="Recovered"/>.</summary>
+    private bool IsUsable(Member member) => member.Reply is { } reply && reply.PartitionCount == partitionCount && (reply.HashSeed.IsNone || reply.HashSeed == _hashSeed);
 
-    private bool IsCandidate(Member member) => IsUsable(member) && !member.Reply!.Draining;
+    /// <summary>Whether the silo may be given partitions. It knows the seed then: what a source sends may arrive before anything else that the coordinator says.</summary>
+    private bool IsCandidate(Member member) => IsUsable(member) && !member.Reply!.Draining && !member.Reply.HashSeed.IsNone;
 
     /// <summary>
     /// Whether every silo already sees this one in its membership: one that does not could not reach it, and its clients would get errors for partitions given to it.

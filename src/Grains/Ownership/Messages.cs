@@ -72,6 +72,9 @@ public readonly record struct PartitionReport(int Partition, PartitionPhase Phas
 /// </summary>
 public sealed record SyncRequest
 {
+    /// <summary>The first byte on the wire; version 1 had none.</summary>
+    private const byte WireFormat = 2;
+
     public required long Term { get; init; }
 
     public required long Sequence { get; init; }
@@ -100,6 +103,7 @@ public sealed record SyncRequest
     public byte[] Encode()
     {
         WireWriter writer = new();
+        writer.Byte(WireFormat);
         writer.Int64(Term);
         writer.Int64(Sequence);
         writer.Text(Coordinator.Text);
@@ -126,6 +130,8 @@ public sealed record SyncRequest
     {
         WireReader reader = new(wire);
         request = null;
+        if (reader.Byte() != WireFormat)
+            return false;
         long term = reader.Int64();
         long sequence = reader.Int64();
         SiloId coordinator = reader.Silo();
@@ -161,6 +167,9 @@ public sealed record SyncRequest
 /// <summary>A silo's answer: everything that it holds, after the commands.</summary>
 public sealed record SyncReply
 {
+    /// <summary>The first byte on the wire; version 1 had none.</summary>
+    private const byte WireFormat = 2;
+
     public required SiloId Silo { get; init; }
 
     /// <summary>The highest term that the silo has seen; higher than the request's = the request was refused.</summary>
@@ -169,6 +178,9 @@ public sealed record SyncReply
     public required long Sequence { get; init; }
 
     public required PartitionTableVersion TableVersion { get; init; }
+
+    /// <summary>The seed of the table that the silo knows, under which everything that it holds is stored; none before it has a table.</summary>
+    public HashSeed HashSeed { get; init; }
 
     /// <summary>The silo's -m: its share of the partitions follows it.</summary>
     public required long MemoryBytes { get; init; }
@@ -195,11 +207,13 @@ public sealed record SyncReply
     public byte[] Encode()
     {
         WireWriter writer = new();
+        writer.Byte(WireFormat);
         writer.Text(Silo.Text);
         writer.Int64(Term);
         writer.Int64(Sequence);
         writer.Int64(TableVersion.Term);
         writer.Int64(TableVersion.Number);
+        writer.Seed(HashSeed);
         writer.Int64(MemoryBytes);
         writer.Int32(PartitionCount);
         writer.Int64(MembershipVersion);
@@ -224,10 +238,13 @@ public sealed record SyncReply
     {
         WireReader reader = new(wire);
         reply = null;
+        if (reader.Byte() != WireFormat)
+            return false;
         SiloId silo = reader.Silo();
         long term = reader.Int64();
         long sequence = reader.Int64();
         PartitionTableVersion version = new(reader.Int64(), reader.Int64());
+        HashSeed hashSeed = reader.Seed();
         long memory = reader.Int64();
         int partitionCount = reader.Int32();
         long membership = reader.Int64();
@@ -245,7 +262,7 @@ public sealed record SyncReply
             return false;
         reply = new SyncReply
         {
-            Silo = silo, Term = term, Sequence = sequence, TableVersion = version, MemoryBytes = memory, PartitionCount = partitionCount,
+            Silo = silo, Term = term, Sequence = sequence, TableVersion = version, HashSeed = hashSeed, MemoryBytes = memory, PartitionCount = partitionCount,
             MembershipVersion = membership, Draining = draining,
             Flush = flush, SilosVersion = silosVersion, Gateway = gateway, Partitions = partitions,
         };

@@ -24,29 +24,39 @@ public readonly record struct PartitionTableVersion(long Term, long Number) : IC
 }
 
 /// <summary>
-/// Who owns which partition: an immutable, versioned array. Everyone caches it; a stale copy costs one extra hop, because the owner's gate decides.
+/// Who owns which partition, and the seed by which keys are hashed to partitions: an immutable, versioned array. Everyone caches it; a stale copy costs one extra hop, because
+/// the owner's gate decides. The seed is the same in all tables of a cluster's life.
 /// <para>
-/// Wire form, little endian: <c>u8 format = 1 | i64 term | i64 number | u16 silos | silos x (u16 length, UTF-8 text) | u16 partitions | partitions x (u16 owner index
+/// Wire form, little endian: <c>u8 format = 2 | i64 term | i64 number | 16 bytes hash seed | u16 silos | silos x (u16 length, UTF-8 text) | u16 partitions | partitions x (u16 owner index
 /// or 0xFFFF, i64 epoch)</c>.
 /// </para>
 /// </summary>
 public sealed class PartitionTable
 {
-    private const byte WireFormat = 1;
+    private const byte WireFormat = 2;
     private const ushort NoOwner = ushort.MaxValue;
+    private const int HeaderBytes = 1 + 8 + 8 + HashSeed.Bytes;
     private readonly SiloId[] _silos;
     private readonly ushort[] _ownerIndexes;
     private readonly long[] _epochs;
+    private KeyHasher? _hasher;
 
-    private PartitionTable(PartitionTableVersion version, SiloId[] silos, ushort[] ownerIndexes, long[] epochs)
+    private PartitionTable(PartitionTableVersion version, HashSeed hashSeed, SiloId[] silos, ushort[] ownerIndexes, long[] epochs)
     {
         Version = version;
+        HashSeed = hashSeed;
         _silos = silos;
         _ownerIndexes = ownerIndexes;
         _epochs = epochs;
     }
 
     public PartitionTableVersion Version { get; }
+
+    /// <summary>The seed of the cluster's key hash; none only in the table before anything is known.</summary>
+    public HashSeed HashSeed { get; }
+
+    /// <summary>What hashes keys under <see cref="HashSeed"/>, which must not be none.</summary>
+    public KeyHasher Hasher => _hasher ??= new KeyHasher(HashSeed);
 
     public int PartitionCount => _ownerIndexes.Length;
 
@@ -58,11 +68,11 @@ public sealed class PartitionTable
     {
         ushort[] owners = new ushort[partitionCount];
         Array.Fill(owners, NoOwner);
-        return new PartitionTable(default, [], owners, new long[partitionCount]);
+        return new PartitionTable(default, default, [], owners, new long[partitionCount]);
     }
 
     /// <summary>Builds a table from one owner (or <see cref="SiloId.IsNone"/>) and one epoch per partition.</summary>
-    public static PartitionTable Create(PartitionTableVersion version, ReadOnlySpan<SiloId> owners, ReadOnlySpan<long> epochs)
+    public static PartitionTable Create(PartitionTableVersion version, HashSeed hashSeed, ReadOnlySpan<SiloId> owners, ReadOnlySpan<long> epochs)
     {
         if (owners.Length != epochs.Length)
             throw new ArgumentException("One epoch per owner is needed.", nameof(epochs));
@@ -73,7 +83,7 @@ public sealed class PartitionTable
         ushort[] ownerIndexes = new ushort[owners.Length];
         for (int partition = 0; partition < owners.Length; partition++)
             ownerIndexes[partition] = owners[partition].IsNone ? NoOwner : indexes[owners[partition]];
-        return new PartitionTable(version, silos, ownerIndexes, epochs.ToArray());
+        return new PartitionTable(version, hashSeed, silos, ownerIndexes, epochs.ToArray());
     }
 
     /// <summary>Index into <see cref="Silos"/> of the partition's owner, or -1 while it has none.</summary>
@@ -106,7 +116,7 @@ public sealed class PartitionTable
     /// <summary>The wire form.</summary>
     public byte[] Encode()
     {
-        int bytes = 1 + 8 + 8 + 2 + 2 + (_ownerIndexes.Length * 10);
+        int bytes = HeaderBytes + 2 + 2 + (_ownerIndexes.Length * 10);
         foreach (SiloId silo in _silos)
             bytes += 2 + Encoding.UTF8.GetByteCount(silo.Text);
         byte[] wire = new byte[bytes];
@@ -114,8 +124,10 @@ public sealed class PartitionTable
         rest[0] = WireFormat;
         BinaryPrimitives.WriteInt64LittleEndian(rest[1..], Version.Term);
         BinaryPrimitives.WriteInt64LittleEndian(rest[9..], Version.Number);
-        BinaryPrimitives.WriteUInt16LittleEndian(rest[17..], (ushort)_silos.Length);
-        rest = rest[19..];
+        HashSeed.Write(rest[17..]);
+        rest = rest[HeaderBytes..];
+        BinaryPrimitives.WriteUInt16LittleEndian(rest, (ushort)_silos.Length);
+        rest = rest[2..];
         foreach (SiloId silo in _silos)
         {
             int length = Encoding.UTF8.GetBytes(silo.Text, rest[2..]);
@@ -139,11 +151,14 @@ public sealed class PartitionTable
     public static bool TryDecode(ReadOnlySpan<byte> wire, [System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out PartitionTable? table)
     {
         table = null;
-        if (wire.Length < 21 || wire[0] != WireFormat)
+        if (wire.Length < HeaderBytes + 4 || wire[0] != WireFormat)
             return false;
         PartitionTableVersion version = new(BinaryPrimitives.ReadInt64LittleEndian(wire[1..]), BinaryPrimitives.ReadInt64LittleEndian(wire[9..]));
-        SiloId[] silos = new SiloId[BinaryPrimitives.ReadUInt16LittleEndian(wire[17..])];
-        ReadOnlySpan<byte> rest = wire[19..];
+        HashSeed hashSeed = HashSeed.Read(wire[17..]);
+        if (hashSeed.IsNone)
+            return false;
+        SiloId[] silos = new SiloId[BinaryPrimitives.ReadUInt16LittleEndian(wire[HeaderBytes..])];
+        ReadOnlySpan<byte> rest = wire[(HeaderBytes + 2)..];
         for (int i = 0; i < silos.Length; i++)
         {
             if (rest.Length < 2)
@@ -171,7 +186,7 @@ public sealed class PartitionTable
             rest = rest[10..];
         }
 
-        table = new PartitionTable(version, silos, owners, epochs);
+        table = new PartitionTable(version, hashSeed, silos, owners, epochs);
         return true;
     }
 }

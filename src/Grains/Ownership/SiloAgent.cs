@@ -49,6 +49,12 @@ public interface ISiloAgentEnvironment
     /// <summary>Asks that silo, where the coordinator was last, to look at this one soon. May be lost.</summary>
     void Nudge(SiloId coordinator);
 
+    /// <summary>The seed of the key hash is known: called once, before any partition is opened or imported.</summary>
+    void UseHashSeed(HashSeed seed);
+
+    /// <summary><see cref="SiloAgent.HashSeedDiffers"/>: everything has been dropped; the process should end.</summary>
+    void OnHashSeedDiffers();
+
     /// <summary>A newer table has arrived.</summary>
     void OnTable(PartitionTable table);
 
@@ -125,6 +131,12 @@ public sealed class SiloAgent(SiloId self, int partitionCount, long memoryBytes,
     /// <summary>The cluster's partition count if it differs from ours: this silo can then hold nothing. 0 if it does not.</summary>
     public int ForeignPartitionCount { get; private set; }
 
+    /// <summary>
+    /// Whether the cluster's table has another seed of the key hash than everything that this silo has stored. A process hashes under one seed all its life, because requests
+    /// are on their way at any time whose hashes are computed already: so the silo drops what it holds, and only a new process can join.
+    /// </summary>
+    public bool HashSeedDiffers { get; private set; }
+
     /// <summary>Partitions held in any phase.</summary>
     public int HeldCount => _held.Count(held => held is not null);
 
@@ -184,6 +196,14 @@ public sealed class SiloAgent(SiloId self, int partitionCount, long memoryBytes,
         if (ForeignPartitionCount != 0)
             return Report(request.Sequence);
 
+        PartitionTable? newTable = request.Table is { } sent && sent.PartitionCount == _held.Length && sent.Version > _table.Version ? sent : null;
+        if (newTable is not null && _table.HashSeed.IsNone)
+            environment.UseHashSeed(newTable.HashSeed);
+        else if (newTable is not null && newTable.HashSeed != _table.HashSeed)
+            LeaveForeignCluster();
+        if (HashSeedDiffers)
+            return Report(request.Sequence);
+
         if (request.Silos is { } silos && silos.Version > Silos.Version)
             Silos = silos;
         ApplyFlush(request.Flush);
@@ -193,10 +213,10 @@ public sealed class SiloAgent(SiloId self, int partitionCount, long memoryBytes,
                 Execute(command, nowMilliseconds);
         }
 
-        if (request.Table is { } table && table.PartitionCount == _held.Length && table.Version > _table.Version)
+        if (newTable is not null)
         {
-            _table = table;
-            environment.OnTable(table);
+            _table = newTable;
+            environment.OnTable(newTable);
         }
 
         return Report(request.Sequence);
@@ -228,7 +248,7 @@ public sealed class SiloAgent(SiloId self, int partitionCount, long memoryBytes,
     public ImportReply HandleChunk(ImportChunk chunk)
     {
         int partition = chunk.Partition;
-        if ((uint)partition >= (uint)_held.Length || chunk.Term < _term || chunk.MoveEpoch <= _discardedEpochs[partition])
+        if ((uint)partition >= (uint)_held.Length || chunk.Term < _term || chunk.MoveEpoch <= _discardedEpochs[partition] || _table.HashSeed.IsNone || HashSeedDiffers)
             return new ImportReply(partition, chunk.MoveEpoch, chunk.Number, false, 0);
 
         ApplyFlush(chunk.Flush);
@@ -283,6 +303,22 @@ public sealed class SiloAgent(SiloId self, int partitionCount, long memoryBytes,
         }
 
         return true;
+    }
+
+    private void LeaveForeignCluster()
+    {
+        if (HashSeedDiffers)
+            return;
+        HashSeedDiffers = true;
+        for (int partition = 0; partition < _held.Length; partition++)
+        {
+            if (_held[partition] is null)
+                continue;
+            _held[partition] = null;
+            environment.Drop(partition);
+        }
+
+        environment.OnHashSeedDiffers();
     }
 
     /// <summary>Carries out flushes that this silo has not heard of before, on all that it holds, in whatever phase.</summary>
@@ -495,7 +531,7 @@ public sealed class SiloAgent(SiloId self, int partitionCount, long memoryBytes,
 
         return new SyncReply
         {
-            Silo = Self, Term = _term, Sequence = sequence, TableVersion = _table.Version, MemoryBytes = memoryBytes, PartitionCount = _held.Length,
+            Silo = Self, Term = _term, Sequence = sequence, TableVersion = _table.Version, HashSeed = _table.HashSeed, MemoryBytes = memoryBytes, PartitionCount = _held.Length,
             MembershipVersion = _membershipVersion, Draining = Draining,
             Flush = _flush, SilosVersion = Silos.Version, Gateway = Gateway, Partitions = partitions,
         };

@@ -27,6 +27,12 @@ internal sealed class WireWriter(int bytesExpected = 256)
         _buffer.Advance(8);
     }
 
+    public void Seed(HashSeed value)
+    {
+        value.Write(_buffer.GetSpan(HashSeed.Bytes));
+        _buffer.Advance(HashSeed.Bytes);
+    }
+
     public void Bytes(ReadOnlySpan<byte> value)
     {
         Int32(value.Length);
@@ -58,6 +64,8 @@ internal ref struct WireReader(ReadOnlySpan<byte> wire)
     public int Int32() => Take(4) is { Length: 4 } bytes ? BinaryPrimitives.ReadInt32LittleEndian(bytes) : 0;
 
     public long Int64() => Take(8) is { Length: 8 } bytes ? BinaryPrimitives.ReadInt64LittleEndian(bytes) : 0;
+
+    public HashSeed Seed() => Take(HashSeed.Bytes) is { Length: HashSeed.Bytes } bytes ? HashSeed.Read(bytes) : default;
 
     public ReadOnlySpan<byte> Bytes()
     {

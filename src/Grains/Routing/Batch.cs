@@ -21,9 +21,12 @@ internal sealed class Batch(ClusterChannel channel) : LoopWorkItem
 
     public SiloLane? Lane { get; set; }
 
+    /// <summary>What has hashed the keys of all its operations.</summary>
+    public KeyHasher? Hasher { get; set; }
+
     public int Count => _writer.Count;
 
-    public int Bytes => _writer.Bytes - BatchFormat.HeaderBytes;
+    public int Bytes => _writer.Bytes - BatchFormat.BatchHeaderBytes;
 
     public bool IsFull => _writer.IsFull;
 
@@ -49,11 +52,11 @@ internal sealed class Batch(ClusterChannel channel) : LoopWorkItem
     /// <summary>Ships the batch; the outcome is posted to the loop.</summary>
     public async Task SendAsync(IBatchTransport transport, int laneNumber, TimeSpan timeout, TimeProvider time, ICompletionQueue loop)
     {
-        Debug.Assert(Lane is not null && Count > 0);
+        Debug.Assert(Lane is not null && Hasher is not null && Count > 0);
         try
         {
             // The time-out is ours: the transport's own may be longer, and a transport may hang.
-            BatchReply reply = await transport.SendAsync(Lane.Silo, laneNumber, new BatchRequest(_writer.Complete()), CancellationToken.None)
+            BatchReply reply = await transport.SendAsync(Lane.Silo, laneNumber, new BatchRequest(_writer.Complete(Hasher.Fingerprint)), CancellationToken.None)
                 .AsTask().WaitAsync(timeout, time).ConfigureAwait(false);
             Reply = reply.Payload;
             ReplyTable = reply.TableVersion;
@@ -77,6 +80,7 @@ internal sealed class Batch(ClusterChannel channel) : LoopWorkItem
         ReplyTable = default;
         Failure = null;
         Lane = null;
+        Hasher = null;
     }
 
     private void Register(int start, int partition, ReplySink sink, long createdAt)

@@ -4,7 +4,8 @@ namespace OrleansCache.Grains.Routing;
 
 /// <summary>
 /// Executes a batch against this silo's partitions, in order, each operation through its partition's gate. An operation whose partition is not active here
-/// is answered with NotOwner and not executed; the rest of the batch goes on. Safe to call from several threads at once.
+/// is answered with NotOwner and not executed; the rest of the batch goes on. A batch hashed under another seed than this silo's, which then does not own what the batch means, is
+/// answered so as a whole. Safe to call from several threads at once.
 /// </summary>
 public sealed class BatchExecutor(PartitionSet partitions, TimeProvider time) : IBatchExecutor
 {
@@ -20,13 +21,14 @@ public sealed class BatchExecutor(PartitionSet partitions, TimeProvider time) : 
         uint now = (uint)time.GetUtcNow().ToUnixTimeSeconds();
         var reader = new BatchReader(batch.Span);
         int partitionCount = partitions.PartitionCount;
+        bool foreign = partitions.Hasher is not { } hasher || hasher.Fingerprint != reader.HashFingerprint;
         bool deferred = false;
         int announced = 0;
         Span<ulong> hashes = stackalloc ulong[Limits.PrefetchKeysMax];
         while (true)
         {
             // The store learns of several keys at once, so that the waits for memory overlap.
-            if (announced == 0)
+            if (announced == 0 && !foreign)
             {
                 announced = reader.PeekHashes(hashes);
                 partitions.Prefetch(hashes[..announced]);
@@ -42,7 +44,7 @@ public sealed class BatchExecutor(PartitionSet partitions, TimeProvider time) : 
                 continue;
             }
 
-            Partition? partition = partitions.TryGet(PartitionId.OfHash(request.KeyHash, partitionCount));
+            Partition? partition = foreign ? null : partitions.TryGet(PartitionId.OfHash(request.KeyHash, partitionCount));
             if (partition is null || !partition.TryExecute(in request, now, writer))
                 writer.WriteStatus(BatchFormat.StatusNotOwner);
             else

@@ -1,9 +1,9 @@
 namespace OrleansCache.Grains.Routing;
 
 /// <summary>
-/// The layout of a batch and of its reply between a router and the silo that executes it. Little endian. Version 2:
+/// The layout of a batch and of its reply between a router and the silo that executes it. Little endian. Version 3:
 /// <code>
-/// batch:      version u8 | 3 bytes 0 | count u32 | operation*
+/// batch:      version u8 | 3 bytes 0 | count u32 | hash fingerprint u64 | operation*
 /// operation:  length u32 (of all that follows) | operation u8 | key length u8 | flags u16 | hash u64 | client flags u32 | expires u32 | value length u32
 ///             | [CompareCas: u64] [ExplicitCas: u64] [CreateOnMiss: expires u32, initial u64] [Recache: u32] [counter: delta u64] | key | value
 /// reply:      version u8 | 3 bytes 0 | count u32 | result*
@@ -11,12 +11,14 @@ namespace OrleansCache.Grains.Routing;
 ///             | [status Ok or shape.Detail: client flags u32 | expires u32 | last access u32 | value length u32 | cas u64]
 ///             | [shape.Number: u64] | [shape.Value: the value's bytes]
 /// </code>
-/// Results stand in the order of the operations. A reader refuses a version it does not know, so that a rolling upgrade fails loudly, not silently.
+/// Results stand in the order of the operations. The fingerprint names the seed under which the hashes were computed (<see cref="KeyHasher.Fingerprint"/>); where keys are hashed
+/// under another one, every operation is answered with NotOwner: an item stored by a foreign hash would never be found again. A reader refuses a version it does not know, so that a rolling upgrade fails loudly, not silently.
 /// </summary>
 internal static class BatchFormat
 {
-    public const byte Version = 2;
-    public const int HeaderBytes = 8;
+    public const byte Version = 3;
+    public const int BatchHeaderBytes = 16;
+    public const int ReplyHeaderBytes = 8;
     public const int OperationHeaderBytes = 28;
 
     /// <summary>Optional fields of one operation, at most.</summary>

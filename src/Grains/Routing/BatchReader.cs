@@ -10,14 +10,18 @@ internal ref struct BatchReader
 
     public BatchReader(ReadOnlySpan<byte> batch)
     {
-        if (batch.Length < BatchFormat.HeaderBytes || batch[0] != BatchFormat.Version)
+        if (batch.Length < BatchFormat.BatchHeaderBytes || batch[0] != BatchFormat.Version)
             throw BatchFormat.Malformed("batch");
         Count = _left = BinaryPrimitives.ReadInt32LittleEndian(batch[4..]);
-        _rest = batch[BatchFormat.HeaderBytes..];
+        HashFingerprint = BinaryPrimitives.ReadUInt64LittleEndian(batch[8..]);
+        _rest = batch[BatchFormat.BatchHeaderBytes..];
     }
 
     /// <summary>Operations in all.</summary>
     public int Count { get; }
+
+    /// <summary>Names the seed under which the operations' hashes were computed.</summary>
+    public ulong HashFingerprint { get; }
 
     public bool TryRead(out CacheRequest request)
     {

@@ -12,7 +12,7 @@ internal sealed class BatchWriter
     private const int KeptBytesMax = 2 * BatchFormat.BatchBytesSoftMax;
 
     private byte[] _buffer = new byte[16 * 1024];
-    private int _length = BatchFormat.HeaderBytes;
+    private int _length = BatchFormat.BatchHeaderBytes;
 
     public int Count { get; private set; }
 
@@ -87,12 +87,13 @@ internal sealed class BatchWriter
         return start;
     }
 
-    /// <summary>Writes the header. The result aliases this writer's buffer.</summary>
-    public ReadOnlyMemory<byte> Complete()
+    /// <summary>Writes the header, with the <see cref="KeyHasher.Fingerprint"/> of whoever has hashed the keys. The result aliases this writer's buffer.</summary>
+    public ReadOnlyMemory<byte> Complete(ulong hashFingerprint)
     {
         _buffer[0] = BatchFormat.Version;
         _buffer.AsSpan(1, 3).Clear();
         BinaryPrimitives.WriteInt32LittleEndian(_buffer.AsSpan(4), Count);
+        BinaryPrimitives.WriteUInt64LittleEndian(_buffer.AsSpan(8), hashFingerprint);
         return _buffer.AsMemory(0, _length);
     }
 
@@ -105,7 +106,7 @@ internal sealed class BatchWriter
     {
         if (abandonBuffer || _buffer.Length > KeptBytesMax)
             _buffer = new byte[16 * 1024];
-        _length = BatchFormat.HeaderBytes;
+        _length = BatchFormat.BatchHeaderBytes;
         Count = 0;
     }
 

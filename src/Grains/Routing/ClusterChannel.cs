@@ -13,6 +13,9 @@ namespace OrleansCache.Grains.Routing;
 /// Retries: an operation that was refused, or never left, was not executed: it is tried again until <see cref="ClusterRouterOptions.RequestTimeout"/>.
 /// An operation whose batch got no answer may have been executed: a plain read is tried again, everything else is answered with Unavailable.
 ///
+/// A cluster that was lost as a whole begins anew with another seed of the key hash. Then (a gateway alone lives to see it) the hashes of all operations that are out mean
+/// nothing any more: those that were not executed are answered with Unavailable, at a moment between two turns of the loop, and what comes later is hashed under the new seed.
+///
 /// Goals: no lock and no allocation per operation; every wait bounded. Non-goals: thread safety (all members run on the loop), batches across loops.
 /// </summary>
 internal sealed class ClusterChannel : RouterChannel
@@ -44,6 +47,7 @@ internal sealed class ClusterChannel : RouterChannel
     private readonly Stack<Batch> _batchPool = new();
     private readonly RetryTick _retryTick;
     private readonly RefusedWork _refused;
+    private readonly NewLife _newLife;
     private PartitionTable? _tableSeen;
     private SiloLane?[] _laneByOwnerIndex = [];
     private long _queuedBytes;
@@ -60,6 +64,7 @@ internal sealed class ClusterChannel : RouterChannel
         int laneNumber,
         ClusterRouterOptions options,
         TimeProvider time)
+        : base(table.Current.Hasher)
     {
         _partitionCount = partitionCount;
         _local = local;
@@ -74,6 +79,9 @@ internal sealed class ClusterChannel : RouterChannel
         _holds = new PartitionHold?[partitionCount];
         _retryTick = new RetryTick(this);
         _refused = new RefusedWork(this);
+        _newLife = new NewLife(this);
+        table.Changed += _newLife.OnTable;
+        _newLife.OnTable(table.Current);
     }
 
     public override bool TryExecute(in CacheRequest request, uint nowUnixSeconds, ReplySink sink)
@@ -189,7 +197,7 @@ internal sealed class ClusterChannel : RouterChannel
                 break;
             ref readonly Batch.Operation operation = ref batch[_delivered];
             if (wireStatus == BatchFormat.StatusNotOwner)
-                HoldRefused(batch, _delivered, _options.RetryInterval);
+                Refuse(batch, _delivered, _options.RetryInterval);
             else
                 Complete(operation.Partition, operation.Sink, in reply);
             _delivered++;
@@ -205,9 +213,16 @@ internal sealed class ClusterChannel : RouterChannel
         sink.OnReply(in reply);
     }
 
-    private void HoldRefused(Batch batch, int index, TimeSpan avoidFor)
+    /// <summary>An operation was not executed: it is held, unless its hash is one of a former life.</summary>
+    private void Refuse(Batch batch, int index, TimeSpan avoidFor)
     {
         ref readonly Batch.Operation operation = ref batch[index];
+        if (batch.Hasher != Hasher)
+        {
+            EndWithFormerLife(operation.Partition, operation.Sink);
+            return;
+        }
+
         if (_holds[operation.Partition] is null)
             _newlyHeld.Add(operation.Partition);
         PartitionHold hold = Hold(operation.Partition, batch.EncodedAt(index).ToArray(), operation.Sink, operation.CreatedAt);
@@ -279,7 +294,9 @@ internal sealed class ClusterChannel : RouterChannel
         for (int index = handled; index < batch.Count; index++)
         {
             ref readonly Batch.Operation operation = ref batch[index];
-            if (!_newlyHeld.Contains(operation.Partition))
+            if (batch.Hasher != Hasher)
+                EndWithFormerLife(operation.Partition, operation.Sink);
+            else if (!_newlyHeld.Contains(operation.Partition))
                 _queuedBytes += rest.Add(batch.EncodedAt(index), operation.Partition, operation.Sink, operation.CreatedAt);
         }
 
@@ -302,7 +319,7 @@ internal sealed class ClusterChannel : RouterChannel
         for (int index = handled; index < batch.Count; index++)
         {
             if (notExecuted || BatchReader.IsRepeatable(batch.EncodedAt(index)))
-                HoldRefused(batch, index, pause);
+                Refuse(batch, index, pause);
             else
                 Complete(batch[index].Partition, batch[index].Sink, new CacheReply { Status = CacheStatus.Unavailable, Reason = reason });
         }
@@ -310,7 +327,7 @@ internal sealed class ClusterChannel : RouterChannel
         foreach (Batch waiting in lane.Waiting)
         {
             for (int index = 0; index < waiting.Count; index++)
-                HoldRefused(waiting, index, pause);
+                Refuse(waiting, index, pause);
             _queuedBytes -= waiting.Bytes;
             Return(waiting);
         }
@@ -416,6 +433,40 @@ internal sealed class ClusterChannel : RouterChannel
         }
     }
 
+    /// <summary>From now on keys are hashed under another seed. What has not left is answered; what is in flight comes back as a batch of the former life.</summary>
+    private void BeginNewLife(KeyHasher hasher)
+    {
+        Hasher = hasher;
+        foreach (SiloLane lane in _lanes.Values)
+        {
+            foreach (Batch waiting in lane.Waiting)
+            {
+                for (int index = 0; index < waiting.Count; index++)
+                    EndWithFormerLife(waiting[index].Partition, waiting[index].Sink);
+                _queuedBytes -= waiting.Bytes;
+                Return(waiting);
+            }
+
+            lane.Waiting.Clear();
+        }
+
+        foreach (int partition in _heldPartitions)
+        {
+            while (_holds[partition]!.Operations.TryDequeue(out HeldOperation operation))
+            {
+                _queuedBytes -= operation.Encoded.Length;
+                EndWithFormerLife(partition, operation.Sink);
+            }
+
+            _holds[partition] = null;
+        }
+
+        _heldPartitions.Clear();
+    }
+
+    private void EndWithFormerLife(int partition, ReplySink sink) =>
+        Complete(partition, sink, new CacheReply { Status = CacheStatus.Unavailable, Reason = "the cluster was lost and has begun anew" });
+
     private Batch Collecting(SiloLane lane)
     {
         if (lane.Waiting.Count > 0 && !lane.Waiting[^1].IsFull)
@@ -447,6 +498,7 @@ internal sealed class ClusterChannel : RouterChannel
     {
         Batch batch = _batchPool.TryPop(out Batch? pooled) ? pooled : new Batch(this);
         batch.Lane = lane;
+        batch.Hasher = Hasher;
         return batch;
     }
 
@@ -491,6 +543,26 @@ internal sealed class ClusterChannel : RouterChannel
         }
 
         private void Fire() => _channel._loop.Post(this);
+    }
+
+    /// <summary>Watches the table for another seed, and brings the news to the loop.</summary>
+    private sealed class NewLife(ClusterChannel channel) : LoopWorkItem
+    {
+        private int _posted;
+
+        public void OnTable(PartitionTable table)
+        {
+            if (table.HashSeed != channel.Hasher.Seed && Interlocked.Exchange(ref _posted, 1) == 0)
+                channel._loop.Post(this);
+        }
+
+        public override void Execute()
+        {
+            Volatile.Write(ref _posted, 0);
+            KeyHasher hasher = channel._table.Current.Hasher;
+            if (hasher.Seed != channel.Hasher.Seed)
+                channel.BeginNewLife(hasher);
+        }
     }
 
     /// <summary>Answers requests that were refused because too much is queued; later, because a sink is never called from within Send.</summary>

@@ -10,10 +10,10 @@ internal ref struct ReplyReader
 
     public ReplyReader(ReadOnlySpan<byte> reply)
     {
-        if (reply.Length < BatchFormat.HeaderBytes || reply[0] != BatchFormat.Version)
+        if (reply.Length < BatchFormat.ReplyHeaderBytes || reply[0] != BatchFormat.Version)
             throw BatchFormat.Malformed("reply");
         Count = _left = BinaryPrimitives.ReadInt32LittleEndian(reply[4..]);
-        _rest = reply[BatchFormat.HeaderBytes..];
+        _rest = reply[BatchFormat.ReplyHeaderBytes..];
     }
 
     /// <summary>Results in all.</summary>

@@ -11,7 +11,7 @@ internal sealed class ReplyWriter : ReplySink
     private const int KeptBytesMax = 2 * BatchFormat.ReplyBytesSoftMax;
 
     private byte[] _buffer = new byte[16 * 1024];
-    private int _length = BatchFormat.HeaderBytes;
+    private int _length = BatchFormat.ReplyHeaderBytes;
     private int _count;
     private PinnedValue _pinned;
     private int _pinnedAt = -1;
@@ -91,7 +91,7 @@ internal sealed class ReplyWriter : ReplySink
         _buffer.AsSpan(1, 3).Clear();
         BinaryPrimitives.WriteInt32LittleEndian(_buffer.AsSpan(4), _count);
         byte[] reply = _buffer.AsSpan(0, _length).ToArray();
-        _length = BatchFormat.HeaderBytes;
+        _length = BatchFormat.ReplyHeaderBytes;
         _count = 0;
         if (_buffer.Length > KeptBytesMax)
             _buffer = new byte[16 * 1024];

@@ -40,7 +40,7 @@ internal sealed class ClusterMember : INode
         }
     }
 
-    public Task<string> Failure { get; } = new TaskCompletionSource<string>().Task;
+    public Task<string> Failure => _node?.Failure ?? throw new InvalidOperationException("The node has not been started.");
 
     public async Task StartAsync(CancellationToken cancellationToken)
     {

@@ -4,7 +4,7 @@ namespace OrleansCache.Storage;
 /// The channel of <see cref="LocalRouter"/>: executes at once. <see cref="Send"/> is never needed here, because <see cref="TryExecute"/> refuses only
 /// while something that was sent is on its way; but it keeps the contract: the reply comes later, on the loop, and in order.
 /// </summary>
-internal sealed class LocalChannel(LocalRouter router, ICompletionQueue loop) : RouterChannel
+internal sealed class LocalChannel(LocalRouter router, KeyHasher hasher, ICompletionQueue loop) : RouterChannel(hasher)
 {
     private int _sent;
 

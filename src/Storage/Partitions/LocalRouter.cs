@@ -10,16 +10,24 @@ public sealed class LocalRouter : IPartitionRouter, IDisposable
     private readonly TimeProvider _time;
     private readonly StoreKeeper _keeper;
 
+    /// <summary>Draws the seed of the key hash unless the options name one.</summary>
     public LocalRouter(StoreOptions options, TimeProvider? time = null, EventLog? events = null)
     {
+        ArgumentNullException.ThrowIfNull(options);
         _time = time ?? TimeProvider.System;
+        if (options.HashSeed.IsNone)
+            options = options with { HashSeed = HashSeed.Random() };
         _partitions = new PartitionSet(options, events);
+        Hasher = new KeyHasher(options.HashSeed);
         for (int i = 0; i < _partitions.PartitionCount; i++)
             _partitions.Open(new PartitionId(i), 1);
         _keeper = new StoreKeeper(_partitions, _time);
     }
 
     public PartitionSet Partitions => _partitions;
+
+    /// <summary>What hashes the keys of every request.</summary>
+    public KeyHasher Hasher { get; }
 
     public IStoreAdmin Stores => _keeper;
 
@@ -29,7 +37,7 @@ public sealed class LocalRouter : IPartitionRouter, IDisposable
 
     internal uint NowUnixSeconds => (uint)_time.GetUtcNow().ToUnixTimeSeconds();
 
-    public RouterChannel OpenChannel(ICompletionQueue loop) => new LocalChannel(this, loop);
+    public RouterChannel OpenChannel(ICompletionQueue loop) => new LocalChannel(this, Hasher, loop);
 
     internal bool TryExecute(in CacheRequest request, uint nowUnixSeconds, ReplySink sink)
     {

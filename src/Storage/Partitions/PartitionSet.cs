@@ -11,6 +11,9 @@ public sealed class PartitionSet : IDisposable
     /// <summary>Pages that one slice takes back after -m has shrunk: 16 to 64 MiB.</summary>
     private const int ShrinkPagesMax = 4096;
 
+    /// <summary>Buckets whose items are freed under one hold of a shard's lock: some tens of microseconds.</summary>
+    internal const int DrainBucketsMax = 64;
+
     private readonly Partition?[] _partitions;
     private readonly Lock _changes = new();
     private long _flushes;
@@ -34,6 +37,30 @@ public sealed class PartitionSet : IDisposable
     /// <summary>Where the stores tell what they do to those who watch.</summary>
     public EventLog Events => Arena.Events;
     public int PartitionCount => _partitions.Length;
+
+    /// <summary>What hashes the keys of everything stored here; null before the seed is known.</summary>
+    public KeyHasher? Hasher => Arena.HasherIfKnown;
+
+    /// <summary>
+    /// Sets the seed of the key hash, which must be known before the first partition is opened. Throws if partitions are open under another one: their items lie where it has
+    /// put them.
+    /// </summary>
+    public void UseHashSeed(HashSeed seed)
+    {
+        lock (_changes)
+        {
+            if (Hasher?.Seed == seed)
+                return;
+            if (Array.Exists(_partitions, static partition => partition is not null))
+                throw new InvalidOperationException("Partitions are open under another seed of the key hash.");
+            while (DrainSlice(DrainBucketsMax))
+            {
+                // What has been flushed or closed is found under the former seed.
+            }
+
+            Arena.UseHashSeed(seed);
+        }
+    }
 
     /// <summary>Opens a partition that is not open, empty. Sealed is for one whose items are still to be imported. Throws if it is open already.</summary>
     public Partition Open(PartitionId id, long epoch, PartitionState state = PartitionState.Active)

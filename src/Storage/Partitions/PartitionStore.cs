@@ -91,7 +91,7 @@ public sealed unsafe partial class PartitionStore : IDisposable
     {
         ArgumentNullException.ThrowIfNull(sink);
         Debug.Assert(request.Key.Length is > 0 and <= Limits.KeyBytesMax, "whoever builds a request bounds its key");
-        Debug.Assert(request.KeyHash == KeyHash.Compute(request.Key), "whoever builds a request sets its hash");
+        Debug.Assert(request.KeyHash == _arena.Hasher.Compute(request.Key), "whoever builds a request sets its hash");
         if (nowUnixSeconds >= _flushAt)
             FireScheduledFlush();
         _shard.Begin(waitForPages);

@@ -199,6 +199,15 @@ public sealed class StoreKeeper : IStoreAdmin, IDisposable
         }
     }
 
+    /// <summary>
+    /// Frees the memory of flushed and closed partitions: a few dozen buckets under one hold of a shard's lock, then the others' turn, until nothing is left.
+    /// </summary>
+    private void Drain()
+    {
+        while (!_stop.IsCancellationRequested && _partitions.DrainSlice(PartitionSet.DrainBucketsMax))
+            Thread.Yield();
+    }
+
     private void Reclaim()
     {
         // With very many items a slice may take longer than a period; the next one is left out then.
@@ -207,6 +216,7 @@ public sealed class StoreKeeper : IStoreAdmin, IDisposable
         if (!_stop.IsCancellationRequested)
         {
             _partitions.CountWake();
+            Drain();
             if (CrawlerEnabled)
             {
                 if (_periods++ % PeriodsPerRound == 0)

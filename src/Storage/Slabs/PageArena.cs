@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Numerics;
-using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
 namespace OrleansCache.Storage;
@@ -48,6 +47,7 @@ public sealed unsafe partial class PageArena : IDisposable
     private long _memoryBytes;
     private long _pinnedBytes;
     private long _chargedBytes;
+    private KeyHasher? _hasher;
 
     public PageArena(StoreOptions options, EventLog? events = null)
     {
@@ -55,6 +55,8 @@ public sealed unsafe partial class PageArena : IDisposable
         ArgumentOutOfRangeException.ThrowIfLessThan(options.PartitionCount, 1, nameof(options));
         ArgumentOutOfRangeException.ThrowIfGreaterThan(options.PartitionCount, Limits.PartitionsMax, nameof(options));
         Options = options;
+        if (!options.HashSeed.IsNone)
+            _hasher = new KeyHasher(options.HashSeed);
         Events = events ?? new EventLog();
         int pageShift = PageShiftMax;
         while (pageShift > PageShiftMin && options.MemoryBytes >> pageShift < PagesMin)
@@ -110,15 +112,19 @@ public sealed unsafe partial class PageArena : IDisposable
 
     internal StoreShard ShardOf(PartitionId id) => _shards[id.Value % _shards.Length];
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-#pragma warning disable CA1822
-    internal ulong HashOf(ItemHeader* item) => KeyHash.Compute(ItemHeader.KeySpan(item));
-#pragma warning restore CA1822
+    internal ulong HashOf(ItemHeader* item) => Hasher.Compute(ItemHeader.KeySpan(item));
 
     public StoreOptions Options { get; }
 
     /// <summary>Where the stores tell what they do to those who watch.</summary>
     public EventLog Events { get; }
+
+    /// <summary>What hashes the keys of everything stored here. Throws before the seed is known.</summary>
+    internal KeyHasher Hasher => _hasher ?? Throw.HashSeedUnknown();
+
+    internal KeyHasher? HasherIfKnown => Volatile.Read(ref _hasher);
+
+    internal void UseHashSeed(HashSeed seed) => Volatile.Write(ref _hasher, new KeyHasher(seed));
 
     /// <summary>Bytes of a page, fixed by -m and the number of partitions.</summary>
     public int PageBytes { get; }

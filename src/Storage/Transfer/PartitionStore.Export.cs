@@ -77,7 +77,7 @@ public sealed unsafe partial class PartitionStore
         var check = new ExportFormat.Reader(input);
         while (check.Read())
         {
-            if (PartitionId.OfHash(KeyHash.Compute(check.Key), _arena.Options.PartitionCount) != Id)
+            if (PartitionId.OfHash(_arena.Hasher.Compute(check.Key), _arena.Options.PartitionCount) != Id)
                 return ImportStatus.Malformed;
         }
 
@@ -105,7 +105,7 @@ public sealed unsafe partial class PartitionStore
 
     private bool ImportItem(in ExportFormat.Reader source, uint now)
     {
-        ulong hash = KeyHash.Compute(source.Key);
+        ulong hash = _arena.Hasher.Compute(source.Key);
         uint old = _index.Find(hash, source.Key);
         if (old != 0)
         {

@@ -8,6 +8,8 @@ namespace OrleansCache.Gateway.Tests.Fakes;
 /// </summary>
 public sealed class FakeRouter : IPartitionRouter
 {
+    public static KeyHasher Hasher { get; } = new(new HashSeed(7, 7));
+
     public FakeStore Store { get; } = new();
 
     /// <summary>By the key's first byte.</summary>
@@ -72,7 +74,7 @@ public sealed class FakeRouter : IPartitionRouter
 
     public void ResetStatistics() => Resets++;
 
-    private sealed class Channel(FakeRouter router, ICompletionQueue loop) : RouterChannel
+    private sealed class Channel(FakeRouter router, ICompletionQueue loop) : RouterChannel(Hasher)
     {
         private readonly List<RemoteRequest> _collected = [];
         private readonly Queue<RemoteRequest[]> _leaving = [];
@@ -146,7 +148,7 @@ public sealed class RemoteRequest(FakeRouter router, in CacheRequest request, Re
         router.Waiting.Remove(this);
         var copy = new CacheRequest
         {
-            Operation = _operation, Flags = _flags, Key = _key, Value = _value, KeyHash = KeyHash.Compute(_key), ClientFlags = _clientFlags,
+            Operation = _operation, Flags = _flags, Key = _key, Value = _value, KeyHash = FakeRouter.Hasher.Compute(_key), ClientFlags = _clientFlags,
             ExpiresAt = _expiresAt, CompareCas = _compareCas, Delta = _delta,
             CreateExpiresAt = _createExpiresAt, NewCas = _newCas, InitialValue = _initialValue,
         };

@@ -70,7 +70,7 @@ internal sealed class ClusterNodes : IAsyncDisposable
     {
         CacheRequest request = new()
         {
-            Operation = CacheOperation.Set, Key = Encoding.ASCII.GetBytes(key), KeyHash = KeyHash.Compute(Encoding.ASCII.GetBytes(key)), Value = Encoding.ASCII.GetBytes(value),
+            Operation = CacheOperation.Set, Key = Encoding.ASCII.GetBytes(key), KeyHash = Hash(key, nodes), Value = Encoding.ASCII.GetBytes(value),
         };
         Reply reply = new();
         return Execute(in request, reply, nodes) && reply.Status == CacheStatus.Ok;
@@ -84,7 +84,7 @@ internal sealed class ClusterNodes : IAsyncDisposable
             Operation = CacheOperation.Get,
             Flags = RequestFlags.ReturnValue,
             Key = Encoding.ASCII.GetBytes(key),
-            KeyHash = KeyHash.Compute(Encoding.ASCII.GetBytes(key)),
+            KeyHash = Hash(key, nodes),
         };
         Reply reply = new() { ReadsValue = true };
         return Execute(in request, reply, nodes) && reply.Status == CacheStatus.Ok ? reply.Value : null;
@@ -96,6 +96,8 @@ internal sealed class ClusterNodes : IAsyncDisposable
             await node.DisposeAsync();
         _log?.Dispose();
     }
+
+    private static ulong Hash(string key, ClusterNode[] nodes) => nodes[0].TableCache.Current.Hasher.Compute(Encoding.ASCII.GetBytes(key));
 
     private bool Execute(in CacheRequest request, Reply reply, ClusterNode[] nodes)
     {

@@ -7,17 +7,19 @@ public sealed class MessagesTests
     private static readonly SiloId A = SiloId.Create("127.0.0.1:11111", 7);
     private static readonly SiloId B = SiloId.Create("[::1]:11112", 9);
 
+    private static readonly HashSeed Seed = new(0x0706050403020100, 0x0F0E0D0C0B0A0908);
+
     private static readonly SyncRequest Request = new()
     {
         Term = 5, Sequence = 77, Coordinator = A, PartitionCount = 3, NobodyTakesOver = true, Flush = new FlushMark(9, 8, 4_000_000_000),
         Silos = new SiloList(3, [new SiloEntry(A, "a|127.0.0.1|1"), new SiloEntry(B, "")]),
-        Table = PartitionTable.Create(new PartitionTableVersion(5, 2), [A, default, B], [10, 0, 11]),
+        Table = PartitionTable.Create(new PartitionTableVersion(5, 2), Seed, [A, default, B], [10, 0, 11]),
         Commands = [PartitionCommand.Assign(1, 12), PartitionCommand.Send(0, 10, 13, B)],
     };
 
     private static readonly SyncReply Reply = new()
     {
-        Silo = B, Term = 5, Sequence = 77, TableVersion = new PartitionTableVersion(5, 2), MemoryBytes = 64 << 20, PartitionCount = 3, Draining = true, Flush = new FlushMark(9, 9, 0),
+        Silo = B, Term = 5, Sequence = 77, TableVersion = new PartitionTableVersion(5, 2), HashSeed = Seed, MemoryBytes = 64 << 20, PartitionCount = 3, Draining = true, Flush = new FlushMark(9, 9, 0),
         SilosVersion = 3, Gateway = "b|::1|2",
         Partitions = [new(0, PartitionPhase.Sealed, 10, 13, SendState.Streaming), new(2, PartitionPhase.Active, 11, 0, SendState.None)],
     };
@@ -34,6 +36,7 @@ public sealed class MessagesTests
         Assert.Equal(3, request.Silos!.Version);
         Assert.Equal(Request.Silos!.Silos, request.Silos.Silos);
         Assert.Equal(Request.Table!.Encode(), request.Table!.Encode());
+        Assert.Equal(Seed, request.Table.HashSeed);
         Assert.Equal((A, 10L), (request.Table.OwnerOf(new PartitionId(0)), request.Table.EpochOf(new PartitionId(0))));
         Assert.True(request.Table.OwnerOf(new PartitionId(1)).IsNone);
 
@@ -48,6 +51,35 @@ public sealed class MessagesTests
         ImportReply answer = new(2, 13, 4, true, 5);
         Assert.True(ImportReply.TryDecode(answer.Encode(), out ImportReply decoded));
         Assert.Equal(answer, decoded);
+    }
+
+    /// <summary>Drawn in the comment of <see cref="PartitionTable"/>.</summary>
+    [Fact]
+    public void TheTableCarriesTheSeedBehindItsVersion()
+    {
+        byte[] wire = Request.Table!.Encode();
+        Assert.Equal(2, wire[0]);
+        Assert.Equal(Enumerable.Range(0, HashSeed.Bytes).Select(i => (byte)i), wire[17..33]);
+        wire.AsSpan(17, HashSeed.Bytes).Clear();
+        Assert.False(PartitionTable.TryDecode(wire, out _));
+    }
+
+    [Fact]
+    public void OtherVersionsOfMessagesAreRefused()
+    {
+        foreach (byte[] wire in new[] { Request.Encode(), Reply.Encode(), Request.Table!.Encode() })
+        {
+            Assert.Equal(2, wire[0]);
+            wire[0] = 1;
+            Assert.False(SyncRequest.TryDecode(wire, out _) || SyncReply.TryDecode(wire, out _) || PartitionTable.TryDecode(wire, out _));
+        }
+    }
+
+    [Fact]
+    public void MessagesDoNotTellTheSeedToALog()
+    {
+        Assert.Contains("HashSeed = secret", Reply.ToString(), StringComparison.Ordinal);
+        Assert.DoesNotContain("506097522914230528", $"{Request} {Reply} {Request.Table}", StringComparison.Ordinal);
     }
 
     [Fact]

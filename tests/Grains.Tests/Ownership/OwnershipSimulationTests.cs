@@ -61,6 +61,40 @@ public sealed class OwnershipSimulationTests
         Assert.Equal(2, cluster.Alive);
     }
 
+    [Fact]
+    public void TheHashSeedOutlivesEverySiloButNotAllOfThem()
+    {
+        SimulatedCluster cluster = new(TestSeed.Next(), 24);
+        SimulatedCluster.Node oldest = cluster.Join();
+        cluster.Join();
+        Settle(cluster);
+        HashSeed seed = oldest.HashSeed;
+        Assert.False(seed.IsNone);
+        for (int i = 0; i < 5; i++)
+        {
+            // Always the coordinator.
+            SimulatedCluster.Node next = cluster.Join();
+            Settle(cluster);
+            cluster.Crash(oldest);
+            cluster.Run(5_000);
+            Settle(cluster);
+            oldest = cluster.Nodes.First(node => node.IsRunning);
+            Assert.Equal((seed, seed), (oldest.HashSeed, next.HashSeed));
+        }
+
+        Assert.Equal(1, cluster.SeedsDrawn);
+        while (cluster.Alive > 0)
+        {
+            cluster.Crash();
+            cluster.Run(5_000);
+        }
+
+        SimulatedCluster.Node first = cluster.Join();
+        Settle(cluster);
+        Assert.NotEqual(seed, first.HashSeed);
+        Assert.Equal(2, cluster.SeedsDrawn);
+    }
+
     /// <summary>Crashes, false suspicions, joins and drains at random, over a network that loses, delays and repeats; then peace, in which everything must settle.</summary>
     [Fact]
     public void ChaosNeverLosesOrDoublesAnythingAndSettles()

@@ -9,6 +9,9 @@ namespace OrleansCache.Grains.Tests.Ownership;
 /// it and did not delete, unless its silo, or the one that it was moving to, was lost, and never what they deleted.
 /// </para>
 /// <para>
+/// All silos that the membership knows hash keys under one seed, and none holds anything before it knows it.
+/// </para>
+/// <para>
 /// One client flushes everything now and then, as <see cref="FlushAttempt"/> does it over this network, and waits for the OK: what was stored before it asked is then deleted,
 /// what is stored after the OK stays; what is stored in between may be either. A flush at a given time deletes what was stored until then, and nothing before.
 /// </para>
@@ -29,6 +32,7 @@ internal sealed class SimulatedCluster
     private long _order;
     private int _generation;
     private int _nextItem;
+    private int _seedsDrawn;
     private FlushClient? _flush;
     private uint _scheduledAt;
 
@@ -51,6 +55,9 @@ internal sealed class SimulatedCluster
     public double Loss { get; set; }
 
     public int ItemsStored => _nextItem;
+
+    /// <summary>How many times a coordinator has drawn a seed for the key hash: once in each life of the cluster, if the network is good.</summary>
+    public int SeedsDrawn => _seedsDrawn;
 
     /// <summary>Flushes that have got their OK.</summary>
     public int FlushesDone { get; private set; }
@@ -84,9 +91,12 @@ internal sealed class SimulatedCluster
     /// <summary>The silo stops at once, and is declared dead after a while.</summary>
     public void Crash()
     {
-        if (_active.Count == 0)
-            return;
-        Node node = _nodes[_active[_random.Next(_active.Count)]];
+        if (_active.Count > 0)
+            Crash(_nodes[_active[_random.Next(_active.Count)]]);
+    }
+
+    public void Crash(Node node)
+    {
         node.IsRunning = false;
         LoseItemsOf(node);
         At(_random.Next(1_500, 4_000), () => Remove(node.Id));
@@ -323,11 +333,29 @@ internal sealed class SimulatedCluster
         }
     }
 
+    /// <summary>Whoever knows a seed of the key hash knows the same one, and whoever holds anything knows it.</summary>
+    private void CheckSeeds()
+    {
+        Node? first = null;
+        foreach (Node node in _nodes.Values)
+        {
+            if (!IsCounted(node))
+                continue;
+            Assert.False(node.Agent.HashSeedDiffers, $"seed {Seed}, {Now} ms: {node.Id} has another hash seed than the cluster");
+            Assert.True(node.Agent.HeldCount == 0 || !node.HashSeed.IsNone, $"seed {Seed}, {Now} ms: {node.Id} holds something and knows no hash seed");
+            if (node.HashSeed.IsNone)
+                continue;
+            first ??= node;
+            Assert.True(node.HashSeed == first.HashSeed, $"seed {Seed}, {Now} ms: {node.Id} and {first.Id} hash keys differently");
+        }
+    }
+
     private bool IsCounted(Node node) => node.IsRunning && !_declaredDead.Contains(node.Id);
 
     private void Check()
     {
         FireSchedule();
+        CheckSeeds();
         for (int partition = 0; partition < _partitions; partition++)
         {
             Node? server = null;
@@ -464,6 +492,9 @@ internal sealed class SimulatedCluster
 
         public bool IsRunning { get; set; } = true;
 
+        /// <summary>What keys would be hashed under here; none before it is known.</summary>
+        public HashSeed HashSeed { get; private set; }
+
         public SiloAgent Agent { get; }
 
         public Coordinator Coordinator { get; }
@@ -494,8 +525,21 @@ internal sealed class SimulatedCluster
             }
         }
 
+        void ISiloAgentEnvironment.UseHashSeed(HashSeed seed)
+        {
+            Assert.True(HashSeed.IsNone && _items.All(items => items is null));
+            HashSeed = seed;
+        }
+
+        void ISiloAgentEnvironment.OnHashSeedDiffers()
+        {
+        }
+
+        HashSeed ICoordinatorEnvironment.DrawHashSeed() => new((ulong)++_cluster._seedsDrawn, 0);
+
         void ISiloAgentEnvironment.Activate(int partition, long epoch, bool keepItems)
         {
+            Assert.False(HashSeed.IsNone);
             if (_cluster.IsLossy())
                 return;
             _cluster.At(_cluster.Delay(1, 30), () =>
@@ -527,6 +571,7 @@ internal sealed class SimulatedCluster
         void ISiloAgentEnvironment.BeginImport(int partition, long epoch)
         {
             Assert.Null(_items[partition]);
+            Assert.False(HashSeed.IsNone);
             _items[partition] = [];
         }
 

@@ -20,7 +20,8 @@ public sealed class BatchFormatTests
                 writer.Append(in request);
             }
 
-            var reader = new BatchReader(writer.Complete().Span);
+            var reader = new BatchReader(writer.Complete(77).Span);
+            Assert.Equal(77ul, reader.HashFingerprint);
             for (int bits = 0; bits < 1 << 15; bits++)
             {
                 Assert.True(reader.TryRead(out CacheRequest read));
@@ -100,7 +101,7 @@ public sealed class BatchFormatTests
             replies.OnReply(new CacheReply { Status = CacheStatus.Ok, Value = new ValueView(new byte[i]) });
         }
 
-        byte[] batchBytes = batch.Complete().ToArray();
+        byte[] batchBytes = batch.Complete(77).ToArray();
         byte[] replyBytes = replies.TakeReply();
         int refused = 0;
         for (int round = 0; round < 20_000; round++)
@@ -146,7 +147,7 @@ public sealed class BatchFormatTests
         Operation = operation,
         Flags = flags,
         ClientFlags = 0xFFFFFFFF,
-        KeyHash = KeyHash.Compute(key),
+        KeyHash = 0x0123456789ABCDEF,
         Key = key,
         Value = value,
         ExpiresAt = 4_000_000_000,

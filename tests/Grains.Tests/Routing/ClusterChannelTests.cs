@@ -199,8 +199,58 @@ public sealed class ClusterChannelTests
         Assert.Equal(CacheStatus.Ok, after.Status);
     }
 
+    [Fact]
+    public void WhenTheClusterBeginsAnewWhatIsOutEndsInAClearErrorAndWhatComesLaterIsHashedAnew()
+    {
+        RecordingSink away = Send("k", "1");
+        _channel.Flush();
+        RecordingSink deferred = Send("k", "2");
+        RecordingSink waiting = Send("k", "3");
+        _channel.Flush();
+        string homeless = Enumerable.Range(0, 100).Select(i => $"key{i}").First(key => PartitionOf(key) != PartitionOf("k"));
+        _cluster.SetOwner(PartitionOf(homeless), default);
+        _cluster.PublishTable();
+        RecordingSink held = Send(homeless, "4");
+        _channel.Flush();
+
+        _cluster.BeginNewLife(new HashSeed(2, 2));
+        RecordingSink late = Send("k", "5");
+        for (int partition = 0; partition < Partitions; partition++)
+            _cluster.SetOwner(partition, FakeCluster.A);
+        KeyHasher former = _channel.Hasher;
+        _cluster.PublishTable();
+        Assert.Same(former, _channel.Hasher);
+        _loop.RunOne();
+        Assert.Equal(new HashSeed(2, 2), _channel.Hasher.Seed);
+        Assert.All(new[] { deferred, waiting, held, late }, sink => Assert.Equal((1, CacheStatus.Unavailable), (sink.Replies, sink.Status)));
+        Assert.Contains("begun anew", held.Reason, StringComparison.Ordinal);
+
+        RecordingSink next = Send("k", "6");
+        _channel.Flush();
+        while (_cluster.Answer())
+            _loop.RunOne();
+        Assert.Equal((1, CacheStatus.Unavailable), (away.Replies, away.Status));
+        Assert.Equal((1, CacheStatus.Ok), (next.Replies, next.Status));
+        Assert.Equal(["6"], _cluster.Executed.Select(e => e.Value));
+    }
+
+    [Fact]
+    public void WhatWasOnItsWayWhenTheClusterBeganAnewIsNotTriedAgain()
+    {
+        RecordingSink[] sinks = [Send("k", "1"), Send("k", "2", CacheOperation.Get)];
+        _channel.Flush();
+        _cluster.BeginNewLife(new HashSeed(2, 2));
+        _cluster.PublishTable();
+        _loop.RunOne();
+        Assert.All(sinks, sink => Assert.Equal(0, sink.Replies));
+        _cluster.Fail(0, new BatchNotExecutedException("gone"));
+        _loop.RunOne();
+        Assert.All(sinks, sink => Assert.Equal((1, CacheStatus.Unavailable), (sink.Replies, sink.Status)));
+        Assert.Empty(_cluster.Calls);
+    }
+
     /// <summary>
-    /// Random owners, stale tables, deferrals, failures and timeouts. Whatever happens: every request is answered exactly once and with its own answer,
+    /// Random owners, stale tables, deferrals, failures, timeouts and clusters that begin anew. Whatever happens: every request is answered exactly once and with its own answer,
     /// replies and effects of one key keep the order of the requests, and nothing takes effect twice.
     /// </summary>
     [Fact]
@@ -220,6 +270,8 @@ public sealed class ClusterChannelTests
             {
                 if (faults && random.Next(10) == 0)
                     cluster.SetOwner(random.Next(Partitions), random.Next(5) switch { 0 => default, 1 or 2 => FakeCluster.A, _ => FakeCluster.B });
+                if (faults && random.Next(200) == 0)
+                    cluster.BeginNewLife(new HashSeed((ulong)random.NextInt64(), 1));
                 if (random.Next(5) == 0)
                     cluster.PublishTable();
                 if (cluster.Calls.Count > 0 && random.Next(2) == 0)
@@ -249,7 +301,7 @@ public sealed class ClusterChannelTests
                     {
                         Operation = CacheOperation.Append,
                         Key = key,
-                        KeyHash = KeyHash.Compute(key),
+                        KeyHash = channel.Hasher.Compute(key),
                         Value = Encoding.ASCII.GetBytes($"{i}"),
                         ClientFlags = (uint)i,
                     },
@@ -284,7 +336,7 @@ public sealed class ClusterChannelTests
     private RouterChannel Open(ClusterRouterOptions options) =>
         new ClusterRouter(Partitions, null, _cluster, _cluster, _time, options).OpenChannel(_loop);
 
-    private static int PartitionOf(string key) => PartitionId.OfHash(KeyHash.Compute(Encoding.ASCII.GetBytes(key)), Partitions).Value;
+    private int PartitionOf(string key) => PartitionId.OfHash(_channel.Hasher.Compute(Encoding.ASCII.GetBytes(key)), Partitions).Value;
 
     private RecordingSink Send(string key, string value, CacheOperation operation = CacheOperation.Set)
     {
@@ -295,7 +347,7 @@ public sealed class ClusterChannelTests
             Operation = operation,
             Flags = operation == CacheOperation.Get ? RequestFlags.ReturnValue : RequestFlags.None,
             Key = keyBytes,
-            KeyHash = KeyHash.Compute(keyBytes),
+            KeyHash = _channel.Hasher.Compute(keyBytes),
             Value = Encoding.ASCII.GetBytes(value),
         };
         Assert.False(_channel.TryExecute(in request, 1, sink));

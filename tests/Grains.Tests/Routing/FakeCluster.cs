@@ -15,7 +15,10 @@ internal sealed class FakeCluster(int partitionCount) : ITableCache, IBatchTrans
 
     public static SiloId B { get; } = SiloId.Create("127.0.0.1:2", 2);
 
-    public PartitionTable Current { get; private set; } = PartitionTable.Unassigned(partitionCount);
+    public PartitionTable Current { get; private set; } = PartitionTable.Create(default, new HashSeed(1, 1), new SiloId[partitionCount], new long[partitionCount]);
+
+    /// <summary>What the silos hash keys with.</summary>
+    public KeyHasher Hasher { get; private set; } = new(new HashSeed(1, 1));
 
     public SiloId LocalSilo { get; init; }
 
@@ -34,10 +37,13 @@ internal sealed class FakeCluster(int partitionCount) : ITableCache, IBatchTrans
 
     public SiloId OwnerOf(int partition) => _owners[partition];
 
+    /// <summary>All silos were lost; others have their names and another seed. The table does not show it yet.</summary>
+    public void BeginNewLife(HashSeed seed) => Hasher = new KeyHasher(seed);
+
     /// <summary>Lets the table show the truth.</summary>
     public void PublishTable()
     {
-        Current = PartitionTable.Create(new PartitionTableVersion(1, ++_version), _owners, new long[partitionCount]);
+        Current = PartitionTable.Create(new PartitionTableVersion(1, ++_version), Hasher.Seed, _owners, new long[partitionCount]);
         Changed?.Invoke(Current);
     }
 
@@ -71,7 +77,7 @@ internal sealed class FakeCluster(int partitionCount) : ITableCache, IBatchTrans
             {
                 writer.WriteStatus(BatchFormat.StatusDeferred);
             }
-            else if (_owners[partition] != call.Target)
+            else if (_owners[partition] != call.Target || reader.HashFingerprint != Hasher.Fingerprint)
             {
                 writer.WriteStatus(BatchFormat.StatusNotOwner);
             }
