@@ -16,6 +16,7 @@ public sealed class WTinyLfuSimulation : ICacheSimulation
     private readonly int[] _itemBytes;
     private readonly long _capacityBytes;
     private readonly long _windowBytes;
+    private readonly long _mainBytes;
     private readonly long _protectedBytes;
     private readonly KeyQueue _window;
     private readonly KeyQueue _probation;
@@ -29,7 +30,8 @@ public sealed class WTinyLfuSimulation : ICacheSimulation
         _itemBytes = itemBytes;
         _capacityBytes = capacityBytes;
         _windowBytes = (long)(capacityBytes * WindowShare);
-        _protectedBytes = (long)((capacityBytes - _windowBytes) * ProtectedShare);
+        _mainBytes = capacityBytes - _windowBytes;
+        _protectedBytes = (long)(_mainBytes * ProtectedShare);
         var links = new KeyLinks(itemBytes.Length);
         _window = new KeyQueue(links, itemBytes);
         _probation = new KeyQueue(links, itemBytes);
@@ -106,9 +108,11 @@ public sealed class WTinyLfuSimulation : ICacheSimulation
     /// <summary>Makes room for the candidate as long as it is asked for more often than what has to leave.</summary>
     private bool Admit(int candidate)
     {
-        while (Bytes + _itemBytes[candidate] > _capacityBytes)
+        if (_itemBytes[candidate] > _mainBytes)
+            return false;
+        while (_probation.Bytes + _protected.Bytes + _itemBytes[candidate] > _mainBytes)
         {
-            KeyQueue queue = _probation.Count > 0 ? _probation : _protected.Count > 0 ? _protected : _window;
+            KeyQueue queue = _probation.Count > 0 ? _probation : _protected;
             if (_frequencies[candidate] <= _frequencies[queue.Oldest])
                 return false;
             _places[queue.RemoveOldest()] = Place.Nowhere;
