@@ -1,6 +1,8 @@
+using System.ComponentModel;
 using System.Globalization;
 using System.Net;
-using System.Text.Json;
+using System.Net.Sockets;
+using System.Runtime.InteropServices;
 using OrleansCache.HitRatio;
 using OrleansCache.HitRatio.Replay;
 using OrleansCache.HitRatio.Traces;
@@ -23,6 +25,10 @@ const string Usage = """
     Output:           --json FILE
     """;
 
+// Without a handler these signals end the process at once, and the servers that it started would live on.
+using PosixSignalRegistration interrupted = PosixSignalRegistration.Create(PosixSignal.SIGINT, _ => Environment.Exit(130));
+using PosixSignalRegistration terminated = PosixSignalRegistration.Create(PosixSignal.SIGTERM, _ => Environment.Exit(143));
+using PosixSignalRegistration hungUp = PosixSignalRegistration.Create(PosixSignal.SIGHUP, _ => Environment.Exit(129));
 try
 {
     if (args.Length == 0 || args[0] is "help" or "--help" or "-h")
@@ -41,11 +47,19 @@ try
         _ => throw new FormatException($"{args[0]}: no such verb; simulate, replay, compare, zipf or help"),
     };
 }
-catch (Exception e) when (e is FormatException or FileNotFoundException or DirectoryNotFoundException or InvalidDataException or InvalidOperationException)
+catch (Exception e) when (Reason(e) is { } reason)
 {
-    Console.Error.WriteLine(e.Message);
+    Console.Error.WriteLine(reason);
     return 2;
 }
+
+// What the one who called can mend is told in a line; the rest is a bug here and keeps its stack.
+static string? Reason(Exception e) => e switch
+{
+    AggregateException { InnerException: { } inner } => Reason(inner),
+    FormatException or IOException or InvalidDataException or InvalidOperationException or TimeoutException or SocketException or Win32Exception => e.Message,
+    _ => null,
+};
 
 static int Simulate(Options options)
 {
@@ -95,6 +109,6 @@ static int Finish(Report report, string? jsonPath)
 {
     report.Print(Console.Out);
     if (jsonPath is not null)
-        File.WriteAllText(jsonPath, JsonSerializer.Serialize(report.Rows, Report.JsonOptions));
+        File.WriteAllText(jsonPath, report.ToJson());
     return 0;
 }

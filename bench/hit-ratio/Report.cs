@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Text.Json;
-using System.Text.Json.Serialization;
 
 namespace OrleansCache.HitRatio;
 
@@ -25,8 +24,7 @@ public sealed record ServerResult(
 public sealed record Row(string Trace, int MemoryMiB, int Scale, int Requests, int Keys)
 {
     /// <summary>The place of the case in the list of cases.</summary>
-    [JsonIgnore]
-    public required int Index { get; init; }
+    internal int Index { get; init; }
 
     public Dictionary<string, ServerResult> Servers { get; } = [];
 
@@ -36,9 +34,9 @@ public sealed record Row(string Trace, int MemoryMiB, int Scale, int Requests, i
 /// <summary>Collects rows, from several threads, and prints them as a table in the order of the cases.</summary>
 public sealed class Report(Suite suite, string[] serverNames)
 {
-    private readonly List<Row> _rows = [];
+    private static readonly JsonSerializerOptions JsonOptions = new() { WriteIndented = true };
 
-    public static JsonSerializerOptions JsonOptions { get; } = new() { WriteIndented = true };
+    private readonly List<Row> _rows = [];
 
     public IReadOnlyList<Row> Rows => [.. _rows.OrderBy(row => row.Index)];
 
@@ -52,6 +50,8 @@ public sealed class Report(Suite suite, string[] serverNames)
             Console.Error.WriteLine($"[{_rows.Count}/{suite.Cases.Count}] {Line(row)}");
         }
     }
+
+    public string ToJson() => JsonSerializer.Serialize(Rows, JsonOptions);
 
     public void Print(TextWriter output)
     {

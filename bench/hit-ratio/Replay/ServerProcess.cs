@@ -25,8 +25,8 @@ public sealed class ServerProcess : IDisposable
         };
         _process.OutputDataReceived += (_, line) => Keep(line.Data);
         _process.ErrorDataReceived += (_, line) => Keep(line.Data);
-        AppDomain.CurrentDomain.ProcessExit += OnExit;
         _process.Start();
+        AppDomain.CurrentDomain.ProcessExit += OnExit;
         _process.BeginOutputReadLine();
         _process.BeginErrorReadLine();
     }
