@@ -35,6 +35,7 @@ public sealed unsafe partial class PartitionStore : IDisposable
         ArgumentNullException.ThrowIfNull(arena);
         Id = id;
         _arena = arena;
+        _ = arena.Hasher; // throws where the seed is not known yet
         _events = arena.Events;
         _shard = arena.ShardOf(id);
         _space = arena.Space;
