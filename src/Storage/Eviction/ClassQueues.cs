@@ -50,6 +50,9 @@ internal unsafe struct ClassQueues
     public void Learn(bool isFromMain, int smallPercent) => ShareChange = Math.Clamp(
         ShareChange + (isFromMain ? -ShareStepMain : ShareStepSmall), 0, Math.Max(0, (SharePercentMax - smallPercent) * 100));
 
+    /// <summary>Items that the small queue may hold before it is the one that eviction looks at.</summary>
+    public readonly long SmallCountMax(int smallPercent) => Math.Max(1, (Small.Count + Main.Count) * ((smallPercent * 100) + ShareChange) / 10_000);
+
     private const int ShareStepSmall = 2;
     private const int ShareStepMain = 8;
     private const int SharePercentMax = 80;
@@ -115,7 +118,7 @@ internal unsafe struct ClassQueues
         int busy = 0;
         for (int step = 1; ; step++)
         {
-            long smallMax = Math.Max(1, (Small.Count + Main.Count) * ((context.Settings.SmallPercent * 100) + ShareChange) / 10_000);
+            long smallMax = SmallCountMax(context.Settings.SmallPercent);
             bool fromTemp = Temp.Tail != 0;
             bool fromSmall = !fromTemp && Small.Tail != 0 && (Small.Count > smallMax || Main.Tail == 0);
             uint handle = fromTemp ? Temp.Tail : fromSmall ? Small.Tail : Main.Tail;
@@ -182,9 +185,7 @@ internal readonly ref struct EvictionContext(HandleSpace space, EvictionSettings
 /// <summary>What `lru tune`, `lru mode` and `lru temp_ttl` set, for all shards. Read without a lock.</summary>
 internal sealed class EvictionSettings
 {
-    public const int SmallPercentDefault = 5;
-
-    private volatile int _smallPercent = SmallPercentDefault;
+    private volatile int _smallPercent = StoreTuning.SmallPercentDefault;
     private volatile uint _tempTtlSeconds;
     private volatile bool _isFlat;
 

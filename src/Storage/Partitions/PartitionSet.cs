@@ -163,6 +163,11 @@ public sealed class PartitionSet : IDisposable
         total.MaintainerWakes = Interlocked.Read(ref _wakes);
         total.IsCrawling = _isCrawling;
         total.PoolPages = Arena.PoolPageCount;
+        total.ShardCount = Arena.ShardCount;
+        total.PageBytes = Arena.PageBytes;
+        total.PinnedBytes = Arena.PinnedBytes;
+        for (int c = 0; c < total.Classes.Length; c++)
+            total.Classes[c].CreditBytes = Arena.Economy.CreditOf(c);
         total.PageBytesFree = (long)Arena.FreePageCount * Arena.PageBytes;
         long slots = total.HashBytes / HashIndex.LineBytes * HashIndex.SlotsPerLine;
         total.HashPowerLevel = slots == 0 ? 0 : BitOperations.Log2((ulong)slots);

@@ -326,7 +326,7 @@ public sealed unsafe partial class PartitionStore : IDisposable
         }
         else if ((flags & (RequestFlags.Peek | RequestFlags.TakeToken)) != RequestFlags.Peek)
         {
-            slab.Counters.GetHits++;
+            slab.Counters.GetHits[(int)(word >> ItemWord.QueueShift)]++;
         }
 
         _shard.CountUse(handle);
@@ -356,7 +356,7 @@ public sealed unsafe partial class PartitionStore : IDisposable
                 if ((request.Flags & RequestFlags.Touch) != 0)
                     counters.TouchHits++;
                 else
-                    counters.GetHits++;
+                    counters.GetHits[(int)item->Queue]++;
                 var created = new CacheReply
                 {
                     Status = CacheStatus.Ok,

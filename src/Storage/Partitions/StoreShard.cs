@@ -50,6 +50,7 @@ internal sealed unsafe partial class StoreShard : ValueOwner, IDisposable
     private readonly bool _noEviction;
     private long _itemCount;
     private long _itemBytes;
+    private long _detachedItemCount;
     private bool _waitForPages;
 
     public StoreShard(PageArena arena, int number)
@@ -277,6 +278,10 @@ internal sealed unsafe partial class StoreShard : ValueOwner, IDisposable
             store.ItemBytes -= bytes;
             store.ItemCount--;
         }
+        else
+        {
+            _detachedItemCount--;
+        }
 
         Ledger.Lose(cause);
         if (Pins.TryOrphan(handle))
@@ -451,7 +456,6 @@ internal sealed unsafe partial class StoreShard : ValueOwner, IDisposable
             return true;
         }
 
-        CountEvicted(item, ref slab.Counters, now);
         Evict(handle, classIndex, now, cause);
         return true;
     }
@@ -487,13 +491,21 @@ internal sealed unsafe partial class StoreShard : ValueOwner, IDisposable
         if (best == 0)
             return false;
         int ownerClass = _space.ClassOf(best);
-        CountEvicted(_space.At(best), ref _classes[ownerClass].Counters, now);
         Evict(best, ownerClass, now, LossCause.Evicted);
         return true;
     }
 
-    private static void CountEvicted(ItemHeader* item, ref SlabClassCounters counters, uint now)
+    /// <summary>Takes an item out that would otherwise have stayed, counts it, and remembers it as a ghost.</summary>
+    public void Evict(uint handle, int classIndex, uint now, LossCause cause)
     {
+        ItemHeader* item = _space.At(handle);
+        if (_detached.Count != 0 && !IsPresent(item, handle))
+        {
+            Remove(handle, cause); // it was flushed before, and that is what it counts as
+            return;
+        }
+
+        ref SlabClassCounters counters = ref _classes[classIndex].Counters;
         counters.Evicted++;
         counters.EvictedTimeSeconds = item->AgeSeconds(now);
         if (item->ExpiresAt != Expiry.Never)
@@ -502,12 +514,6 @@ internal sealed unsafe partial class StoreShard : ValueOwner, IDisposable
             counters.EvictedUnfetched++;
         if (item->Frequency != 0)
             counters.EvictedActive++;
-    }
-
-    /// <summary>Takes an item out that would otherwise have stayed, and remembers it as a ghost.</summary>
-    public void Evict(uint handle, int classIndex, uint now, LossCause cause)
-    {
-        ItemHeader* item = _space.At(handle);
         PublishEviction(item, handle, now);
         if (_ghosts.Capacity < _itemCount && _ghosts.CanGrow && _arena.TryCharge(GhostTable.GrowthBytes) && !_ghosts.Grow())
             _arena.Uncharge(GhostTable.GrowthBytes);
@@ -703,6 +709,7 @@ internal sealed unsafe partial class StoreShard : ValueOwner, IDisposable
     {
         _itemCount -= store.ItemCount;
         _itemBytes -= store.ItemBytes;
+        _detachedItemCount += store.ItemCount;
         store.ItemCount = 0;
         store.ItemBytes = 0;
         if (index.BlockCount == 0)
@@ -768,6 +775,13 @@ internal sealed unsafe partial class StoreShard : ValueOwner, IDisposable
         if (_itemCount == 0)
             _heap.ReleaseSpare();
         return false;
+    }
+
+    /// <summary>Whether requests can find the item.</summary>
+    private bool IsPresent(ItemHeader* item, uint handle)
+    {
+        ulong hash = _arena.HashOf(item);
+        return StoreOf(hash) is { } store && store.Index.Contains(hash, handle);
     }
 
     private PartitionStore? StoreOf(ulong hash) =>

@@ -121,6 +121,25 @@ public sealed unsafe partial class PageArena : IDisposable
     /// <summary>What `lru` sets.</summary>
     internal EvictionSettings Eviction { get; } = new();
 
+    /// <summary>What an operator may change while the stores run.</summary>
+    internal StoreTuning Tuning
+    {
+        get => new()
+        {
+            SmallPercent = Eviction.SmallPercent,
+            TempTtlSeconds = Eviction.TempTtlSeconds,
+            IsFlat = Eviction.IsFlat,
+            MovesPages = Economy.IsEnabled,
+        };
+        set
+        {
+            Eviction.SmallPercent = value.SmallPercent;
+            Eviction.TempTtlSeconds = value.TempTtlSeconds;
+            Eviction.IsFlat = value.IsFlat;
+            Economy.IsEnabled = value.MovesPages;
+        }
+    }
+
     /// <summary>What a shard's ghosts may take: a 32nd of its memory.</summary>
     internal long GhostBytesPerShardMax => _memoryBytes / ShardCount / 32;
 
