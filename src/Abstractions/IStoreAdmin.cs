@@ -12,6 +12,9 @@ public interface IStoreAdmin
     /// <summary>Whether expired items are looked for without being asked.</summary>
     bool CrawlerEnabled { get; set; }
 
+    /// <summary>In force at once, for all stores of the process.</summary>
+    StoreTuning Tuning { get; set; }
+
     /// <summary>
     /// Begins a pass over all items that frees those that have expired; false if one is under way. Stops at <see cref="CrawlRequest.ItemsMaxPerClass"/>.
     /// </summary>
@@ -64,6 +67,8 @@ public sealed class NoStores : IStoreAdmin
     public int ClassCount => 0;
 
     public bool CrawlerEnabled { get; set; } = true;
+
+    public StoreTuning Tuning { get; set; } = new();
 
     public bool TryStartCrawl(CrawlRequest request) => true;
 

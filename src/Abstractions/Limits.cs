@@ -115,7 +115,7 @@ public static class Limits
     /// <summary>Slab classes at the most: their numbers, and one for index blocks, fit a byte.</summary>
     public const int SlabClassesMax = 250;
 
-    /// <summary>memcached's slab classes are numbered below this.</summary>
+    /// <summary>memcached's slab classes are numbered below this: so many numbers are taken whether there is such a class or not.</summary>
     public const int SlabClassIdsMin = 64;
 
     /// <summary>A file with certificates or a key may have this many bytes.</summary>

@@ -22,6 +22,19 @@ public sealed class StoreStatistics
     /// <summary>Pinned items met at the cold end; items that moved on to the main queue because they were read, and that stayed in it.</summary>
     public long LruTailReflocked, MovesToWarm, MovesWithinLru;
 
+    // What has become of all items that were ever stored here, by clients or by a move from another silo. Never reset:
+    // stored = present (CurrItems) + waiting + the sum of all lost.
+    public long ItemsStored;
+
+    /// <summary>Flushed, or of a partition that is closed: nobody finds them any more, and their memory is being freed.</summary>
+    public long ItemsWaiting;
+
+    /// <summary>By a newer value, or by a client's delete; their time was over; they made room for another item, a page for another class, or a smaller -m.</summary>
+    public long LostReplaced, LostDeleted, LostExpired, LostEvicted, LostPageMoved, LostMemoryLimit;
+
+    /// <summary>By flush_all; with a partition that was closed here (its items have moved, or are given up).</summary>
+    public long LostFlushed, LostClosed;
+
     // Gauges.
     public long CurrItems, Bytes, LimitMaxBytes;
 
@@ -34,6 +47,12 @@ public sealed class StoreStatistics
 
     /// <summary>Pages that were given back and that nobody holds.</summary>
     public long PoolPages;
+
+    /// <summary>Parts that the memory is divided into, each with eviction queues of its own, and the bytes of a page.</summary>
+    public int ShardCount, PageBytes;
+
+    /// <summary>What is remembered of evicted items: bytes taken, and for how many items there is room. Bytes of items that are just being sent.</summary>
+    public long GhostBytes, GhostsMax, PinnedBytes;
 
     /// <summary>A pass that was asked for is under way.</summary>
     public bool IsCrawling;
@@ -59,9 +78,18 @@ public struct SlabClassStatistics
     /// <summary>Items of the small, the main and the temp queue, which `stats items` calls hot, warm and temp.</summary>
     public long ItemsHot, ItemsWarm, ItemsTemp;
 
+    /// <summary>Items that the small queue may hold before eviction takes from it.</summary>
+    public long ItemsHotMax;
+
+    /// <summary>What the class has earned by items that came back soon after they were evicted; with a page's worth it takes one from the class with the least.</summary>
+    public long CreditBytes;
+
     /// <summary>Seconds since the last access of the oldest item, of all and of the small and the main queue.</summary>
     public long AgeSeconds, AgeSecondsHot, AgeSecondsWarm;
     public long GetHits, CmdSet, DeleteHits, IncrHits, DecrHits, CasHits, CasBadValue, TouchHits;
+
+    /// <summary>Get hits by the queue that held the item.</summary>
+    public long HitsHot, HitsWarm, HitsTemp;
     public long Evicted, EvictedNonzero, EvictedTimeSeconds, OutOfMemory, Reclaimed, ExpiredUnfetched, EvictedUnfetched, EvictedActive;
     public long CrawlerReclaimed, CrawlerItemsChecked, LruTailReflocked, MovesToWarm, MovesWithinLru;
 }

@@ -40,6 +40,7 @@ internal sealed class GatewayShared
         TracksSizes = options.TrackSizes;
         Detail = new PrefixCounters((byte)options.PrefixDelimiter) { IsEnabled = options.DetailEnabled };
         router.Stores.CrawlerEnabled = options.Lru.CrawlerEnabled;
+        router.Stores.Tuning = options.Lru.Tuning;
         Logins = new LoginGuard(loggerFactory.CreateLogger("OrleansCache.Gateway.Logins"), timeProvider);
         Files = new FileReloader(options, loggerFactory.CreateLogger("OrleansCache.Gateway.Files"));
         VersionReply = Encoding.ASCII.GetBytes($"VERSION {options.Version}\r\n");
@@ -143,11 +144,14 @@ internal sealed class GatewayShared
         Options.VerbosityChanged?.Invoke(verbosity);
     }
 
-    /// <summary>A command changes settings; two at the same time both count.</summary>
+    /// <summary>A command changes settings, and the stores follow; two at the same time both count.</summary>
     public void ChangeLru(Func<LruSettings, LruSettings> change)
     {
         lock (_connections)
+        {
             Volatile.Write(ref _lru, change(_lru));
+            Router.Stores.Tuning = _lru.Tuning;
+        }
     }
 
     /// <summary>Takes one of the few places for connections that watch.</summary>

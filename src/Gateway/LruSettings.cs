@@ -2,7 +2,7 @@ namespace OrleansCache.Gateway;
 
 /// <summary>
 /// What memcached lets an operator tune of its LRU, its crawler and its page mover, with its defaults: the values that `stats settings` shows and that the commands `lru`,
-/// `lru_crawler` and `slabs automove` change. This server's store tunes itself, so most of them are kept and shown, no more; docs/options.md says which.
+/// `lru_crawler` and `slabs automove` change. <see cref="Tuning"/> is what reaches the stores; what has no counterpart there is kept and shown, no more (docs/options.md).
 /// </summary>
 public sealed record LruSettings
 {
@@ -18,7 +18,8 @@ public sealed record LruSettings
     /// <summary>`lru mode segmented`, or flat.</summary>
     public bool IsSegmented { get; init; } = true;
 
-    public int HotPercent { get; init; } = 20;
+    /// <summary>hot_lru_pct, the share of the small queue; null: the store's own.</summary>
+    public int? HotPercent { get; init; }
 
     public int WarmPercent { get; init; } = 40;
 
@@ -46,4 +47,13 @@ public sealed record LruSettings
     public int HashPowerAtStart { get; init; }
 
     public int TailRepairSeconds { get; init; }
+
+    /// <summary>What the stores are told.</summary>
+    public StoreTuning Tuning => new()
+    {
+        SmallPercent = HotPercent ?? StoreTuning.SmallPercentDefault,
+        TempTtlSeconds = TemporaryEnabled ? (uint)Math.Max(0, TemporaryTtlSeconds) : 0,
+        IsFlat = !IsSegmented,
+        MovesPages = SlabReassign && SlabAutomove > 0,
+    };
 }

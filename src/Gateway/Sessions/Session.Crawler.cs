@@ -89,7 +89,7 @@ internal sealed partial class Session
             return CrawlerDisabled;
         if (classes == "hash")
             return "ERROR an unknown error happened";
-        if (!TryReadClasses(classes, out bool[]? wanted))
+        if (!TryReadClasses(classes, Math.Max(Limits.SlabClassIdsMin - 1, _loop.Shared.Router.Stores.ClassCount), out bool[]? wanted))
             return BadClass;
         if (wanted is not null && !wanted.Contains(true))
             return "NOTSTARTED no items to crawl";
@@ -104,7 +104,7 @@ internal sealed partial class Session
             : !_loop.Shared.Options.DumpingEnabled ? keysOnly ? "ERROR key dump not allowed" : "ERROR metadump not allowed"
             : _transport.Info.IsDatagram ? $"ERROR no {(keysOnly ? "mgdump" : "metadump")} over UDP"
             : HasPredecessors ? $"ERROR cannot pipeline other commands before {(keysOnly ? "mgdump" : "metadump")}"
-            : classes is not "hash" && !TryReadClasses(classes, out wanted) ? BadClass
+            : classes is not "hash" && !TryReadClasses(classes, Limits.SlabClassesMax, out wanted) ? BadClass
             : wanted is not null && !wanted.Contains(true) ? "NOTSTARTED no items to crawl"
             : !_loop.Shared.TryBeginDump() ? CrawlerBusy
             : null;
@@ -131,13 +131,13 @@ internal sealed partial class Session
         return "OK";
     }
 
-    /// <summary>"all" (null), or numbers with commas between them. False: one is no class.</summary>
-    private bool TryReadClasses(string text, out bool[]? classes)
+    /// <summary>"all" (null), or numbers with commas between them. False: one is no class. Of other silos, which a dump asks too, nobody here knows how many classes they have.</summary>
+    private static bool TryReadClasses(string text, int classIdMax, out bool[]? classes)
     {
         classes = null;
         if (text == "all")
             return true;
-        classes = new bool[Math.Max(Limits.SlabClassIdsMin, _loop.Shared.Router.Stores.ClassCount + 1)];
+        classes = new bool[classIdMax + 1];
         foreach (string word in text.Split(',', StringSplitOptions.RemoveEmptyEntries))
         {
             if (!TryReadUInt32(word, out uint id) || id < 1 || id >= classes.Length)

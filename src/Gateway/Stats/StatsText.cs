@@ -65,6 +65,8 @@ internal static class StatsText
                 return Items(shared);
             case "slabs":
                 return Slabs(shared);
+            case "memory":
+                return MemoryText.Build(shared.Router.ReadStatistics(perClass: true));
             case "sizes":
                 return Line("STAT sizes_status disabled\r\nEND"); // if not, BuildAsync answers
             case "sizes_disable":
@@ -243,7 +245,8 @@ internal static class StatsText
         text.Add("lrutail_reflocked", store.LruTailReflocked);
         if (lru.MaintainerEnabled)
         {
-            text.Zero("moves_to_cold", "moves_to_warm");
+            text.Add("moves_to_cold", 0);
+            text.Add("moves_to_warm", store.MovesToWarm);
             text.Add("moves_within_lru", store.MovesWithinLru);
             text.Add("direct_reclaims", store.Evictions + store.Reclaimed);
             text.Add("lru_bumps_dropped", 0);
@@ -300,7 +303,7 @@ internal static class StatsText
             new("hash_algorithm", "wyhash"),
             new("lru_maintainer_thread", YesNo(lru.MaintainerEnabled)),
             new("lru_segmented", YesNo(lru.IsSegmented)),
-            new("hot_lru_pct", Number(lru.HotPercent)),
+            new("hot_lru_pct", Number(lru.HotPercent ?? StoreTuning.SmallPercentDefault)),
             new("warm_lru_pct", Number(lru.WarmPercent)),
             new("hot_max_factor", Hundredths(lru.HotAgeFactor)),
             new("warm_max_factor", Hundredths(lru.WarmAgeFactor)),
@@ -366,12 +369,14 @@ internal static class StatsText
             text.Add("number", slab.Items);
             if (lru.MaintainerEnabled)
             {
-                // One list for each class: what memcached would call its cold one.
-                text.Zero("number_hot", "number_warm");
-                text.Add("number_cold", slab.Items);
+                // The small, the main and the temp queue.
+                text.Add("number_hot", slab.ItemsHot);
+                text.Add("number_warm", slab.ItemsWarm);
+                text.Add("number_cold", 0);
                 if (lru.TemporaryEnabled)
-                    text.Add("number_temp", 0);
-                text.Zero("age_hot", "age_warm");
+                    text.Add("number_temp", slab.ItemsTemp);
+                text.Add("age_hot", slab.AgeSecondsHot);
+                text.Add("age_warm", slab.AgeSecondsWarm);
             }
 
             text.Add("age", slab.AgeSeconds);
@@ -391,12 +396,14 @@ internal static class StatsText
             text.Add("lrutail_reflocked", slab.LruTailReflocked);
             if (lru.MaintainerEnabled)
             {
-                text.Zero("moves_to_cold", "moves_to_warm");
+                text.Add("moves_to_cold", 0);
+                text.Add("moves_to_warm", slab.MovesToWarm);
                 text.Add("moves_within_lru", slab.MovesWithinLru);
                 text.Add("direct_reclaims", slab.Evicted + slab.Reclaimed);
-                text.Zero("hits_to_hot", "hits_to_warm");
-                text.Add("hits_to_cold", slab.GetHits);
-                text.Add("hits_to_temp", 0);
+                text.Add("hits_to_hot", slab.HitsHot);
+                text.Add("hits_to_warm", slab.HitsWarm);
+                text.Add("hits_to_cold", 0);
+                text.Add("hits_to_temp", slab.HitsTemp);
             }
         }
 
@@ -472,7 +479,8 @@ internal static class StatsText
 
     private static string Seconds(TimeSpan time) => time.TotalSeconds.ToString("F6", CultureInfo.InvariantCulture);
 
-    private sealed class Writer
+    /// <summary>Lines of a reply: STAT, name and value.</summary>
+    internal sealed class Writer
     {
         private readonly StringBuilder _text = new();
 

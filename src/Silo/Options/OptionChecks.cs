@@ -3,6 +3,9 @@ namespace OrleansCache.Silo.Options;
 /// <summary>What options must fulfil together; in memcached's words where they are its rules.</summary>
 internal static class OptionChecks
 {
+    /// <summary>memcached's default of hot_lru_pct, for its rule about the sum.</summary>
+    private const int MemcachedHotPercent = 20;
+
     public static void Check(ServeOptions options, bool hasCluster)
     {
         if (options.ItemBytesMax < Limits.ItemBytesMin)
@@ -17,7 +20,7 @@ internal static class OptionChecks
             options.Port = options.UdpPort;
         if (options.NapiIds > options.Threads)
             throw StartException.Usage(Values.Invariant($"Number of napi_ids({options.NapiIds}) cannot be greater than number of threads({options.Threads})"));
-        if (options.Lru.HotPercent + options.Lru.WarmPercent > 80)
+        if ((options.Lru.HotPercent ?? MemcachedHotPercent) + options.Lru.WarmPercent > 80)
             throw StartException.Usage("hot_lru_pct + warm_lru_pct cannot be more than 80% combined");
         if (options.Lru.TemporaryEnabled && !options.Lru.MaintainerEnabled)
             throw StartException.Usage("temporary_ttl requires lru_maintainer to be enabled");

@@ -28,7 +28,7 @@ internal unsafe struct ClassQueues
     private const int StepsMax = 128;
 
     /// <summary>Items that are being sent or copied that one search may meet before it gives up.</summary>
-    private const int BusyMax = 16;
+    private const int BusyMax = 64;
 
     public ItemQueue Small;
     public ItemQueue Main;
@@ -49,6 +49,9 @@ internal unsafe struct ClassQueues
     /// </summary>
     public void Learn(bool isFromMain, int smallPercent) => ShareChange = Math.Clamp(
         ShareChange + (isFromMain ? -ShareStepMain : ShareStepSmall), 0, Math.Max(0, (SharePercentMax - smallPercent) * 100));
+
+    /// <summary>Items that the small queue may hold before it is the one that eviction looks at.</summary>
+    public readonly long SmallCountMax(int smallPercent) => Math.Max(1, (Small.Count + Main.Count) * ((smallPercent * 100) + ShareChange) / 10_000);
 
     private const int ShareStepSmall = 2;
     private const int ShareStepMain = 8;
@@ -115,7 +118,7 @@ internal unsafe struct ClassQueues
         int busy = 0, busyTemp = 0, busyMain = 0;
         for (int step = 1; ; step++)
         {
-            long smallMax = Math.Max(1, (Small.Count + Main.Count) * ((context.Settings.SmallPercent * 100) + ShareChange) / 10_000);
+            long smallMax = SmallCountMax(context.Settings.SmallPercent);
 
             // What is busy at the end of one queue must not hide the others: a reader may be slow.
             bool fromTemp = busyTemp < Math.Min(Temp.Count, BusyMax / 4);
@@ -193,9 +196,7 @@ internal readonly ref struct EvictionContext(HandleSpace space, EvictionSettings
 /// <summary>What `lru tune`, `lru mode` and `lru temp_ttl` set, for all shards. Read without a lock.</summary>
 internal sealed class EvictionSettings
 {
-    public const int SmallPercentDefault = 5;
-
-    private volatile int _smallPercent = SmallPercentDefault;
+    private volatile int _smallPercent = StoreTuning.SmallPercentDefault;
     private volatile uint _tempTtlSeconds;
     private volatile bool _isFlat;
 

@@ -41,6 +41,12 @@ public sealed class StoreKeeper : IStoreAdmin, IDisposable
 
     public bool CrawlerEnabled { get; set; } = true;
 
+    public StoreTuning Tuning
+    {
+        get => _partitions.Arena.Tuning;
+        set => _partitions.Arena.Tuning = value;
+    }
+
     private uint NowUnixSeconds => (uint)_time.GetUtcNow().ToUnixTimeSeconds();
 
     public bool TryStartCrawl(CrawlRequest request)

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace OrleansCache.Storage;
 
 /// <summary>One slab class in one shard: its free chunks, its pages, its items' queues and its counters. Guarded by the shard's lock.</summary>
@@ -27,8 +29,18 @@ internal struct SlabClass
 /// <summary>The counters of <see cref="SlabClassStatistics"/>, in memcached's meanings.</summary>
 internal struct SlabClassCounters
 {
-    public long GetHits, CmdSet, DeleteHits, IncrHits, DecrHits, CasHits, CasBadValue, TouchHits;
+    /// <summary>By <see cref="QueueId"/>.</summary>
+    public CounterPerQueue GetHits;
+
+    public long CmdSet, DeleteHits, IncrHits, DecrHits, CasHits, CasBadValue, TouchHits;
     public long Evicted, EvictedNonzero, OutOfMemory, Reclaimed, ExpiredUnfetched, EvictedUnfetched, EvictedActive;
     public long CrawlerReclaimed, CrawlerItemsChecked, LruTailReflocked, MovesToMain, MovesWithinMain;
     public uint EvictedTimeSeconds;
+}
+
+/// <summary>A counter for each <see cref="QueueId"/>.</summary>
+[InlineArray(3)]
+internal struct CounterPerQueue
+{
+    private long _first;
 }

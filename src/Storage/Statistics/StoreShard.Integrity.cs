@@ -47,6 +47,7 @@ internal sealed unsafe partial class StoreShard
         }
 
         Check(items == _itemCount + waiting, $"{items} items in the queues, {_itemCount} counted, {waiting} wait to be freed");
+        Check(waiting == _detachedItemCount, $"{waiting} items wait to be freed, {_detachedItemCount} counted");
         Check(waiting != 0 || itemBytes == _itemBytes, $"{itemBytes} bytes in the queues, {_itemBytes} counted");
         Check(Ledger.Linked == items + Ledger.LostInAll, $"{Ledger.Linked} items came in, {items} are here, {Ledger.LostInAll} were lost");
         Check(blocks == IndexBlockCount, $"{blocks} blocks in the indexes, {IndexBlockCount} in use");

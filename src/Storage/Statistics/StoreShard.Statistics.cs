@@ -8,6 +8,7 @@ internal sealed unsafe partial class StoreShard
         AddCounters(total);
         total.CurrItems += _itemCount;
         total.Bytes += _itemBytes;
+        AddLedger(total);
         total.HashBytes += (long)_classes[_heap.IndexClass].PageCount * _arena.PageBytes;
         total.PageBytesUsed += (long)_heap.PageCount * _arena.PageBytes;
         if (!perClass)
@@ -34,7 +35,7 @@ internal sealed unsafe partial class StoreShard
         for (int c = 0; c < _sizes.Count; c++)
         {
             ref readonly SlabClassCounters counters = ref _classes[c].Counters;
-            getHits += counters.GetHits;
+            getHits += HitsOf(in counters);
             sets += counters.CmdSet;
             touchHits += counters.TouchHits;
             total.DeleteHits += counters.DeleteHits;
@@ -77,6 +78,30 @@ internal sealed unsafe partial class StoreShard
         total.SlabReassignInlineReclaim += Counters.SlabReassignInlineReclaim;
     }
 
+    private void AddLedger(StoreStatistics total)
+    {
+        total.ItemsStored += Ledger.Linked;
+        total.ItemsWaiting += _detachedItemCount;
+        total.LostReplaced += Ledger.Lost(LossCause.Replaced);
+        total.LostDeleted += Ledger.Lost(LossCause.Deleted);
+        total.LostExpired += Ledger.Lost(LossCause.Expired);
+        total.LostEvicted += Ledger.Lost(LossCause.Evicted);
+        total.LostPageMoved += Ledger.Lost(LossCause.PageMoved);
+        total.LostMemoryLimit += Ledger.Lost(LossCause.MemoryLimit);
+        total.LostFlushed += Ledger.Lost(LossCause.Flushed);
+        total.LostClosed += Ledger.Lost(LossCause.Closed);
+        total.GhostBytes += _ghosts.Bytes;
+        total.GhostsMax += _ghosts.Capacity;
+    }
+
+    private static long HitsOf(in SlabClassCounters counters)
+    {
+        long sum = 0;
+        foreach (long hits in counters.GetHits)
+            sum += hits;
+        return sum;
+    }
+
     private void AddClass(ref SlabClassStatistics total, int classIndex, uint now)
     {
         ref readonly SlabClass slab = ref _classes[classIndex];
@@ -92,10 +117,14 @@ internal sealed unsafe partial class StoreShard
         total.ItemsHot += slab.Queues.Small.Count;
         total.ItemsWarm += slab.Queues.Main.Count;
         total.ItemsTemp += slab.Queues.Temp.Count;
+        total.ItemsHotMax += slab.Queues.SmallCountMax(_arena.Eviction.SmallPercent);
         total.AgeSecondsHot = Math.Max(total.AgeSecondsHot, AgeOf(slab.Queues.Small.Tail, now));
         total.AgeSecondsWarm = Math.Max(total.AgeSecondsWarm, AgeOf(slab.Queues.Main.Tail, now));
         total.AgeSeconds = Math.Max(Math.Max(total.AgeSeconds, AgeOf(slab.Queues.Temp.Tail, now)), Math.Max(total.AgeSecondsHot, total.AgeSecondsWarm));
-        total.GetHits += counters.GetHits;
+        total.GetHits += HitsOf(in counters);
+        total.HitsHot += counters.GetHits[(int)QueueId.Small];
+        total.HitsWarm += counters.GetHits[(int)QueueId.Main];
+        total.HitsTemp += counters.GetHits[(int)QueueId.Temp];
         total.CmdSet += counters.CmdSet;
         total.DeleteHits += counters.DeleteHits;
         total.IncrHits += counters.IncrHits;

@@ -5,6 +5,7 @@ public sealed class FakeStores : IStoreAdmin
 {
     public int ClassCount { get; set; } = 30;
     public bool CrawlerEnabled { get; set; } = true;
+    public StoreTuning Tuning { get; set; } = new();
     public bool IsCrawling { get; set; }
     public CrawlRequest? Crawl { get; private set; }
     public (int Class, int ItemsMax)? Read { get; private set; }

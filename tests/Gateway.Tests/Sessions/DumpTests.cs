@@ -37,8 +37,8 @@ public sealed class DumpTests
         using var harness = new SessionHarness();
         Tell(harness, s_plain, s_expiring);
         Assert.Equal("OK\r\nmg key:~1\r\nEN\r\n", harness.Ask("lru_crawler mgdump 1,12\r\n"));
-        Assert.Equal("OK\r\nEND\r\n", harness.Ask("lru_crawler metadump 63\r\n"));
-        Assert.Equal("BADCLASS invalid class id\r\n", harness.Ask("lru_crawler metadump 64\r\n"));
+        Assert.Equal("OK\r\nEND\r\n", harness.Ask("lru_crawler metadump 250\r\n"));
+        Assert.Equal("BADCLASS invalid class id\r\n", harness.Ask("lru_crawler metadump 251\r\n"));
         Assert.Equal("NOTSTARTED no items to crawl\r\n", harness.Ask("lru_crawler metadump ,\r\n"));
     }
 

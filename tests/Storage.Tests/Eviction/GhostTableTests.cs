@@ -5,16 +5,41 @@ public class GhostTableTests
     [Fact]
     public void ATableWithoutRoomRemembersNothing()
     {
-        using var ghosts = new GhostTable();
+        using var ghosts = new GhostTable(1 << 20);
         ghosts.Add(1, 1, default);
         Assert.False(ghosts.TryTake(1, 1, out _));
         Assert.Equal((0, 0), (ghosts.Capacity, ghosts.Bytes));
     }
 
+    [Theory]
+    [InlineData(0)]
+    [InlineData(GhostTable.GrowthBytes - 1)]
+    public void ATableThatMayNotBeOneStepLargeNeverGrows(long bytesMax)
+    {
+        using var ghosts = new GhostTable(bytesMax);
+        Assert.False(ghosts.CanGrow);
+    }
+
+    [Fact]
+    public void ATableThatIsClearedBeginsAnew()
+    {
+        using var ghosts = new GhostTable(1 << 20);
+        ghosts.Grow();
+        ghosts.Grow();
+        ghosts.Add(1, 1, default);
+        ghosts.Clear();
+        Assert.Equal((0, 0, true), (ghosts.Capacity, ghosts.Bytes, ghosts.CanGrow));
+        Assert.False(ghosts.TryTake(1, 1, out _));
+        Assert.True(ghosts.Grow());
+        Assert.False(ghosts.TryTake(1, 1, out _));
+        ghosts.Add(1, 1, default);
+        Assert.True(ghosts.TryTake(1, 1, out _));
+    }
+
     [Fact]
     public void WhatWasEvictedIsKnownOnceWithItsQueueAndItsStamp()
     {
-        using var ghosts = new GhostTable();
+        using var ghosts = new GhostTable(1 << 20);
         ghosts.Grow();
         ghosts.Add(0x1234_5678_9ABC_DEF0, 7, new Ghost(IsFromMain: true, Stamp: 65_535));
         ghosts.Add(0x9ABC_DEF0_1234_5678, 7, new Ghost(IsFromMain: false, Stamp: 0));
@@ -29,7 +54,7 @@ public class GhostTableTests
     [Fact]
     public void AFullBucketForgetsItsOldest()
     {
-        using var ghosts = new GhostTable();
+        using var ghosts = new GhostTable(1 << 20);
         ghosts.Grow();
         for (uint i = 0; i < 10; i++)
             ghosts.Add(HashOf(i), 0, new Ghost(false, (ushort)i));
@@ -54,19 +79,20 @@ public class GhostTableTests
     {
         int seed = TestSeed.Next();
         var random = new Random(seed);
-        using var ghosts = new GhostTable();
+        using var ghosts = new GhostTable(1 << 20);
         ghosts.Grow();
         ulong[] hashes = [.. Enumerable.Range(0, 500).Select(_ => (ulong)random.NextInt64())];
         foreach (ulong hash in hashes)
             ghosts.Add(hash, 3, default);
         long bytes = ghosts.Bytes;
-        for (int i = 1; i <= 4; i++)
+        for (int i = 2; ghosts.CanGrow; i++)
         {
-            Assert.Equal(ghosts.Bytes, ghosts.BytesToGrow);
-            ghosts.Grow();
-            Assert.Equal(bytes << i, ghosts.Bytes);
+            Assert.True(ghosts.Grow());
+            Assert.Equal(bytes * i, ghosts.Bytes);
             Assert.Equal(ghosts.Bytes / 4, ghosts.Capacity);
         }
+
+        Assert.Equal(1 << 20, ghosts.Bytes);
 
         Assert.All(hashes, hash => Assert.True(ghosts.TryTake(hash, 3, out _), $"seed {seed}"));
     }
@@ -76,8 +102,8 @@ public class GhostTableTests
     {
         int seed = TestSeed.Next();
         var random = new Random(seed);
-        using var ghosts = new GhostTable();
-        for (int i = 0; i < 5; i++)
+        using var ghosts = new GhostTable(1 << 20);
+        while (ghosts.CanGrow)
             ghosts.Grow();
         for (long i = 0; i < ghosts.Capacity * 2; i++)
             ghosts.Add((ulong)random.NextInt64() * 2654435761, random.Next(60), default);
