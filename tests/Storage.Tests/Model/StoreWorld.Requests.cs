@@ -15,11 +15,10 @@ internal sealed partial class StoreWorld
         if (_home[partition] < 0)
             return;
         Side side = _sides[_home[partition]];
-        Partition home = HomeOf(partition);
         if (!_isSealed[partition])
         {
             model.Visit(Now);
-            LookWhetherItIsStillThere(home, side, model, key);
+            LookWhetherItIsStillThere(HomeOf(partition), side, model, key);
         }
 
         model.Items.TryGetValue(key.Text, out ModelItem? item);
@@ -41,6 +40,54 @@ internal sealed partial class StoreWorld
         };
         if (operation is >= CacheOperation.Set and <= CacheOperation.Prepend)
             request.Value = RandomValue(side, key);
+        Execute(in request, key, item);
+    }
+
+    /// <summary>Many items of one size, so that indexes grow, memory runs short, and a flush is not over at once.</summary>
+    private void StoreMany()
+    {
+        StoreMany(_choices.Next(_keys.Length), _choices.Next(Math.Min(_keys.Length, 4000)), _choices.OneIn(2) ? 1 : _keys.Length - 1, _choices.Pick(10, 100, 1000));
+    }
+
+    /// <summary>Flushes that follow each other, with the same keys between them and page moves behind them, while the memory of the first is still coming back.</summary>
+    private void FlushAgainAndAgain()
+    {
+        int first = _choices.Next(_keys.Length), count = Math.Min(_keys.Length, 2000 + _choices.Next(8000)), valueBytes = _choices.Pick(10, 100);
+        for (int i = 2 + _choices.Next(2); i > 0; i--)
+        {
+            StoreMany(first, count, i % 2 == 0 ? 1 : _keys.Length - 1, valueBytes);
+            foreach (Side side in _sides)
+                FlushSide(side, 0);
+            for (int slices = _choices.Next(8); slices > 0; slices--)
+                _sides[_choices.Next(2)].Set.DrainSlice(1 + _choices.Next(PartitionSet.DrainBucketsMax));
+            for (int pages = _choices.Next(10); pages > 0; pages--)
+                MovePage();
+        }
+    }
+
+    private void StoreMany(int at, int count, int step, int valueBytes)
+    {
+        for (int i = count; i > 0; i--)
+        {
+            at = (at + step) % _keys.Length;
+            Key key = _keys[at];
+            if (_home[key.Partition] < 0)
+                continue;
+            StoreModel model = _models[key.Partition];
+            if (!_isSealed[key.Partition])
+                model.Visit(Now);
+            var request = new CacheRequest { Operation = CacheOperation.Set, Key = key.Bytes, KeyHash = key.Hash, Value = _noise.AsSpan(at, valueBytes) };
+            Execute(in request, key, model.Items.GetValueOrDefault(key.Text));
+        }
+    }
+
+    private void Execute(in CacheRequest request, Key key, ModelItem? item)
+    {
+        int partition = key.Partition;
+        StoreModel model = _models[partition];
+        Side side = _sides[_home[partition]];
+        Partition home = HomeOf(partition);
+        CacheOperation operation = request.Operation;
         bool pins = operation == CacheOperation.Get && (request.Flags & RequestFlags.ReturnValue) != 0 && _pins.Count < 40 && _choices.OneIn(10);
         _sink.PinNext = pins;
         int calls = _sink.Calls;

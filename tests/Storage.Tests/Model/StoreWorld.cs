@@ -65,7 +65,7 @@ internal sealed partial class StoreWorld : IDisposable
         var noise = new Random(choices.Next(256));
         for (int i = 0; i < _noise.Length; i++)
             _noise[i] = (byte)('a' + noise.Next(26));
-        _keys = [.. Enumerable.Range(0, choices.Pick(60, 600, 3000)).Select(i => new Key(KeyBytes(i), partitions))];
+        _keys = [.. Enumerable.Range(0, choices.Pick(60, 600, 3000, 12_000)).Select(i => new Key(KeyBytes(i), partitions))];
         _pins = new PinHolder(ownThread);
     }
 
@@ -129,6 +129,12 @@ internal sealed partial class StoreWorld : IDisposable
                 break;
             case 996:
                 Restart();
+                break;
+            case 997:
+                if (_choices.OneIn(4))
+                    FlushAgainAndAgain();
+                else
+                    StoreMany();
                 break;
             default:
                 WatchOrNot();
@@ -243,13 +249,7 @@ internal sealed partial class StoreWorld : IDisposable
         uint at = _choices.OneIn(2) ? 0 : (uint)(Now + _choices.Next(8) - 1);
         if (_choices.OneIn(3))
         {
-            Side side = _sides[_choices.Next(2)];
-            side.Set.FlushAll(at, Now);
-            for (int partition = 0; partition < _models.Length; partition++)
-            {
-                if (_home[partition] >= 0 && _sides[_home[partition]] == side)
-                    _models[partition].Flush(at, Now);
-            }
+            FlushSide(_sides[_choices.Next(2)], at);
         }
         else
         {
@@ -258,6 +258,16 @@ internal sealed partial class StoreWorld : IDisposable
                 return;
             HomeOf(partition).FlushAll(at, Now);
             _models[partition].Flush(at, Now);
+        }
+    }
+
+    private void FlushSide(Side side, uint at)
+    {
+        side.Set.FlushAll(at, Now);
+        for (int partition = 0; partition < _models.Length; partition++)
+        {
+            if (_home[partition] >= 0 && _sides[_home[partition]] == side)
+                _models[partition].Flush(at, Now);
         }
     }
 
