@@ -18,6 +18,9 @@ public sealed record StoreOptions
     /// <summary>-f: factor from one slab class to the next.</summary>
     public double GrowthFactor { get; init; } = 1.25;
 
+    /// <summary>-e: the file that the memory lies in, so that a restart finds its items again; null: none.</summary>
+    public string? MemoryFilePath { get; init; }
+
     /// <summary>-M: refuse to store instead of evicting.</summary>
     public bool NoEviction { get; init; }
 

@@ -25,7 +25,16 @@ internal sealed class LocalNode : INode
 
     public Task StartAsync(CancellationToken cancellationToken)
     {
-        _router = new LocalRouter(StoreSetup.Options(_options), _time, StoreSetup.Events(_options));
+        try
+        {
+            _router = new LocalRouter(StoreSetup.Options(_options), _time, StoreSetup.Events(_options), restoreProgress: MemoryFileLines.WriteProgress);
+        }
+        catch (MemoryFileException exception)
+        {
+            throw new StartException(ExitCode.OperatingSystem, exception.Message, exception);
+        }
+
+        MemoryFileLines.Write(_options.MemoryFilePath, _router.Partitions.MemoryFileRefusal, _router.Restored);
         return Task.CompletedTask;
     }
 

@@ -15,6 +15,7 @@ internal static class StoreSetup
         NoEviction = options.NoEviction,
         NoCas = options.NoCas,
         PartitionCount = options.PartitionCount,
+        MemoryFilePath = options.MemoryFilePath,
         Seed = unchecked((ulong)Random.Shared.NextInt64()),
     };
 

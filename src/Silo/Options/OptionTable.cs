@@ -187,8 +187,10 @@ internal static partial class OptionTable
         .. Security(),
         new()
         {
-            Short = 'e', Long = "memory-file", Argument = "file", State = OptionState.Refused, Group = OptionGroup.Memory, IsMemcached = true,
-            Help = "a file that keeps the items over a restart would bring values back that others have changed since. A silo that stops hands its items to the other silos instead",
+            Short = 'e', Long = "memory-file", Argument = "file", Group = OptionGroup.Memory, IsMemcached = true,
+            Help = "keep the items in this file too, so that a restart finds them again, after kill -9 as well; best on a memory file system (/dev/shm), because the "
+                + "system writes what changes to any other. It takes -m at once, and begins empty with other options",
+            Apply = (o, text) => text.Length == 0 ? "No path given for the memory file" : Done(() => o.MemoryFilePath = Path.GetFullPath(text)),
         },
         new()
         {

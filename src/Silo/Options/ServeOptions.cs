@@ -90,6 +90,9 @@ internal sealed partial class ServeOptions
 
     public string? PidFile { get; set; }
 
+    /// <summary>-e; null: none.</summary>
+    public string? MemoryFilePath { get; set; }
+
     public string? User { get; set; }
 
     public string? SettingsFile { get; set; }

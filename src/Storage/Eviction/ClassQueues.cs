@@ -28,7 +28,7 @@ internal unsafe struct ClassQueues
     private const int StepsMax = 128;
 
     /// <summary>Items that are being sent or copied that one search may meet before it gives up.</summary>
-    private const int BusyMax = 16;
+    private const int BusyMax = 64;
 
     public ItemQueue Small;
     public ItemQueue Main;

@@ -13,53 +13,73 @@ internal readonly record struct Ghost(bool IsFromMain, ushort Stamp);
 /// </code>
 /// Algorithm: the hash chooses a bucket; a new entry pushes the others one place on and the oldest out. The fingerprint mixes the slab class in, so an item that
 /// comes back with another size is not known. The stamp is what its queue had evicted by then, in steps that the shard chooses.
-/// The table doubles while it has fewer than three entries for four items of the shard; it counts against -m.
+/// Growth is linear hashing: <see cref="Grow"/> adds a few buckets, each a copy of the one that it splits off, because to which of the two an entry belongs is not known any
+/// more; it is pushed out of the wrong one in time. Addresses for the largest table are taken at once, memory as it is touched.
 /// Goals: one cache line an operation; about as many entries as the shard has items. Non-goal: exactness; 1 in 4,000 look-ups finds what was never there.
 /// </summary>
 internal sealed unsafe class GhostTable : IDisposable
 {
     public const int BucketBytes = 32;
     public const int EntriesPerBucket = 8;
-    private const int BucketsMin = 256;
+
+    /// <summary>Bytes that <see cref="Grow"/> adds.</summary>
+    public const int GrowthBytes = 16 * 1024;
+
+    private const int BucketsPerGrowth = GrowthBytes / BucketBytes;
     private const uint FromMain = 1u << 15;
 
+    private readonly uint _bucketsMax;
     private uint* _entries;
+    private uint _count;
     private uint _mask;
 
+    public GhostTable(long bytesMax) => _bucketsMax = (uint)Math.Min(bytesMax / GrowthBytes * BucketsPerGrowth, 1u << 30);
+
     /// <summary>Entries that it can hold.</summary>
-    public long Capacity => _entries is null ? 0 : (_mask + 1L) * EntriesPerBucket;
+    public long Capacity => (long)_count * EntriesPerBucket;
 
     /// <summary>Bytes that it takes.</summary>
-    public long Bytes => _entries is null ? 0 : (_mask + 1L) * BucketBytes;
+    public long Bytes => (long)_count * BucketBytes;
 
-    /// <summary>Bytes that <see cref="Grow"/> will add.</summary>
-    public long BytesToGrow => _entries is null ? BucketsMin * BucketBytes : Bytes;
+    public bool CanGrow => _count < _bucketsMax;
 
-    /// <summary>Doubles the table; what it knows, it still knows.</summary>
-    public void Grow()
+    /// <summary>Adds some buckets; what the table knows, it still knows. False if the system refuses the memory.</summary>
+    public bool Grow()
     {
-        uint buckets = _entries is null ? BucketsMin : (_mask + 1) * 2;
-        uint* larger = (uint*)NativeMemory.AlignedAlloc((nuint)buckets * BucketBytes, 64);
-        if (_entries is null)
+        if (_entries is null && !TryReserve())
+            return false;
+        if (_count == 0)
         {
-            NativeMemory.Clear(larger, (nuint)buckets * BucketBytes);
-        }
-        else
-        {
-            // Which half an entry belongs to is not known any more: it stands in both, and is pushed out of the wrong one in time.
-            NativeMemory.Copy(_entries, larger, (nuint)Bytes);
-            NativeMemory.Copy(_entries, (byte*)larger + Bytes, (nuint)Bytes);
-            NativeMemory.AlignedFree(_entries);
+            _count = BucketsPerGrowth;
+            _mask = BucketsPerGrowth - 1;
+            return true;
         }
 
-        _entries = larger;
-        _mask = buckets - 1;
+        for (int i = 0; i < BucketsPerGrowth; i++)
+        {
+            if (_count == _mask + 1)
+                _mask = (_mask << 1) | 1;
+            uint from = _count - ((_mask + 1) >> 1);
+            NativeMemory.Copy(_entries + ((nuint)from * EntriesPerBucket), _entries + ((nuint)_count * EntriesPerBucket), BucketBytes);
+            _count++;
+        }
+
+        return true;
+    }
+
+    /// <summary>Forgets everything and gives the memory back.</summary>
+    public void Clear()
+    {
+        NativeMemory.Free(_entries);
+        _entries = null;
+        _count = 0;
+        _mask = 0;
     }
 
     /// <summary>Remembers an item that is evicted.</summary>
     public void Add(ulong hash, int classIndex, Ghost ghost)
     {
-        if (_entries is null)
+        if (_count == 0)
             return;
         uint* bucket = BucketOf(hash);
         for (int i = EntriesPerBucket - 1; i > 0; i--)
@@ -71,7 +91,7 @@ internal sealed unsafe class GhostTable : IDisposable
     public bool TryTake(ulong hash, int classIndex, out Ghost ghost)
     {
         ghost = default;
-        if (_entries is null)
+        if (_count == 0)
             return false;
         uint* bucket = BucketOf(hash);
         uint fingerprint = FingerprintOf(hash, classIndex);
@@ -90,13 +110,28 @@ internal sealed unsafe class GhostTable : IDisposable
         return false;
     }
 
-    public void Dispose()
+    public void Dispose() => Clear();
+
+    private bool TryReserve()
     {
-        NativeMemory.AlignedFree(_entries);
-        _entries = null;
+        try
+        {
+            _entries = (uint*)NativeMemory.AllocZeroed((nuint)_bucketsMax * BucketBytes);
+            return true;
+        }
+        catch (OutOfMemoryException)
+        {
+            return false; // without ghosts the cache is a little worse, and nothing else
+        }
     }
 
-    private uint* BucketOf(ulong hash) => _entries + ((nuint)((uint)(hash >> 32) & _mask) * EntriesPerBucket);
+    private uint* BucketOf(ulong hash)
+    {
+        uint bucket = (uint)(hash >> 32) & _mask;
+        if (bucket >= _count)
+            bucket &= _mask >> 1;
+        return _entries + ((nuint)bucket * EntriesPerBucket);
+    }
 
     /// <summary>Never 0, which is an empty entry. Bits of the hash that choose neither bucket nor partition, spread once more.</summary>
     private static uint FingerprintOf(ulong hash, int classIndex)

@@ -27,6 +27,9 @@ internal sealed unsafe class PageEconomy
     private const int ReviewsPerMemory = 8;
     private const double IdleShare = 0.05;
 
+    /// <summary>Idle classes that one review lists; the next one finds the others.</summary>
+    private const int IdleMax = 256;
+
     private readonly PageArena _arena;
     private readonly int _classCount;
     private readonly long[] _credits;
@@ -66,12 +69,12 @@ internal sealed unsafe class PageEconomy
     }
 
     /// <summary>An item has come back that would still be here if its class had a little more memory.</summary>
-    public void Credit(int classIndex)
+    public void Credit(int classIndex, long bytes = CreditBytes)
     {
         if (!IsEnabled || !TryDrawPayer(out int payer))
             return;
-        Add(classIndex, CreditBytes);
-        Add(payer, -CreditBytes);
+        Add(classIndex, bytes);
+        Add(payer, -bytes);
     }
 
     /// <summary>Whether a class that evicts may take a page from another one first.</summary>
@@ -153,6 +156,8 @@ internal sealed unsafe class PageEconomy
         {
             if (_pagesSeen[unit] <= 1 || _recentUses[unit] >= _idleUsesPerPage * _pagesSeen[unit])
                 continue;
+            if (count == IdleMax)
+                break;
             int place = count++;
             for (; place > 0 && UsesPerPage(unit) < UsesPerPage(idle[place - 1]); place--)
                 idle[place] = idle[place - 1];
@@ -186,7 +191,7 @@ internal sealed unsafe class PageEconomy
     }
 
     /// <summary>A step of xorshift64. Threads may take the same number; that does no harm.</summary>
-    private uint NextRandom()
+    public uint NextRandom()
     {
         ulong random = Volatile.Read(ref _random);
         random ^= random << 13;

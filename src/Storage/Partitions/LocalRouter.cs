@@ -10,21 +10,28 @@ public sealed class LocalRouter : IPartitionRouter, IDisposable
     private readonly TimeProvider _time;
     private readonly StoreKeeper _keeper;
 
+    private static readonly TimeSpan RestoreTimeMaxDefault = TimeSpan.FromMinutes(2);
+
     /// <summary>Draws the seed of the key hash unless the options name one.</summary>
-    public LocalRouter(StoreOptions options, TimeProvider? time = null, EventLog? events = null)
+    public LocalRouter(
+        StoreOptions options, TimeProvider? time = null, EventLog? events = null, TimeSpan? restoreTimeMax = null, Action<double, long>? restoreProgress = null)
     {
         ArgumentNullException.ThrowIfNull(options);
         _time = time ?? TimeProvider.System;
-        if (options.HashSeed.IsNone)
-            options = options with { HashSeed = HashSeed.Random() };
         _partitions = new PartitionSet(options, events);
-        Hasher = new KeyHasher(options.HashSeed);
+        if (options.HashSeed.IsNone)
+            _partitions.UseHashSeed(_partitions.MemoryFileSeed ?? HashSeed.Random());
+        Hasher = _partitions.Hasher!;
         for (int i = 0; i < _partitions.PartitionCount; i++)
             _partitions.Open(new PartitionId(i), 1);
+        Restored = _partitions.ReadMemoryFile(NowUnixSeconds, restoreTimeMax ?? RestoreTimeMaxDefault, restoreProgress);
         _keeper = new StoreKeeper(_partitions, _time);
     }
 
     public PartitionSet Partitions => _partitions;
+
+    /// <summary>What came of the memory file; null if there is none, or it held nothing.</summary>
+    public MemoryFileReport? Restored { get; }
 
     /// <summary>What hashes the keys of every request.</summary>
     public KeyHasher Hasher { get; }

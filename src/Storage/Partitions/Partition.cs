@@ -177,6 +177,15 @@ public sealed class Partition
         }
     }
 
+    /// <summary>Turns requests away for good and leaves the items where they are.</summary>
+    internal void Abandon()
+    {
+        lock (_gate)
+        {
+            _state = PartitionState.Gone;
+        }
+    }
+
     /// <summary>The store, for hints that may be read without the lock.</summary>
     internal PartitionStore Store => _store;
 

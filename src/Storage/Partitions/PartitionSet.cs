@@ -77,6 +77,37 @@ public sealed class PartitionSet : IDisposable
         }
     }
 
+    /// <summary>The seed of the key hash in the memory file, if that holds items that could be read.</summary>
+    public HashSeed? MemoryFileSeed => Arena.File is { IsWarm: true } file ? file.Seed : null;
+
+    /// <summary>Why the memory file begins empty although it was not; null where there is nothing to say.</summary>
+    public string? MemoryFileRefusal => Arena.File?.Refusal;
+
+    /// <summary>
+    /// Makes what the memory file holds of the open partitions their items again; null if it holds nothing. Once, after the partitions have been opened and before
+    /// anybody uses them. What has not been looked at when <paramref name="timeMax"/> is over is left out.
+    /// </summary>
+    public MemoryFileReport? ReadMemoryFile(uint nowUnixSeconds, TimeSpan timeMax, Action<double, long>? progress = null)
+    {
+        if (Arena.File is not { IsWarm: true } file)
+            return null;
+        lock (_changes)
+        {
+            MemoryFileReport report = new MemoryFileReader(Arena, file, nowUnixSeconds, timeMax).Read(progress);
+            foreach (Partition? partition in _partitions)
+            {
+                if (!file.WasClosed)
+                    partition?.Store.SkipSequence(SequencesSkipped);
+            }
+
+            file.EndReading();
+            return report;
+        }
+    }
+
+    /// <summary>More changes than a partition can have seen between two times that the system wrote its record to disk.</summary>
+    private const ulong SequencesSkipped = 1 << 24;
+
     /// <summary>The partition if it is here, in whatever state.</summary>
     public Partition? TryGet(PartitionId id) => Volatile.Read(ref _partitions[id.Value]);
 
@@ -193,6 +224,14 @@ public sealed class PartitionSet : IDisposable
     internal void ShrinkSlice(uint nowUnixSeconds, int pagesMax = ShrinkPagesMax)
     {
         ReadOnlySpan<StoreShard> shards = Arena.Shards;
+        foreach (StoreShard shard in shards)
+        {
+            lock (shard.Lock)
+            {
+                shard.TrimGhosts();
+            }
+        }
+
         int refused = 0;
         for (int i = 0; i < pagesMax && refused < shards.Length && Arena.HeldPageCount > Arena.PageCount;)
         {
@@ -286,7 +325,14 @@ public sealed class PartitionSet : IDisposable
             if (_disposed)
                 return;
             for (int i = 0; i < _partitions.Length; i++)
-                Close(new PartitionId(i));
+            {
+                // What lies in a file stays there for the next start.
+                if (Arena.File is not null)
+                    _partitions[i]?.Abandon();
+                else
+                    Close(new PartitionId(i));
+            }
+
             _disposed = true;
             Arena.Dispose();
         }

@@ -25,6 +25,9 @@ public sealed unsafe partial class PartitionStore : IDisposable
     private readonly bool _noCas;
     private readonly bool _hasChecksums;
 
+    /// <summary>What a memory file keeps of the partition; null if there is none.</summary>
+    private readonly PartitionRecord* _record;
+
     private HashIndex _index;
     private ulong _sequence;
     private uint _flushAt = uint.MaxValue;
@@ -33,6 +36,7 @@ public sealed unsafe partial class PartitionStore : IDisposable
     public PartitionStore(PageArena arena, PartitionId id)
     {
         ArgumentNullException.ThrowIfNull(arena);
+        _ = arena.Hasher; // throws before the seed is known
         Id = id;
         _arena = arena;
         _events = arena.Events;
@@ -47,8 +51,74 @@ public sealed unsafe partial class PartitionStore : IDisposable
         _hasChecksums = arena.Space.HasChecksums;
         lock (_shard.Lock)
         {
+            if (arena.File is not null)
+            {
+                _record = arena.File.Records + id.Value;
+                OpenRecord(arena.File.IsWarm);
+            }
+
             _shard.Attach(this);
         }
+    }
+
+    /// <summary>Goes on from what a memory file says of the partition, or begins anew.</summary>
+    private void OpenRecord(bool isWarm)
+    {
+        // What a former life of the partition has left in the pages must not come back with this one.
+        while (_shard.DrainDetached(DrainBucketsAtOnce))
+        {
+        }
+
+        if (isWarm && (_record->Flags & PartitionRecord.OpenFlag) != 0)
+        {
+            _sequence = _record->Sequence;
+            _flushAt = _record->FlushAt == 0 ? uint.MaxValue : _record->FlushAt;
+        }
+        else
+        {
+            *_record = default;
+            _record->Flags = PartitionRecord.OpenFlag;
+        }
+    }
+
+    /// <summary>After a memory file was not closed in order: numbers that may have been given are not given again.</summary>
+    internal void SkipSequence(ulong count) => SetSequence(_sequence + count);
+
+    /// <summary>Makes an item that was found in a memory file one of this partition; false if there is a newer one, or no memory for the index.</summary>
+    internal bool TryLinkRestored(ulong hash, uint handle, uint now)
+    {
+        ItemHeader* item = _space.At(handle);
+        uint other = _index.Find(hash, ItemHeader.KeySpan(item));
+        if (other != 0)
+        {
+            // The process ended between the new item and the end of the old one.
+            if (_space.At(other)->Cas >= item->Cas)
+                return false;
+            Unlink(hash, other, LossCause.Replaced);
+        }
+
+        if (!TryGrowIndex(now))
+            return false;
+        _index.Insert(hash, handle);
+        item->Kind = ChunkKind.Item;
+        _shard.LinkRestored(this, handle);
+        if (!item->Has(ItemWord.ExplicitCas))
+            SetSequence(Math.Max(_sequence, item->Cas / _casStep));
+        return true;
+    }
+
+    private void SetSequence(ulong sequence)
+    {
+        _sequence = sequence;
+        if (_record is not null)
+            _record->Sequence = sequence;
+    }
+
+    private void SetFlushAt(uint atUnixSeconds)
+    {
+        _flushAt = atUnixSeconds;
+        if (_record is not null)
+            _record->FlushAt = ScheduledFlushUnixSeconds;
     }
 
     public PartitionId Id { get; }
@@ -132,16 +202,14 @@ public sealed unsafe partial class PartitionStore : IDisposable
         // Nobody may have come by since the time of the former one.
         if (nowUnixSeconds >= _flushAt)
             FireScheduledFlush();
-        _sequence++;
-        _flushAt = uint.MaxValue;
-        if (atUnixSeconds > nowUnixSeconds)
-            _flushAt = atUnixSeconds;
-        else
+        SetSequence(_sequence + 1);
+        SetFlushAt(atUnixSeconds > nowUnixSeconds ? atUnixSeconds : uint.MaxValue);
+        if (atUnixSeconds <= nowUnixSeconds)
             FlushNow();
     }
 
     /// <summary>Sets the time of the scheduled flush, whatever it was; a time that is past takes effect with the next request.</summary>
-    public void RescheduleFlush(uint atUnixSeconds) => _flushAt = atUnixSeconds;
+    public void RescheduleFlush(uint atUnixSeconds) => SetFlushAt(atUnixSeconds);
 
     /// <summary>
     /// Looks at up to <paramref name="bucketsMax"/> hash buckets for expired items, frees them and returns their number. The next call goes on from there.
@@ -176,6 +244,13 @@ public sealed unsafe partial class PartitionStore : IDisposable
 
     private void Clear(LossCause cause)
     {
+        if (_record is not null)
+        {
+            // Before anything else: what is taken away now must not come back, whenever the process ends.
+            _record->FlushedCas = (_sequence * _casStep) + (ulong)Id.Value;
+            _record->Flags = cause == LossCause.Closed ? 0 : _record->Flags | PartitionRecord.FlushPendingFlag;
+        }
+
         HashIndex index = _index;
         _index = new HashIndex(_arena);
         _reclaimBucket = 0;
@@ -217,7 +292,7 @@ public sealed unsafe partial class PartitionStore : IDisposable
 
     private void FireScheduledFlush()
     {
-        _flushAt = uint.MaxValue;
+        SetFlushAt(uint.MaxValue);
         FlushNow();
     }
 
@@ -246,7 +321,7 @@ public sealed unsafe partial class PartitionStore : IDisposable
         if ((flags & RequestFlags.Touch) != 0)
         {
             SetExpiry(item, request.ExpiresAt);
-            _sequence++;
+            SetSequence(_sequence + 1);
             slab.Counters.TouchHits++;
         }
         else if ((flags & (RequestFlags.Peek | RequestFlags.TakeToken)) != RequestFlags.Peek)
@@ -344,7 +419,7 @@ public sealed unsafe partial class PartitionStore : IDisposable
         {
             shown |= ItemFlags.Won;
             item->Word |= ItemWord.TokenSent;
-            _sequence++;
+            SetSequence(_sequence + 1);
         }
 
         return shown;
@@ -362,7 +437,7 @@ public sealed unsafe partial class PartitionStore : IDisposable
         ItemHeader* item = _space.At(handle);
         CacheReply reply = default;
         reply.LastAccess = item->LastAccess(now);
-        _sequence++;
+        SetSequence(_sequence + 1);
         SetExpiry(item, request.ExpiresAt);
         Bump(item, now);
         _classes[_space.ClassOf(handle)].Counters.TouchHits++;
@@ -585,7 +660,7 @@ public sealed unsafe partial class PartitionStore : IDisposable
         if ((request.Flags & (RequestFlags.DropValue | RequestFlags.Invalidate)) != 0)
             return Invalidate(in request, handle, now, sink);
 
-        _sequence++;
+        SetSequence(_sequence + 1);
         if (!isRefusedStore)
             _classes[_space.ClassOf(handle)].Counters.DeleteHits++;
         Unlink(request.KeyHash, handle, LossCause.Deleted);
@@ -670,7 +745,7 @@ public sealed unsafe partial class PartitionStore : IDisposable
 
     private ulong NextCas(in CacheRequest request, ItemHeader* item)
     {
-        _sequence++;
+        SetSequence(_sequence + 1);
         item->Word &= ~ItemWord.ExplicitCas;
         if (_noCas)
             return 0;
@@ -757,7 +832,7 @@ public sealed unsafe partial class PartitionStore : IDisposable
         if (_hasChecksums)
             ItemChecksum.Set(in _space, _sizes, handle);
         _index.Insert(request.KeyHash, handle);
-        _shard.Link(this, handle, _shard.QueueOfNew(request.KeyHash, _space.ClassOf(handle), item->ExpiresAt, now));
+        _shard.Link(this, handle, _shard.QueueOfNew(request.KeyHash, handle, now));
     }
 
     private void Unlink(ulong hash, uint handle, LossCause cause)
@@ -823,7 +898,7 @@ public sealed unsafe partial class PartitionStore : IDisposable
             uint old = FindLive(in request, now);
             if (old != 0)
             {
-                _sequence++;
+                SetSequence(_sequence + 1);
                 Unlink(request.KeyHash, old, LossCause.Deleted);
             }
         }

@@ -26,8 +26,14 @@ internal sealed unsafe partial class StoreShard : ValueOwner, IDisposable
     /// <summary>Steps that may be needed until a chunk of the wanted class is free.</summary>
     private const int RefillStepsMax = 256;
 
+    /// <summary>Chunks drawn before the item of one of them has to go.</summary>
+    private const int OwnerDraws = 8;
+
     /// <summary>Buckets of a flushed or closed partition that a store without memory frees before it evicts.</summary>
     private const int DrainBucketsPerRefill = 2;
+
+    /// <summary>Turns of these before a page is given that live items lie on.</summary>
+    private const int DrainTurnsPerPage = 32;
 
     private readonly PageArena _arena;
     private readonly HandleSpace _space;
@@ -36,7 +42,7 @@ internal sealed unsafe partial class StoreShard : ValueOwner, IDisposable
     private readonly SlabClass[] _classes;
     private readonly PartitionStore?[] _stores;
     private readonly List<DetachedIndex> _detached = [];
-    private readonly GhostTable _ghosts = new();
+    private readonly GhostTable _ghosts;
     private readonly PageMover _mover;
     private readonly int _stampShift;
     private readonly int _windowStamps;
@@ -57,6 +63,7 @@ internal sealed unsafe partial class StoreShard : ValueOwner, IDisposable
         _classes = _heap.Classes;
         _stores = new PartitionStore?[(arena.Options.PartitionCount / arena.ShardCount) + 1];
         _mover = new PageMover(arena, this, _heap);
+        _ghosts = new GhostTable(arena.GhostBytesPerShardMax);
         long window = Math.Max(StampsPerWindowMin, arena.MemoryBytes / arena.ShardCount * WindowPercent / 100);
         _stampShift = Math.Max(0, BitOperations.Log2((ulong)(window / StampsPerWindowMin)));
         _windowStamps = (int)(window >> _stampShift);
@@ -103,6 +110,9 @@ internal sealed unsafe partial class StoreShard : ValueOwner, IDisposable
     public bool HasDetached => Volatile.Read(ref _detachedCount) != 0;
 
     private int _detachedCount;
+
+    /// <summary>The partition's store, if it is open.</summary>
+    public PartitionStore? StoreAt(PartitionId id) => _stores[id.Value / _arena.ShardCount];
 
     public void Attach(PartitionStore store) => _stores[store.Id.Value / _arena.ShardCount] = store;
 
@@ -239,6 +249,20 @@ internal sealed unsafe partial class StoreShard : ValueOwner, IDisposable
         Counters.TotalItems++;
     }
 
+    /// <summary>Makes an item that was found in a memory file one of its store's, at the head of the queue that it stood in.</summary>
+    public void LinkRestored(PartitionStore store, uint handle)
+    {
+        long bytes = _space.RequestedBytes(_space.At(handle));
+        ref SlabClass slab = ref _classes[_space.ClassOf(handle)];
+        slab.Queues.Add(in _space, handle);
+        slab.RequestedBytes += bytes;
+        _itemBytes += bytes;
+        _itemCount++;
+        store.ItemBytes += bytes;
+        store.ItemCount++;
+        Ledger.Linked++;
+    }
+
     /// <summary>Takes an item that its store's index does not hold any more out of queue and sums, and frees its chunks as soon as no pin holds them.</summary>
     public void Unlink(PartitionStore? store, uint handle, LossCause cause)
     {
@@ -316,8 +340,10 @@ internal sealed unsafe partial class StoreShard : ValueOwner, IDisposable
     }
 
     /// <summary>The queue for a new item: what was evicted lately and comes back has proven itself, and its class learns that it could use more memory.</summary>
-    public QueueId QueueOfNew(ulong hash, int classIndex, uint expiresAt, uint now)
+    public QueueId QueueOfNew(ulong hash, uint handle, uint now)
     {
+        int classIndex = _space.ClassOf(handle);
+        uint expiresAt = _space.At(handle)->ExpiresAt;
         if (!_ghosts.TryTake(hash, classIndex, out Ghost ghost))
             return _arena.Eviction.QueueOf(expiresAt, now, isGhost: false);
         ref ClassQueues queues = ref _classes[classIndex].Queues;
@@ -326,10 +352,26 @@ internal sealed unsafe partial class StoreShard : ValueOwner, IDisposable
         if (age <= ((long)_classes[classIndex].PageCount * _arena.PageBytes * WindowPercent / 100) >> _stampShift)
             queues.Learn(ghost.IsFromMain, _arena.Eviction.SmallPercent);
         if (!ghost.IsFromMain && age <= _windowStamps)
-            _arena.Economy.Credit(classIndex);
+            Credit(handle, classIndex);
 
         // What has been given up once in the main queue has to prove itself anew.
         return _arena.Eviction.QueueOf(expiresAt, now, !ghost.IsFromMain);
+    }
+
+    /// <summary>The classes of an item's chunks share its credit by their size.</summary>
+    private void Credit(uint handle, int classIndex)
+    {
+        ItemHeader* item = _space.At(handle);
+        if (!item->IsChained)
+        {
+            _arena.Economy.Credit(classIndex);
+            return;
+        }
+
+        long bytes = _space.RequestedBytes(item);
+        _arena.Economy.Credit(classIndex, PageEconomy.CreditBytes * _sizes.ChunkBytes(classIndex) / bytes);
+        for (uint next = _space.LinkOf(item)->Next; next != 0; next = _space.ContinuationAt(next)->Next)
+            _arena.Economy.Credit(_space.ClassOf(next), PageEconomy.CreditBytes * (long)_space.ContinuationAt(next)->UsedBytes / bytes);
     }
 
     // ---- chunks ----
@@ -391,7 +433,7 @@ internal sealed unsafe partial class StoreShard : ValueOwner, IDisposable
             bool isIndex = classIndex == _heap.IndexClass;
             if (!isIndex && !_noEviction && TryTakeForMoreHits(classIndex, now))
                 return true;
-            if (isIndex || !TryEvict(classIndex, now))
+            if (isIndex || (!TryEvict(classIndex, now) && !TryEvictOwner(classIndex, now)))
                 return TryTakeAnyPage(classIndex, now);
         }
 
@@ -418,6 +460,41 @@ internal sealed unsafe partial class StoreShard : ValueOwner, IDisposable
         return true;
     }
 
+    /// <summary>
+    /// A class without items of its own holds the later chunks of chains: evicts one of their items, of a few drawn at random the one that is worth least.
+    /// False if there is none to take.
+    /// </summary>
+    private bool TryEvictOwner(int classIndex, uint now)
+    {
+        if (_noEviction || _classes[classIndex].PageCount == 0)
+            return false;
+        uint best = 0;
+        uint bestRank = uint.MaxValue;
+        for (int draw = 0; draw < OwnerDraws; draw++)
+        {
+            uint page = _arena.DrawPage(Number, classIndex);
+            if (page == 0)
+                page = _classes[classIndex].PageHead;
+            int chunk = (int)(_arena.Economy.NextRandom() % (uint)_heap.ChunksPerPage(classIndex));
+            ContinuationHeader* place = (ContinuationHeader*)(_space.PageStart(page) + (chunk * _sizes.ChunkBytes(classIndex)));
+            if (((ItemHeader*)place)->Kind != ChunkKind.Continuation)
+                continue;
+            uint owner = place->Head;
+            ItemHeader* item = _space.At(owner);
+            if (owner == Guarded || item->Kind != ChunkKind.Item || Pins.IsPinned(owner))
+                continue;
+            uint rank = ((uint)item->Frequency << 26) + ((1u << 25) - Math.Min(item->AgeSeconds(now), 1u << 25)) + (item->Queue == QueueId.Main ? 1u << 24 : 0);
+            if (rank < bestRank)
+                (best, bestRank) = (owner, rank);
+        }
+
+        if (best == 0)
+            return false;
+        int ownerClass = _space.ClassOf(best);
+        Evict(best, ownerClass, now, LossCause.Evicted);
+        return true;
+    }
+
     /// <summary>Takes an item out that would otherwise have stayed, counts it, and remembers it as a ghost.</summary>
     public void Evict(uint handle, int classIndex, uint now, LossCause cause)
     {
@@ -438,8 +515,8 @@ internal sealed unsafe partial class StoreShard : ValueOwner, IDisposable
         if (item->Frequency != 0)
             counters.EvictedActive++;
         PublishEviction(item, handle, now);
-        if (_ghosts.Capacity * 4 < _itemCount * 3)
-            TryGrowGhosts();
+        if (_ghosts.Capacity < _itemCount && _ghosts.CanGrow && _arena.TryCharge(GhostTable.GrowthBytes) && !_ghosts.Grow())
+            _arena.Uncharge(GhostTable.GrowthBytes);
         if (item->Queue != QueueId.Temp)
         {
             bool isFromMain = item->Queue == QueueId.Main;
@@ -461,11 +538,14 @@ internal sealed unsafe partial class StoreShard : ValueOwner, IDisposable
 
     private ushort StampOf(long evictedBytes) => (ushort)(evictedBytes >> _stampShift);
 
-    private void TryGrowGhosts()
+    /// <summary>After -m has shrunk: ghosts that take too large a part of it are forgotten.</summary>
+    public void TrimGhosts()
     {
-        long bytes = _ghosts.BytesToGrow;
-        if (_ghosts.Bytes + bytes <= _arena.GhostBytesPerShardMax && _arena.TryCharge(bytes))
-            _ghosts.Grow();
+        long bytes = _ghosts.Bytes;
+        if (bytes <= _arena.GhostBytesPerShardMax)
+            return;
+        _ghosts.Clear();
+        _arena.Uncharge(bytes);
     }
 
     // ---- pages ----
@@ -566,7 +646,8 @@ internal sealed unsafe partial class StoreShard : ValueOwner, IDisposable
             }
         }
 
-        if (page == 0)
+        // What others gave back meanwhile has gone to the arena.
+        if (page == 0 && !_heap.TryTakeFreePage(out page))
             return false;
         AdoptMoved(page, classIndex);
         return true;
@@ -577,7 +658,7 @@ internal sealed unsafe partial class StoreShard : ValueOwner, IDisposable
     {
         if (Pins.HasReleased)
             FreeReleased();
-        while (_detached.Count != 0 && _heap.SparePage == 0)
+        for (int i = 0; i < DrainTurnsPerPage && _detached.Count != 0 && _heap.SparePage == 0; i++)
             DrainDetached(DrainBucketsPerRefill);
         page = _heap.SparePage;
         if (page != 0)
@@ -684,6 +765,8 @@ internal sealed unsafe partial class StoreShard : ValueOwner, IDisposable
             if (block is not null)
                 continue;
             _detached.Remove(detached);
+            if (_arena.File is not null && !_detached.Exists(other => other.Id == detached.Id))
+                _arena.File.Records[detached.Id.Value].Flags &= ~PartitionRecord.FlushPendingFlag;
             Volatile.Write(ref _detachedCount, _detached.Count);
         }
 

@@ -48,6 +48,7 @@ public sealed unsafe partial class PageArena : IDisposable
     private long _pinnedBytes;
     private long _chargedBytes;
     private KeyHasher? _hasher;
+    private bool _isDisposed;
 
     public PageArena(StoreOptions options, EventLog? events = null)
     {
@@ -55,8 +56,6 @@ public sealed unsafe partial class PageArena : IDisposable
         ArgumentOutOfRangeException.ThrowIfLessThan(options.PartitionCount, 1, nameof(options));
         ArgumentOutOfRangeException.ThrowIfGreaterThan(options.PartitionCount, Limits.PartitionsMax, nameof(options));
         Options = options;
-        if (!options.HashSeed.IsNone)
-            _hasher = new KeyHasher(options.HashSeed);
         Events = events ?? new EventLog();
         int pageShift = PageShiftMax;
         while (pageShift > PageShiftMin && options.MemoryBytes >> pageShift < PagesMin)
@@ -73,9 +72,20 @@ public sealed unsafe partial class PageArena : IDisposable
         PageCountMax = _pageLimit;
         if (OperatingSystem.IsLinux() && options.MemoryBytesMax > options.MemoryBytes)
             PageCountMax = (int)Math.Max(_pageLimit, Math.Min(PagesFor(options.MemoryBytesMax), addresses - 1));
+        ShardCount = options.ShardCount != 0 ? options.ShardCount : ShardsFor(options);
+        byte* start;
         int checksumBytes = 0;
+        if (options.MemoryFilePath is { } path)
+        {
+            PageCountMax = _pageLimit;
+            checksumBytes = sizeof(uint);
+            File = MemoryFile.Open(path, options, PageBytes, PageCountMax, 1 << shift, ShardCount);
+            if (File.IsWarm)
+                ShardCount = File.ShardCount;
+        }
+
         Classes = new SlabClasses(options.ChunkBytesMin, options.GrowthFactor, 1 << shift, PageBytes, ItemHeader.Bytes + checksumBytes);
-        byte* start = TryReserve((nuint)(PageCountMax + 1) << pageShift);
+        start = File is not null ? File.Pages : TryReserve((nuint)(PageCountMax + 1) << pageShift);
         if (start is null && PageCountMax > _pageLimit)
         {
             PageCountMax = _pageLimit;
@@ -87,15 +97,19 @@ public sealed unsafe partial class PageArena : IDisposable
         _pages = (PageInfo*)NativeMemory.AllocZeroed((nuint)PageCountMax + 1, (nuint)sizeof(PageInfo));
         _classOfPage = (byte*)NativeMemory.AllocZeroed((nuint)PageCountMax + 1);
         Space = new HandleSpace(start, shift, pageShift, _classOfPage, checksumBytes);
-        ShardCount = options.ShardCount != 0 ? options.ShardCount : ShardsFor(options);
         var shards = new StoreShard[ShardCount];
         Economy = new PageEconomy(this, ShardCount);
         for (int i = 0; i < shards.Length; i++)
             shards[i] = new StoreShard(this, i);
         _shards = shards;
+        if (!options.HashSeed.IsNone)
+            UseHashSeed(options.HashSeed);
     }
 
     private readonly StoreShard[] _shards;
+
+    /// <summary>The file that the pages lie in; null if they lie in memory alone.</summary>
+    internal MemoryFile? File { get; }
 
     /// <summary>Into so many parts the memory is divided, each with a lock of its own: enough that loops seldom meet, and few, because each has queues of its own.</summary>
     public int ShardCount { get; }
@@ -143,7 +157,16 @@ public sealed unsafe partial class PageArena : IDisposable
 
     internal KeyHasher? HasherIfKnown => Volatile.Read(ref _hasher);
 
-    internal void UseHashSeed(HashSeed seed) => Volatile.Write(ref _hasher, new KeyHasher(seed));
+    internal void UseHashSeed(HashSeed seed)
+    {
+        if (File is not null && (!File.IsWarm || File.Seed != seed))
+        {
+            File.Forget(PageCountMax, Options.PartitionCount);
+            File.UseSeed(seed);
+        }
+
+        Volatile.Write(ref _hasher, new KeyHasher(seed));
+    }
 
     /// <summary>Bytes of a page, fixed by -m and the number of partitions.</summary>
     public int PageBytes { get; }
@@ -238,6 +261,16 @@ public sealed unsafe partial class PageArena : IDisposable
         return _pages + page;
     }
 
+    /// <summary>Memory that was counted with <see cref="TryCharge"/> has been given back.</summary>
+    internal void Uncharge(long bytes)
+    {
+        lock (_freeLock)
+        {
+            _chargedBytes -= bytes;
+            Volatile.Write(ref _pageLimit, Math.Min(PageCountMax, PagesFor(_memoryBytes - _chargedBytes)));
+        }
+    }
+
     /// <summary>Which class holds a page drawn at random; false if none does. Without a lock: what it says may be out of date.</summary>
     internal bool TryDescribeRandomPage(uint random, out int classIndex)
     {
@@ -245,6 +278,20 @@ public sealed unsafe partial class PageArena : IDisposable
         uint page = drawn <= 1 ? 0 : 1 + (uint)((ulong)random * (drawn - 1) >> 32);
         classIndex = Volatile.Read(ref _classOfPage[page]);
         return Volatile.Read(ref _pages[page].ShardPlusOne) != 0 && classIndex < Classes.Count;
+    }
+
+    /// <summary>A page of a class and shard, drawn at random; 0 if a few draws did not find one.</summary>
+    internal uint DrawPage(int shard, int classIndex)
+    {
+        uint drawn = Volatile.Read(ref _freshNext);
+        for (int i = 0; i < 16 && drawn > 1; i++)
+        {
+            uint page = 1 + (uint)((ulong)Economy.NextRandom() * (drawn - 1) >> 32);
+            if (_pages[page].ShardPlusOne == shard + 1 && _classOfPage[page] == classIndex)
+                return page;
+        }
+
+        return 0;
     }
 
     /// <summary>Counts memory outside of pages against -m; false, and nothing is counted, if that would leave less than half of it for pages.</summary>
@@ -260,8 +307,40 @@ public sealed unsafe partial class PageArena : IDisposable
         }
     }
 
-    /// <summary>Notes what a page is cut into; 0 for a page of no class.</summary>
-    internal void SetClass(uint page, int classIndex) => _classOfPage[page] = (byte)classIndex;
+    /// <summary>Notes what a page is cut into. What a file says of it comes last: from then on its chunks are looked at when the file is read again.</summary>
+    internal void SetClass(uint page, int classIndex, int shard)
+    {
+        _classOfPage[page] = (byte)classIndex;
+        if (File is not null && classIndex < Classes.Count)
+            Volatile.Write(ref File.PageTable[page], (uint)(classIndex + 1) | ((uint)shard << 16));
+    }
+
+    /// <summary>The page belongs to no class any more.</summary>
+    internal void ClearClass(uint page)
+    {
+        _classOfPage[page] = 0;
+        if (File is not null)
+            Volatile.Write(ref File.PageTable[page], 0);
+    }
+
+    /// <summary>Hands out the pages of a memory file that hold something, before any other page is taken.</summary>
+    internal void TakeRestored(List<uint>[] pagesOfShards)
+    {
+        var held = pagesOfShards.SelectMany(static pages => pages).ToHashSet();
+        lock (_freeLock)
+        {
+            // The index's pages may have been taken already, from the front: they hold nothing of the file, because a page is cleared when it is taken.
+            uint last = held.Count == 0 ? 0 : held.Max();
+            for (; _freshNext <= last; _freshNext++)
+            {
+                if (held.Contains(_freshNext))
+                    continue;
+                _pages[_freshNext].Next = _freeHead;
+                _freeHead = _freshNext;
+                _freeCount++;
+            }
+        }
+    }
 
     internal bool TryTake(out uint page)
     {
@@ -306,7 +385,7 @@ public sealed unsafe partial class PageArena : IDisposable
         lock (_freeLock)
         {
             *info = default;
-            SetClass(page, 0);
+            ClearClass(page);
             if (HeldPages > _pageLimit)
             {
                 Retire(page);
@@ -335,9 +414,13 @@ public sealed unsafe partial class PageArena : IDisposable
     /// <summary>Frees the reservation. Nothing that points into it may be used any more.</summary>
     public void Dispose()
     {
-        if (_reservation is null)
+        if (_isDisposed)
             return;
-        Release();
+        _isDisposed = true;
+        if (File is not null)
+            File.Dispose();
+        else
+            Release();
         foreach (StoreShard shard in _shards)
             shard.Dispose();
         NativeMemory.Free(_pages);
@@ -358,7 +441,7 @@ public sealed unsafe partial class PageArena : IDisposable
     /// <summary>Under the lock: the page's memory goes back to the system, its number waits for a larger -m.</summary>
     private void Retire(uint page)
     {
-        if (OperatingSystem.IsLinux())
+        if (OperatingSystem.IsLinux() && File is null)
             _ = Advise(Space.PageStart(page), (nuint)PageBytes, AdviceDontNeed);
         _pages[page].Next = _retiredHead;
         _retiredHead = page;

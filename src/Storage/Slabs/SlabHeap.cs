@@ -13,6 +13,9 @@ internal sealed unsafe class SlabHeap
     /// <summary>Pages whose use is compared before one is emptied.</summary>
     private const int PagesComparedMax = 32;
 
+    /// <summary>Pages looked at in vain before a class is left alone.</summary>
+    private const int PagesRefusedMax = 256;
+
     private readonly PageArena _arena;
     private readonly HandleSpace _space;
     private readonly SlabClasses _sizes;
@@ -159,7 +162,59 @@ internal sealed unsafe class SlabHeap
 
         if (rest != 0)
             _space.At(rest)->Prev = before;
-        _arena.SetClass(page, classIndex);
+        _arena.SetClass(page, classIndex, _shardPlusOne - 1);
+    }
+
+    /// <summary>Takes a page of a memory file over: its items and the continuations marked as claimed stay, all other chunks are free. A page without any goes to the arena.</summary>
+    public void AdoptRestored(uint page, int classIndex, uint claimed)
+    {
+        ref SlabClass slab = ref _classes[classIndex];
+        PageInfo* info = _arena.Info(page);
+        int chunkBytes = ChunkBytes(classIndex);
+        byte* start = _space.PageStart(page);
+        byte* end = start + (ChunksPerPage(classIndex) * chunkBytes);
+        info->LiveChunks = 0;
+        for (byte* place = start; place < end; place += chunkBytes)
+        {
+            var chunk = (ItemHeader*)place;
+            if (chunk->Kind == ChunkKind.Item)
+                info->LiveChunks++;
+            else if (chunk->Kind == ChunkKind.Continuation && (chunk->Word & claimed) != 0)
+                info->LiveChunks++;
+            else
+                chunk->Word = 0;
+        }
+
+        if (info->LiveChunks == 0)
+        {
+            _arena.Give(page);
+            return;
+        }
+
+        info->ShardPlusOne = _shardPlusOne;
+        info->Prev = 0;
+        info->Next = slab.PageHead;
+        if (slab.PageHead != 0)
+            _arena.Info(slab.PageHead)->Prev = page;
+        slab.PageHead = page;
+        slab.PageCount++;
+        Volatile.Write(ref _pageCount, _pageCount + 1);
+        _arena.SetClass(page, classIndex, _shardPlusOne - 1);
+        for (byte* place = start; place < end; place += chunkBytes)
+        {
+            var chunk = (ItemHeader*)place;
+            if (chunk->Kind == ChunkKind.Continuation)
+                chunk->Word &= ~claimed;
+            if (chunk->Kind != ChunkKind.Free)
+                continue;
+            uint handle = _space.HandleOf(place);
+            chunk->Prev = 0;
+            chunk->Next = slab.FreeHead;
+            if (slab.FreeHead != 0)
+                _space.At(slab.FreeHead)->Prev = handle;
+            slab.FreeHead = handle;
+            slab.FreeCount++;
+        }
     }
 
     /// <summary>Takes a page whose chunks are all free out of its class; it belongs to nobody then.</summary>
@@ -204,13 +259,13 @@ internal sealed unsafe class SlabHeap
         Unlist(page);
     }
 
-    /// <summary>Of the class's first pages the one with the fewest chunks in use that <paramref name="mayEmpty"/> allows; if none of those is allowed, any other; 0 if there is none.</summary>
+    /// <summary>Of the class's first pages the one with the fewest chunks in use that <paramref name="mayEmpty"/> allows; 0 if none of a good many is allowed.</summary>
     public uint FindEmptiestPage(int classIndex, Func<uint, bool> mayEmpty)
     {
         uint best = 0;
         int bestLive = int.MaxValue;
         int seen = 0;
-        for (uint page = _classes[classIndex].PageHead; page != 0 && (seen < PagesComparedMax || best == 0); page = _arena.Info(page)->Next)
+        for (uint page = _classes[classIndex].PageHead; page != 0 && seen < (best == 0 ? PagesRefusedMax : PagesComparedMax); page = _arena.Info(page)->Next)
         {
             seen++;
             int live = _arena.Info(page)->LiveChunks;
@@ -300,7 +355,7 @@ internal sealed unsafe class SlabHeap
         slab.PageCount--;
         Volatile.Write(ref _pageCount, _pageCount - 1);
         *info = default;
-        _arena.SetClass(page, 0);
+        _arena.ClearClass(page);
         if (_sparePage == page)
             _sparePage = 0;
     }

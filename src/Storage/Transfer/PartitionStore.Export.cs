@@ -97,9 +97,9 @@ public sealed unsafe partial class PartitionStore
                 status = ImportStatus.OutOfMemory;
         }
 
-        _sequence = Math.Max(_sequence, reader.Sequence);
+        SetSequence(Math.Max(_sequence, reader.Sequence));
         if (reader.ScheduledFlush != 0)
-            _flushAt = reader.ScheduledFlush;
+            SetFlushAt(reader.ScheduledFlush);
         return status;
     }
 
