@@ -29,7 +29,7 @@ public sealed class StoreStatistics
     /// <summary>Flushed, or of a partition that is closed: nobody finds them any more, and their memory is being freed.</summary>
     public long ItemsWaiting;
 
-    /// <summary>By a newer value, or by a client's delete; their time was over; they made room for another item, a page for another class, or a smaller -m.</summary>
+    /// <summary>By a newer value, or by a client's delete; their time was over; they made room for another item, a page for another class, or a limit that fell.</summary>
     public long LostReplaced, LostDeleted, LostExpired, LostEvicted, LostPageMoved, LostMemoryLimit;
 
     /// <summary>By flush_all; with a partition that was closed here (its items have moved, or are given up).</summary>

@@ -52,6 +52,8 @@ public sealed class OptionParsingTests
         ["workerlog"] = o => o.WorkerLogBytesMax,
         ["sizes"] = o => o.TrackSizes,
         ["lru"] = o => string.Create(CultureInfo.InvariantCulture, $"{o.Lru.HotPercent} {o.Lru.WarmPercent} {o.Lru.HotAgeFactor} {o.Lru.WarmAgeFactor} {o.Lru.TemporaryTtlSeconds}"),
+        ["tuning"] = o => string.Create(
+            CultureInfo.InvariantCulture, $"{o.Lru.Tuning.SmallPercent} {o.Lru.Tuning.TempTtlSeconds} {o.Lru.Tuning.IsFlat} {o.Lru.Tuning.MovesPages}"),
         ["crawler"] = o => string.Create(CultureInfo.InvariantCulture, $"{o.Lru.CrawlerEnabled} {o.Lru.CrawlerSleepMicroseconds} {o.Lru.CrawlerItemsMax}"),
         ["slabs"] = o => string.Create(CultureInfo.InvariantCulture, $"{o.Lru.SlabReassign} {o.Lru.SlabAutomove} {o.Lru.SlabAutomoveRatio} {o.Lru.SlabAutomoveWindow}"),
     };
@@ -145,6 +147,13 @@ public sealed class OptionParsingTests
     [InlineData("-o watcher_logbuf_size=512,worker_logbuf_size=32", "workerlog", 32L << 10)]
     [InlineData("-o track_sizes", "sizes", true)]
     [InlineData("-o hot_lru_pct=10,warm_lru_pct=30,hot_max_factor=0.5,warm_max_factor=3,temporary_ttl=99", "lru", "10 30 0.5 3 99")]
+    [InlineData("-m 64", "tuning", "5 0 False True")]
+    [InlineData("-o hot_lru_pct=10,warm_lru_pct=30,temporary_ttl=99,slab_automove=2", "tuning", "10 99 False True")]
+    [InlineData("-o no_lru_maintainer,slab_automove=0", "tuning", "5 0 True False")]
+    [InlineData("-o no_lru_maintainer,lru_maintainer,no_slab_automove,slab_automove", "tuning", "5 0 False True")]
+    [InlineData("-o no_slab_reassign", "tuning", "5 0 False False")]
+    [InlineData("-o no_modern", "tuning", "5 0 True False")]
+    [InlineData("-o temporary_ttl=-1", "tuning", "5 0 False True")]
     [InlineData("-o lru_crawler_sleep=7,lru_crawler_tocrawl=4000000000,no_lru_crawler", "crawler", "False 7 4000000000")]
     [InlineData("-o no_slab_reassign,slab_automove=2,slab_automove_ratio=0.5,slab_automove_window=30", "slabs", "False 2 0.5 30")]
     [InlineData("-o no_slab_automove,slab_automove", "slabs", "True 1 0.8 10")]
@@ -217,6 +226,7 @@ public sealed class OptionParsingTests
     [InlineData("-N 0", "Maximum number of NAPI IDs must be greater than 0")]
     [InlineData("-t 2 -N 3", "Number of napi_ids(3) cannot be greater than number of threads(2)")]
     [InlineData("-o hot_lru_pct=80", "hot_lru_pct must be > 1 and < 80")]
+    [InlineData("-o warm_lru_pct=61", "hot_lru_pct + warm_lru_pct cannot be more than 80% combined")]
     [InlineData("-o hot_lru_pct=50,warm_lru_pct=40", "hot_lru_pct + warm_lru_pct cannot be more than 80% combined")]
     [InlineData("-o temporary_ttl=5,no_lru_maintainer", "temporary_ttl requires lru_maintainer to be enabled")]
     [InlineData("-o slab_sizes=100-90", "slab size 90 cannot be lower than or equal to a previous class size")]
