@@ -115,12 +115,14 @@ internal unsafe struct ClassQueues
     {
         isExpired = false;
         HandleSpace space = context.Space;
-        int busy = 0;
+        int busy = 0, busyTemp = 0, busyMain = 0;
         for (int step = 1; ; step++)
         {
             long smallMax = SmallCountMax(context.Settings.SmallPercent);
-            bool fromTemp = Temp.Tail != 0;
-            bool fromSmall = !fromTemp && Small.Tail != 0 && (Small.Count > smallMax || Main.Tail == 0);
+
+            // What is busy at the end of one queue must not hide the others: a reader may be slow.
+            bool fromTemp = busyTemp < Math.Min(Temp.Count, BusyMax / 4);
+            bool fromSmall = !fromTemp && Small.Tail != 0 && (Small.Count > smallMax || busyMain >= Math.Min(Main.Count, BusyMax / 2));
             uint handle = fromTemp ? Temp.Tail : fromSmall ? Small.Tail : Main.Tail;
             if (handle == 0)
                 return 0;
@@ -131,11 +133,20 @@ internal unsafe struct ClassQueues
                 if (++busy > BusyMax || busy > Count)
                     return 0;
                 if (fromTemp)
+                {
+                    busyTemp++;
                     Temp.MoveToHead(in space, handle);
+                }
                 else if (fromSmall)
+                {
                     Promote(in space, handle, item);
+                }
                 else
+                {
+                    busyMain++;
                     Main.MoveToHead(in space, handle);
+                }
+
                 continue;
             }
 

@@ -18,4 +18,11 @@ internal sealed class DetachedIndex(PartitionId id, HashIndex index, LossCause c
     public uint NextBucket { get; set; }
 
     public ref HashIndex Index => ref _index;
+
+    /// <summary>
+    /// Whether an item of this partition still waits here. What stands in a bucket that has been freed does not count: its chunk may belong to another item by now, and
+    /// that item may be one of the same key in an index that was detached later.
+    /// </summary>
+    public bool Holds(PartitionId partition, ulong hash, uint handle) =>
+        partition == Id && _index.FindTag(hash, out _) >= NextBucket && _index.Contains(hash, handle);
 }

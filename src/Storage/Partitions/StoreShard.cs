@@ -789,9 +789,10 @@ internal sealed unsafe partial class StoreShard : ValueOwner, IDisposable
 
     private DetachedIndex FindDetached(ulong hash, uint handle)
     {
+        PartitionId partition = PartitionId.OfHash(hash, _arena.Options.PartitionCount);
         foreach (DetachedIndex detached in _detached)
         {
-            if (detached.Index.Contains(hash, handle))
+            if (detached.Holds(partition, hash, handle))
                 return detached;
         }
 
