@@ -4,12 +4,21 @@ namespace OrleansCache.Grains.Routing;
 
 /// <summary>
 /// Executes a batch against this silo's partitions, in order, each operation through its partition's gate. An operation whose partition is not active here
-/// is answered with NotOwner and not executed; the rest of the batch goes on. Safe to call from several threads at once.
+/// is answered with NotOwner and not executed; the rest of the batch goes on, but for later operations of that partition: once refused, a partition is refused
+/// to the end of the batch, even if its gate opens meanwhile, because the sender tries the refused ones again after this batch. Safe to call from several
+/// threads at once.
 /// </summary>
 public sealed class BatchExecutor(PartitionSet partitions, TimeProvider time) : IBatchExecutor
 {
     [ThreadStatic]
     private static ReplyWriter? t_writer;
+
+    /// <summary>A bit per partition that this batch has found closed; made by the first that ever is. Only bits below the partition count are set.</summary>
+    [ThreadStatic]
+    private static ulong[]? t_refused;
+
+    /// <summary>For tests: called before each operation, to change gates there as another thread could.</summary>
+    internal Action? BeforeOperation { get; set; }
 
     /// <summary>Returns the encoded reply. Throws <see cref="InvalidDataException"/> on bytes that are no batch.</summary>
     public ReadOnlyMemory<byte> Execute(ReadOnlyMemory<byte> batch)
@@ -22,6 +31,7 @@ public sealed class BatchExecutor(PartitionSet partitions, TimeProvider time) : 
         int partitionCount = partitions.PartitionCount;
         bool deferred = false;
         int announced = 0;
+        ulong[]? refused = null;
         Span<ulong> hashes = stackalloc ulong[Limits.PrefetchKeysMax];
         while (true)
         {
@@ -35,6 +45,7 @@ public sealed class BatchExecutor(PartitionSet partitions, TimeProvider time) : 
             if (!reader.TryRead(out CacheRequest request))
                 break;
             announced--;
+            BeforeOperation?.Invoke();
             deferred |= writer.Bytes > BatchFormat.ReplyBytesSoftMax;
             if (deferred)
             {
@@ -42,15 +53,36 @@ public sealed class BatchExecutor(PartitionSet partitions, TimeProvider time) : 
                 continue;
             }
 
-            Partition? partition = partitions.TryGet(PartitionId.OfHash(request.KeyHash, partitionCount));
-            if (partition is null || !partition.TryExecute(in request, now, writer))
+            PartitionId id = PartitionId.OfHash(request.KeyHash, partitionCount);
+            if (refused is not null && IsRefused(refused, id.Value))
+            {
                 writer.WriteStatus(BatchFormat.StatusNotOwner);
-            else
+            }
+            else if (partitions.TryGet(id) is { } partition && partition.TryExecute(in request, now, writer))
+            {
                 writer.CopyPinned();
+            }
+            else
+            {
+                refused ??= EmptySet(partitionCount);
+                refused[id.Value >> 6] |= 1UL << id.Value;
+                writer.WriteStatus(BatchFormat.StatusNotOwner);
+            }
         }
 
         byte[] reply = writer.TakeReply();
         t_writer = writer;
         return reply;
+    }
+
+    private static bool IsRefused(ulong[] refused, int partition) => (refused[partition >> 6] >> partition & 1) != 0;
+
+    private static ulong[] EmptySet(int partitionCount)
+    {
+        int words = (partitionCount + 63) >> 6;
+        if (t_refused is not { } set || set.Length < words)
+            return t_refused = new ulong[words];
+        Array.Clear(set);
+        return set;
     }
 }

@@ -11,7 +11,8 @@ namespace OrleansCache.Grains.Routing;
 /// sent on together. The direct path is closed to a partition for as long as any of its operations is out.
 ///
 /// Retries: an operation that was refused, or never left, was not executed: it is tried again until <see cref="ClusterRouterOptions.RequestTimeout"/>.
-/// An operation whose batch got no answer may have been executed: a plain read is tried again, everything else is answered with Unavailable.
+/// An operation whose batch got no answer may have been executed: a plain read is tried again (if no write of its key follows in the batch), everything else is
+/// answered with Unavailable.
 ///
 /// Goals: no lock and no allocation per operation; every wait bounded. Non-goals: thread safety (all members run on the loop), batches across loops.
 /// </summary>
@@ -290,8 +291,8 @@ internal sealed class ClusterChannel : RouterChannel
     }
 
     /// <summary>
-    /// No answer came. If it is certain that nothing was executed, everything is held and sent again; else plain reads are, and everything else is answered with
-    /// Unavailable. What waited behind was never sent: it is held, and goes where the table says by then.
+    /// No answer came. If it is certain that nothing was executed, everything is held and sent again; else plain reads are, unless a write of the same key stands behind
+    /// them, which they might see, and everything else is answered with Unavailable. What waited behind was never sent: it is held, and goes where the table says by then.
     /// </summary>
     private void Fail(SiloLane lane, Batch batch, int handled)
     {
@@ -299,9 +300,16 @@ internal sealed class ClusterChannel : RouterChannel
         bool notExecuted = batch.Failure is BatchNotExecutedException;
         TimeSpan pause = notExecuted ? _options.RetryAfterUnreachableInterval : _options.RetryAfterFailureInterval;
         string reason = batch.Failure is TimeoutException ? $"silo {lane.Silo} did not answer in time" : $"silo {lane.Silo} is unavailable";
+        Dictionary<ulong, int> lastWrites = [];
+        for (int index = handled; index < batch.Count && !notExecuted; index++)
+        {
+            if (!BatchReader.IsRepeatable(batch.EncodedAt(index)))
+                lastWrites[BatchReader.KeyHashOf(batch.EncodedAt(index))] = index;
+        }
+
         for (int index = handled; index < batch.Count; index++)
         {
-            if (notExecuted || BatchReader.IsRepeatable(batch.EncodedAt(index)))
+            if (lastWrites.GetValueOrDefault(BatchReader.KeyHashOf(batch.EncodedAt(index)), -1) < index)
                 HoldRefused(batch, index, pause);
             else
                 Complete(batch[index].Partition, batch[index].Sink, new CacheReply { Status = CacheStatus.Unavailable, Reason = reason });
