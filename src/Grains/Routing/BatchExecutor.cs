@@ -8,7 +8,7 @@ namespace OrleansCache.Grains.Routing;
 /// to the end of the batch, even if its gate opens meanwhile, because the sender tries the refused ones again after this batch. Safe to call from several
 /// threads at once.
 /// </summary>
-public sealed class BatchExecutor(PartitionSet partitions, TimeProvider time) : IBatchExecutor
+public sealed class BatchExecutor(PartitionSet partitions, TimeProvider time, FreezeDetector? freeze = null) : IBatchExecutor
 {
     [ThreadStatic]
     private static ReplyWriter? t_writer;
@@ -29,6 +29,7 @@ public sealed class BatchExecutor(PartitionSet partitions, TimeProvider time) : 
         uint now = (uint)time.GetUtcNow().ToUnixTimeSeconds();
         var reader = new BatchReader(batch.Span);
         int partitionCount = partitions.PartitionCount;
+        bool mayServe = freeze?.MayServeNow() != false;
         bool deferred = false;
         int announced = 0;
         ulong[]? refused = null;
@@ -54,7 +55,7 @@ public sealed class BatchExecutor(PartitionSet partitions, TimeProvider time) : 
             }
 
             PartitionId id = PartitionId.OfHash(request.KeyHash, partitionCount);
-            if (refused is not null && IsRefused(refused, id.Value))
+            if (!mayServe || (refused is not null && IsRefused(refused, id.Value)))
             {
                 writer.WriteStatus(BatchFormat.StatusNotOwner);
             }

@@ -28,6 +28,7 @@ internal sealed class ClusterChannel : RouterChannel
     private readonly int _laneNumber;
     private readonly ClusterRouterOptions _options;
     private readonly TimeProvider _time;
+    private readonly FreezeDetector? _freeze;
 
     /// <summary>Per partition: operations sent and not yet answered, wherever they are.</summary>
     private readonly int[] _outstanding;
@@ -50,6 +51,7 @@ internal sealed class ClusterChannel : RouterChannel
     private long _queuedBytes;
     private long _now;
     private bool _clockIsRead;
+    private bool _freezeIsChecked;
     private int _delivered;
 
     public ClusterChannel(
@@ -60,7 +62,8 @@ internal sealed class ClusterChannel : RouterChannel
         ICompletionQueue loop,
         int laneNumber,
         ClusterRouterOptions options,
-        TimeProvider time)
+        TimeProvider time,
+        FreezeDetector? freeze = null)
     {
         _partitionCount = partitionCount;
         _local = local;
@@ -70,6 +73,7 @@ internal sealed class ClusterChannel : RouterChannel
         _laneNumber = laneNumber;
         _options = options;
         _time = time;
+        _freeze = freeze;
         _outstanding = new int[partitionCount];
         _laneOf = new SiloLane?[partitionCount];
         _holds = new PartitionHold?[partitionCount];
@@ -79,7 +83,7 @@ internal sealed class ClusterChannel : RouterChannel
 
     public override bool TryExecute(in CacheRequest request, uint nowUnixSeconds, ReplySink sink)
     {
-        if (_local is null)
+        if (_local is null || !MayServe())
             return false;
         var id = PartitionId.OfHash(request.KeyHash, _partitionCount);
         if (_outstanding[id.Value] != 0)
@@ -128,6 +132,7 @@ internal sealed class ClusterChannel : RouterChannel
     public override void Flush()
     {
         _clockIsRead = false;
+        _freezeIsChecked = false;
         foreach (SiloLane lane in _dirtyLanes)
         {
             lane.IsDirty = false;
@@ -197,6 +202,17 @@ internal sealed class ClusterChannel : RouterChannel
         }
 
         return _delivered;
+    }
+
+    /// <summary>The clock is looked at once a turn; in between the flag says enough.</summary>
+    private bool MayServe()
+    {
+        if (_freeze is null)
+            return true;
+        if (_freezeIsChecked)
+            return _freeze.MayServe;
+        _freezeIsChecked = true;
+        return _freeze.MayServeNow();
     }
 
     private void Complete(int partition, ReplySink sink, in CacheReply reply)
@@ -356,7 +372,7 @@ internal sealed class ClusterChannel : RouterChannel
 
     private void ExecuteHeldHere(int partition, PartitionHold hold, uint nowUnixSeconds)
     {
-        Partition? gate = _local?.TryGet(new PartitionId(partition));
+        Partition? gate = MayServe() ? _local?.TryGet(new PartitionId(partition)) : null;
         while (gate is not null && hold.Operations.TryPeek(out HeldOperation operation))
         {
             CacheRequest request = BatchReader.Decode(operation.Encoded);
@@ -370,11 +386,13 @@ internal sealed class ClusterChannel : RouterChannel
 
     private void ExpireHeld(int partition, PartitionHold hold, long now)
     {
-        while (hold.Operations.TryPeek(out HeldOperation operation) && _time.GetElapsedTime(operation.CreatedAt, now) > _options.RequestTimeout)
+        bool evicted = _freeze is { IsEvicted: true };
+        while (hold.Operations.TryPeek(out HeldOperation operation) && (evicted || _time.GetElapsedTime(operation.CreatedAt, now) > _options.RequestTimeout))
         {
             hold.Operations.Dequeue();
             _queuedBytes -= operation.Encoded.Length;
-            Complete(partition, operation.Sink, new CacheReply { Status = CacheStatus.Unavailable, Reason = $"partition {partition} has no owner that answers" });
+            string reason = evicted ? "this silo did not run for a while and has been replaced; it leaves" : $"partition {partition} has no owner that answers";
+            Complete(partition, operation.Sink, new CacheReply { Status = CacheStatus.Unavailable, Reason = reason });
         }
     }
 
