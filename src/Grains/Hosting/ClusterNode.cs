@@ -69,7 +69,8 @@ public sealed class ClusterNode : IAsyncDisposable
     public NodeState? State => _runtime?.ReadState();
 
     /// <summary>
-    /// Joins the cluster, or founds it, and returns when every partition has an owner and the seed of the key hash is known. Throws <see cref="ClusterStartException"/> with a message for the operator.
+    /// Joins the cluster, or founds it, and returns when every partition has an owner and the seed of the key hash is known.
+    /// Throws <see cref="ClusterStartException"/> with a message for the operator.
     /// </summary>
     public async Task StartAsync(CancellationToken cancellationToken)
     {

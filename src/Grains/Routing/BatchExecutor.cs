@@ -4,8 +4,8 @@ namespace OrleansCache.Grains.Routing;
 
 /// <summary>
 /// Executes a batch against this silo's partitions, in order, each operation through its partition's gate. An operation whose partition is not active here
-/// is answered with NotOwner and not executed; the rest of the batch goes on. A batch hashed under another seed than this silo's, which then does not own what the batch means, is
-/// answered so as a whole. Safe to call from several threads at once.
+/// is answered with NotOwner and not executed; the rest of the batch goes on. A batch hashed under another seed than this silo's is answered
+/// so as a whole. Safe to call from several threads at once.
 /// </summary>
 public sealed class BatchExecutor(PartitionSet partitions, TimeProvider time) : IBatchExecutor
 {

@@ -14,7 +14,10 @@ internal interface INode : IAsyncDisposable
     /// <summary>What the start-up line says of it, such as "64 MB, 256 partitions".</summary>
     string Description { get; }
 
-    /// <summary>Ends, with the reason, if the node can no longer do its work and the process should leave; never ends otherwise. Valid after <see cref="StartAsync"/>.</summary>
+    /// <summary>
+    /// Ends, with the reason, if the node can no longer do its work and the process should leave; never ends otherwise. Valid after
+    /// <see cref="StartAsync"/>.
+    /// </summary>
     Task<string> Failure { get; }
 
     /// <summary>Throws <see cref="StartException"/> for what the operator can mend.</summary>
