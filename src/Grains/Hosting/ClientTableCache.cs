@@ -93,11 +93,14 @@ internal sealed partial class ClientTableCache(IGrainFactory grains, TimeProvide
             PartitionTable known = _table;
             ulong fingerprint = known.HashSeed.IsNone ? 0 : known.Hasher.Fingerprint;
             ControlMessage? answer = await grains.GetGrain<ITableGrain>(0).GetAsync(known.Version.Term, known.Version.Number, fingerprint);
-            if (answer is null || !PartitionTable.TryDecode(answer.Payload.Span, out PartitionTable? table) || (table.Version <= known.Version && table.HashSeed == known.HashSeed))
+            if (answer is null || !PartitionTable.TryDecode(answer.Payload.Span, out PartitionTable? table))
+                return;
+            if (table.Version <= known.Version && table.HashSeed == known.HashSeed)
                 return;
             if (known.PartitionCount != 0 && table.PartitionCount != known.PartitionCount)
             {
-                _failure.TrySetResult($"the cluster has begun anew, with {table.PartitionCount} partitions instead of {known.PartitionCount}; start this gateway again");
+                _failure.TrySetResult(
+                    $"the cluster has begun anew, with {table.PartitionCount} partitions instead of {known.PartitionCount}; start this gateway again");
                 return;
             }
 

@@ -14,8 +14,9 @@ namespace OrleansCache.Grains.Routing;
 /// An operation whose batch got no answer may have been executed: a plain read is tried again (if no write of its key follows in the batch), everything else is
 /// answered with Unavailable.
 ///
-/// A cluster that was lost as a whole begins anew with another seed of the key hash. Then (a gateway alone lives to see it) the hashes of all operations that are out mean
-/// nothing any more: those that were not executed are answered with Unavailable, at a moment between two turns of the loop, and what comes later is hashed under the new seed.
+/// A cluster that was lost as a whole begins anew with another seed of the key hash. Then (a gateway alone lives to see it) the hashes
+/// of all operations that are out mean nothing any more: those that were not executed are answered with Unavailable, at a moment
+/// between two turns of the loop, and what comes later is hashed under the new seed.
 ///
 /// Goals: no lock and no allocation per operation; every wait bounded. Non-goals: thread safety (all members run on the loop), batches across loops.
 /// </summary>
@@ -459,7 +460,10 @@ internal sealed class ClusterChannel : RouterChannel
         }
     }
 
-    /// <summary>From now on keys are hashed under another seed. What has not left is answered; what is in flight comes back as a batch of the former life.</summary>
+    /// <summary>
+    /// From now on keys are hashed under another seed. What has not left is answered; what is in flight comes back as a batch of the
+    /// former life.
+    /// </summary>
     private void BeginNewLife(KeyHasher hasher)
     {
         Hasher = hasher;
