@@ -35,7 +35,12 @@ public sealed class OptionParsingTests
         ["transport"] = o => o.Transport.ToString(),
         ["protocol"] = o => o.Protocol.ToString(),
         ["siloport"] = o => o.SiloPort,
-        ["join"] = o => o.Join,
+        ["join"] = o => string.Join(' ', o.Join),
+        ["secret"] = o => o.ClusterSecretFile!,
+        ["insecure"] = o => o.AllowInsecureCluster,
+        ["gateways"] = o => o.AllowGateways,
+        ["drain"] = o => o.DrainTimeoutSeconds,
+        ["join-time"] = o => o.JoinTimeoutSeconds,
         ["clusterid"] = o => o.ClusterId,
         ["connection"] = o => o.ConnectionString,
         ["cluster"] = o => o.WantsCluster,
@@ -171,6 +176,13 @@ public sealed class OptionParsingTests
     [InlineData("-i", "verb", "License")]
     [InlineData("gateway --join h:1", "verb", "Gateway")]
     [InlineData("gateway --join h:1", "join", "h:1")]
+    [InlineData("gateway --join h:1,i:2 --join j:3", "join", "h:1 i:2 j:3")]
+    [InlineData("--join h:1 --cluster-secret-file f", "secret", "f")]
+    [InlineData("--silo-port 1 --allow-insecure-cluster", "insecure", true)]
+    [InlineData("--silo-port 1", "gateways", false)]
+    [InlineData("--silo-port 1 --allow-gateways", "gateways", true)]
+    [InlineData("--silo-port 1 --drain-timeout 5", "drain", 5)]
+    [InlineData("--silo-port 1 --join-timeout 5", "join-time", 5)]
     [InlineData("--silo-port 11111", "cluster", true)]
     [InlineData("--silo-port 11112", "siloport", 11112)]
     [InlineData("--join h:1", "cluster", true)]
@@ -273,6 +285,8 @@ public sealed class OptionParsingTests
     [InlineData("--replicas 1", "replicas are not supported yet")]
     [InlineData("--join here", "is not HOST:PORT")]
     [InlineData("--join h:0", "is not HOST:PORT")]
+    [InlineData("--join h:1,i:2", "only a gateway takes several")]
+    [InlineData("--silo-port 1 --cluster-tls-cert c", "needs --cluster-tls-cert and --cluster-tls-ca")]
     [InlineData("--silo-port 70000", "Invalid port number")]
     [InlineData("--clustering redis --connection x", "this version knows postgres")]
     [InlineData("--clustering postgres", "--clustering needs --connection")]

@@ -70,7 +70,7 @@ internal static class HelpText
             SIGINT and SIGTERM stop cleanly; a second one ends at once. SIGUSR1 stops gracefully, too. SIGHUP
             reads certificates and passwords again. Exit codes: 0 stopped, 1 the password file cannot be used,
             64 wrong option, 67 no such user, 69 cluster not reachable, 70 internal error, 71 refused by the
-            operating system (such as a port in use).
+            operating system (such as a port in use), 75 declared dead by the cluster: start it again.
 
             """);
         return text.ToString();
@@ -167,9 +167,10 @@ internal static class HelpText
             |1|the password file of `-Y` or `MEMCACHED_SASL_PWDB` cannot be used|
             |64|a wrong option, variable or setting, or one that is not supported|
             |67|the user of `-u` does not exist|
-            |69|the cluster or its membership store cannot be reached|
+            |69|the cluster or its membership store cannot be reached, or did not take the node in within `--join-timeout`; a silo port in use|
             |70|internal error (one line; with `-vv` the stack trace)|
             |71|refused by the operating system: a port in use, an address that is not this machine's, a limit|
+            |75|the cluster has declared this silo dead, because it was frozen or cut off; started again, it joins anew|
             |130|a second signal ended a stop that was still running|
 
             """);

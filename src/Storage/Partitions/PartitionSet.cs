@@ -42,8 +42,8 @@ public sealed class PartitionSet : IDisposable
     public KeyHasher? Hasher => Arena.HasherIfKnown;
 
     /// <summary>
-    /// Sets the seed of the key hash, which must be known before the first partition is opened. Throws if partitions are open under another one: their items lie where it has
-    /// put them.
+    /// Sets the seed of the key hash, which must be known before the first partition is opened. Throws if partitions are open under
+    /// another one: their items lie where it has put them.
     /// </summary>
     public void UseHashSeed(HashSeed seed)
     {
