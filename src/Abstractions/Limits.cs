@@ -42,6 +42,20 @@ public static class Limits
     /// <summary>A connection whose unsent replies exceed this stops being parsed until they drain. One value may exceed it.</summary>
     public const int OutputHighWaterBytes = 256 * 1024;
 
+    /// <summary>The same for a connection when the buffers of all hold more than half of what they may: so their sum stays bounded however many connections there are.</summary>
+    public const int OutputHighWaterBytesWhenShort = 16 * 1024;
+
+    /// <summary>Default of -o read_buf_mem_limit: bytes that all connections' buffers may hold; at least twice -I.</summary>
+    public const long BufferBytesDefault = 64L * 1024 * 1024;
+
+    /// <summary>A value that cannot be pinned is copied under its partition's lock if it has at most this many bytes; a larger one waits until it can be pinned.</summary>
+    public const int LockedCopyBytesMax = 1024 * 1024;
+
+    /// <summary>How long a read waits for room for a large value before it fails, how often it looks, and how many look at a time.</summary>
+    public const int RoomWaitSecondsMax = 5;
+    public const int RoomCheckMilliseconds = 10;
+    public const int RoomChecksMax = 8;
+
     /// <summary>Values of at least this many bytes are pinned and sent from the store's memory instead of being copied under the lock.</summary>
     public const int PinValueBytesMin = 16 * 1024;
 
@@ -124,6 +138,9 @@ public static class Limits
     /// <summary>TLS handshakes under way at a time. A place that is needed is taken from the client that has been silent for longest, but not before it was for so long.</summary>
     public const int TlsHandshakesMax = 512;
     public const int TlsSilentMillisecondsMin = 500;
+
+    /// <summary>Pauses of accepting make at most one line in the log in this time.</summary>
+    public const int AcceptPauseLogSeconds = 60;
 
     /// <summary>Largest -o ssl_wbuf_size that counts.</summary>
     public const int TlsWriteBufferBytesMax = 1024 * 1024;

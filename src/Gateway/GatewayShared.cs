@@ -19,9 +19,7 @@ internal sealed class GatewayShared
     private long _connectionIds;
     private long _connectionsRejected;
     private long _ports;
-    private long _listenDisabled;
     private int _verbosity;
-    private long _listenDisabledMicroseconds;
     private LruSettings _lru;
     private int _dumps;
     private long _dumpsStarted;
@@ -41,6 +39,7 @@ internal sealed class GatewayShared
         Detail = new PrefixCounters((byte)options.PrefixDelimiter) { IsEnabled = options.DetailEnabled };
         router.Stores.CrawlerEnabled = options.Lru.CrawlerEnabled;
         Logins = new LoginGuard(loggerFactory.CreateLogger("OrleansCache.Gateway.Logins"), timeProvider);
+        AcceptPauses = new AcceptPauses(loggerFactory.CreateLogger("OrleansCache.Gateway"), timeProvider);
         Files = new FileReloader(options, loggerFactory.CreateLogger("OrleansCache.Gateway.Files"));
         VersionReply = Encoding.ASCII.GetBytes($"VERSION {options.Version}\r\n");
     }
@@ -84,12 +83,27 @@ internal sealed class GatewayShared
 
     public FileReloader Files { get; }
 
+    public AcceptPauses AcceptPauses { get; }
+
     public IEnumerable<ConnectionInfo> Connections => _connections.Values.OrderBy(static c => c.Id);
 
     public void RegisterLoop(LoopCounters counters)
     {
         lock (_connections)
             _loops = [.. _loops, counters];
+    }
+
+    /// <summary>What the buffers of all loops but one hold.</summary>
+    public long BufferBytesOfOthers(LoopCounters own)
+    {
+        long bytes = 0;
+        foreach (LoopCounters loop in _loops)
+        {
+            if (!ReferenceEquals(loop, own))
+                bytes += loop.Chunks.RentedBytes;
+        }
+
+        return bytes;
     }
 
     /// <summary>Takes a place under -c; false if there is none. Counts the rejected.</summary>
@@ -161,10 +175,6 @@ internal sealed class GatewayShared
 
     public void LeaveWatcher() => Interlocked.Decrement(ref _watchers);
 
-    public void CountListenDisabled() => Interlocked.Increment(ref _listenDisabled);
-
-    public void AddListenDisabled(TimeSpan time) => Interlocked.Add(ref _listenDisabledMicroseconds, (long)time.TotalMicroseconds);
-
     /// <summary>Takes a place under <see cref="Limits.DumpsMax"/>; false if there is none. Leave with <see cref="EndDump"/>.</summary>
     public bool TryBeginDump()
     {
@@ -185,8 +195,7 @@ internal sealed class GatewayShared
     {
         Interlocked.Exchange(ref _connectionsRejected, 0);
         Interlocked.Exchange(ref _connectionsTotal, 0);
-        Interlocked.Exchange(ref _listenDisabled, 0);
-        Interlocked.Exchange(ref _listenDisabledMicroseconds, 0);
+        AcceptPauses.Reset();
         Interlocked.Exchange(ref _dumpsStarted, 0);
         Detail.Clear();
         Tls.Reset();
@@ -195,6 +204,7 @@ internal sealed class GatewayShared
             // A loop that counts at this moment may keep its former number; memcached's own reset is no more exact across its threads.
             loop.BytesRead = loop.BytesWritten = loop.Yields = loop.Operations = loop.Flushes = loop.MetaDebugs = loop.Unavailable = loop.IdleKicks = loop.AuthCommands = loop.AuthErrors
                 = loop.StoresTooLarge = 0;
+            loop.RepliesRefused = loop.ReadBuffersRefused = 0;
             loop.Datagrams = loop.DatagramsDropped = loop.DatagramsRefused = loop.DatagramsUnsent = 0;
         }
     }
@@ -203,6 +213,7 @@ internal sealed class GatewayShared
     {
         long read = 0, written = 0, yields = 0, operations = 0, flushes = 0, metaDebugs = 0, unavailable = 0, kicks = 0, authCommands = 0, authErrors = 0, tooLarge = 0;
         long datagrams = 0, dropped = 0, refused = 0, unsent = 0;
+        long replyBytes = 0, replies = 0, repliesRefused = 0, bufferBytes = 0, bufferBytesFree = 0, buffers = 0, buffersRefused = 0;
         foreach (LoopCounters loop in _loops)
         {
             read += Volatile.Read(ref loop.BytesRead);
@@ -220,6 +231,13 @@ internal sealed class GatewayShared
             dropped += Volatile.Read(ref loop.DatagramsDropped);
             refused += Volatile.Read(ref loop.DatagramsRefused);
             unsent += Volatile.Read(ref loop.DatagramsUnsent);
+            replyBytes += loop.Chunks.ChunkBytesRented;
+            replies += loop.Chunks.ChunksRented;
+            repliesRefused += Volatile.Read(ref loop.RepliesRefused);
+            bufferBytes += loop.Chunks.BufferBytesRented;
+            bufferBytesFree += loop.Chunks.BufferBytesFree;
+            buffers += loop.Chunks.BuffersRented;
+            buffersRefused += Volatile.Read(ref loop.ReadBuffersRefused);
         }
 
         return new GatewayStatistics
@@ -229,8 +247,8 @@ internal sealed class GatewayShared
             ConnectionsTotal = Interlocked.Read(ref _connectionsTotal),
             ConnectionsRejected = Interlocked.Read(ref _connectionsRejected),
             ConnectionsIdleKicked = kicks,
-            ListenDisabled = Interlocked.Read(ref _listenDisabled),
-            ListenDisabledMicroseconds = Interlocked.Read(ref _listenDisabledMicroseconds),
+            ListenDisabled = AcceptPauses.Count,
+            ListenDisabledMicroseconds = AcceptPauses.Microseconds,
             Dumps = Volatile.Read(ref _dumps),
             DumpsStarted = Interlocked.Read(ref _dumpsStarted),
             Accepting = Accepting,
@@ -248,6 +266,13 @@ internal sealed class GatewayShared
             DatagramsDropped = dropped,
             DatagramsRefused = refused,
             DatagramsUnsent = unsent,
+            ReplyBuffers = replies,
+            ReplyBufferBytes = replyBytes,
+            RepliesRefused = repliesRefused,
+            ReadBuffers = buffers,
+            ReadBufferBytes = bufferBytes,
+            ReadBufferBytesFree = bufferBytesFree,
+            ReadBuffersRefused = buffersRefused,
             Threads = Options.Threads,
         };
     }

@@ -52,7 +52,7 @@ internal sealed unsafe class EpollLoop : ICompletionQueue, IGatewayLoop
         _epoll = Native.EpollCreate(Native.EPOLL_CLOEXEC);
         _wakeFd = Native.EventFd(0, Native.EFD_CLOEXEC | Native.EFD_NONBLOCK);
         if (_epoll < 0 || _wakeFd < 0 || Native.Control(_epoll, Native.EPOLL_CTL_ADD, _wakeFd, Native.EPOLLIN | Native.EPOLLET, WakeData) != 0)
-            throw new GatewayStartException($"cannot create an epoll loop: errno {Marshal.GetLastSystemError()}");
+            throw new GatewayStartException($"cannot create an epoll loop: {Marshal.GetPInvokeErrorMessage(Marshal.GetLastSystemError())}");
         Context = new LoopContext(transport.Shared, this);
         Context.ReadClock();
         transport.Shared.RegisterLoop(Context.Counters);
@@ -76,7 +76,18 @@ internal sealed unsafe class EpollLoop : ICompletionQueue, IGatewayLoop
 
     public Task Ended => _ended.Task;
 
-    public void Start() => _thread.Start();
+    /// <summary>Throws <see cref="GatewayStartException"/> if the system has no thread left.</summary>
+    public void Start()
+    {
+        try
+        {
+            _thread.Start();
+        }
+        catch (Exception failure) when (failure is OutOfMemoryException or ThreadStartException)
+        {
+            throw new GatewayStartException("cannot start an I/O thread: the system refuses it (a limit of processes, or no memory)", failure);
+        }
+    }
 
     public void Post(LoopWorkItem work)
     {
@@ -103,7 +114,8 @@ internal sealed unsafe class EpollLoop : ICompletionQueue, IGatewayLoop
     public void Listen(EpollListener listener)
     {
         _listeners.Add(listener);
-        Watch(_listeners.Count - 1);
+        if (!TryWatch(_listeners.Count - 1))
+            throw new GatewayStartException($"cannot watch a listening socket: {Marshal.GetPInvokeErrorMessage(Marshal.GetLastSystemError())}");
     }
 
     /// <summary>The number by which epoll tells of a UDP socket.</summary>
@@ -301,11 +313,7 @@ internal sealed unsafe class EpollLoop : ICompletionQueue, IGatewayLoop
         }
     }
 
-    private void Watch(int listener)
-    {
-        if (Native.Control(_epoll, Native.EPOLL_CTL_ADD, _listeners[listener].Fd, Native.EPOLLIN, ~listener) != 0)
-            throw new GatewayStartException($"cannot watch a listening socket: errno {Marshal.GetLastSystemError()}");
-    }
+    private bool TryWatch(int listener) => Native.Control(_epoll, Native.EPOLL_CTL_ADD, _listeners[listener].Fd, Native.EPOLLIN, ~listener) == 0;
 
     private void OnListening(int index)
     {
@@ -323,9 +331,13 @@ internal sealed unsafe class EpollLoop : ICompletionQueue, IGatewayLoop
         if (_acceptPaused || listener >= _listeners.Count || _listeners[listener].Accept(this, _transport))
             return;
 
-        // A listening socket that cannot be served would wake the loop without end: look away for a while.
+        PauseAccepting();
+    }
+
+    /// <summary>A listening socket that cannot be served would wake the loop without end: look away for a while.</summary>
+    private void PauseAccepting()
+    {
         _acceptPaused = true;
-        _transport.Shared.CountListenDisabled();
         _transport.Shared.Accepting = false;
         _pausedAtMilliseconds = Environment.TickCount64;
         foreach (EpollListener one in _listeners)
@@ -337,10 +349,18 @@ internal sealed unsafe class EpollLoop : ICompletionQueue, IGatewayLoop
         if (Environment.TickCount64 - _pausedAtMilliseconds < AcceptPauseMilliseconds)
             return;
         _acceptPaused = false;
-        _transport.Shared.AddListenDisabled(TimeSpan.FromMilliseconds(Environment.TickCount64 - _pausedAtMilliseconds));
+        _transport.Shared.AcceptPauses.End(TimeSpan.FromMilliseconds(Environment.TickCount64 - _pausedAtMilliseconds));
         _transport.Shared.Accepting = _transport.IsAccepting;
         for (int i = 0; i < _listeners.Count; i++)
-            Watch(i);
+        {
+            if (TryWatch(i))
+                continue;
+
+            // The kernel has no memory for it: pause once more.
+            _transport.Shared.AcceptPauses.Begin(Marshal.GetPInvokeErrorMessage(Marshal.GetLastSystemError()));
+            PauseAccepting();
+            return;
+        }
     }
 
     private void CheckIdle(int idleTimeoutSeconds)

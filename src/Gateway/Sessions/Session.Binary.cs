@@ -43,6 +43,8 @@ internal sealed unsafe partial class Session
         {
             if (_value is { } value)
             {
+                if (!HasRoomFor(value, length - at))
+                    continue;
                 at += value.Append(input + at, length - at);
                 if (value.Missing == 0)
                     CompleteValue();
@@ -71,12 +73,15 @@ internal sealed unsafe partial class Session
                 announced = AnnouncePackets(input + at, length - at);
             else if (announced > 0)
                 announced--;
+            int start = at;
             BinaryParseStatus status = BinaryParser.Parse(
                 new ReadOnlySpan<byte>(input + at, length - at), _loop.Limits, _access, out BinaryCommand command, out int consumed);
             at += consumed;
             if (status == BinaryParseStatus.Command)
             {
                 at += ExecutePacket(command, input + at, length - at);
+                if (_waitsForRoom)
+                    return start;
             }
             else if (status == BinaryParseStatus.NeedMore)
             {
@@ -117,6 +122,15 @@ internal sealed unsafe partial class Session
                 taken += ExecutePacket(command, input + taken, length - taken);
             else
                 RefusePacket(status, command);
+            if (_waitsForRoom)
+            {
+                // The packet must wait, and its head lies apart from the input behind it: both go into the backlog.
+                head.Append(input + taken, length - taken);
+                _backlog = head;
+                _backlogStart = 0;
+                return length;
+            }
+
             _loop.Chunks.ReturnBuffer(head);
             return taken;
         }
@@ -356,7 +370,12 @@ internal sealed unsafe partial class Session
             CountDetail(sink.Detail, BinaryOpcodes.Loud(opcode), request.Key);
         sink.Counters = _loop.Counters;
         if (channel.TryExecute(request, _loop.NowUnixSeconds, sink))
+        {
+            if (sink.LacksRoom)
+                WaitForRoom(sink);
             return;
+        }
+
         PendingReply pending = Enqueue(PendingKind.Binary, opcode, opaque);
         pending.SetKey(request.Key);
         channel.Send(request, pending);

@@ -22,7 +22,7 @@ internal sealed unsafe partial class Session
 
     /// <summary>
     /// Carries out a command. <paramref name="next"/> is the input behind its line and <paramref name="used"/> what was taken of it (a data block).
-    /// False: a get that has to wait before its last key.
+    /// False: a get that has to wait before its last key, or another command that has to wait altogether.
     /// </summary>
     private bool Execute(in TextCommand command, byte* next, int available, out int used)
     {
@@ -71,8 +71,7 @@ internal sealed unsafe partial class Session
                 Change(command);
                 return true;
             case TextVerb.Meta:
-                RunMeta(command.Keys, next, available, out used);
-                return true;
+                return RunMeta(command.Keys, next, available, out used);
             default:
                 Administrate(command);
                 return true;
@@ -93,6 +92,7 @@ internal sealed unsafe partial class Session
         sink.FailureReason = null;
         sink.Detail = _loop.Shared.Detail.IsEnabled ? _loop.Shared.Detail : null;
 
+        byte* end = (byte*)Unsafe.AsPointer(ref MemoryMarshal.GetReference(keys)) + keys.Length;
         CacheRequest request = default;
         request.Connection = _connection;
         request.Operation = CacheOperation.Get;
@@ -139,6 +139,21 @@ internal sealed unsafe partial class Session
                 BeginGroup(output, mark, verb);
                 _group!.GroupFailure ??= reason;
                 sink.FailureReason = null;
+                sink.Output = output = CurrentOutput;
+            }
+
+            else if (sink.LacksRoom)
+            {
+                sink.LacksRoom = false;
+                var rest = new ReadOnlySpan<byte>(sink.Key, (int)(end - sink.Key));
+                if (TryWaitForRoom(rest.Length))
+                {
+                    LeaveGetAt(verb, expiresAt, rest);
+                    return false;
+                }
+
+                BeginGroup(output, mark, verb);
+                _group!.GroupFailure ??= "out of memory writing get response";
                 sink.Output = output = CurrentOutput;
             }
 

@@ -13,7 +13,7 @@ namespace OrleansCache.Gateway.Sessions;
 /// A request for another silo leaves a <see cref="PendingReply"/> in line; what later commands answer collects behind it and joins the output when it completes.
 /// </para>
 /// <para>
-/// Bounds. Above <see cref="Limits.OutputHighWaterBytes"/> of unsent bytes, or <see cref="Limits.RemoteRepliesPendingMax"/> replies in line, the session takes
+/// Bounds. Above <see cref="Limits.OutputHighWaterBytes"/> of unsent bytes (<see cref="Limits.OutputHighWaterBytesWhenShort"/> when all connections hold much), or <see cref="Limits.RemoteRepliesPendingMax"/> replies in line, the session takes
 /// no further command, even in the middle of a multi-get: the rest of its input waits in a backlog, <see cref="WantsInput"/> turns false, and the
 /// transport stops reading. <see cref="Resume"/> goes on. A value's buffer grows with what has arrived, not with what was announced. An idle session holds no buffers.
 /// </para>
@@ -112,7 +112,10 @@ internal sealed unsafe partial class Session
     /// <summary>Nothing is in flight: no reply is awaited, nothing waits to be sent or parsed. (A half-received command does not count.)</summary>
     public bool IsQuiet => _lineHead is null && _waiting == 0 && _barrier == Barrier.None && Output.IsEmpty && _backlog is null;
 
-    private bool IsBlocked => _barrier != Barrier.None || Output.Bytes >= Limits.OutputHighWaterBytes || (_waiting != 0 || _lineHead is not null) && IsLineFull;
+    private bool IsBlocked => _barrier != Barrier.None || _waitsForRoom || IsOutputFull || (_waiting != 0 || _lineHead is not null) && IsLineFull;
+
+    private bool IsOutputFull =>
+        Output.Bytes >= Limits.OutputHighWaterBytesWhenShort && (Output.Bytes >= Limits.OutputHighWaterBytes || _loop.Chunks.IsShort);
 
     private bool IsLineFull =>
         _waiting >= Limits.RemoteRepliesPendingMax
@@ -241,7 +244,7 @@ internal sealed unsafe partial class Session
     public bool TryGetValueTarget(out byte* target, out int bytes)
     {
         IncomingValue? value = _value;
-        if (value is null || value.Missing < IncomingValue.DirectBytesMin)
+        if (value is null || value.Missing < IncomingValue.DirectBytesMin || !HasRoomFor(value, IncomingValue.DirectBytesMin))
         {
             target = null;
             bytes = 0;
@@ -380,6 +383,8 @@ internal sealed unsafe partial class Session
         {
             if (_value is { } value)
             {
+                if (!HasRoomFor(value, length - at))
+                    continue;
                 at += value.Append(input + at, length - at);
                 if (value.Missing == 0)
                     CompleteValue();
@@ -421,7 +426,10 @@ internal sealed unsafe partial class Session
             if (status == TextParseStatus.Command)
             {
                 int next = at + consumed;
-                at = Execute(command, input + next, length - next, out int used) ? next + used : at + LeaveGet(input + at, consumed);
+                if (Execute(command, input + next, length - next, out int used))
+                    at = next + used;
+                else
+                    at += _getActive ? LeaveGet(input + at, consumed) : 0;
             }
             else if (status == TextParseStatus.NeedMore)
             {
@@ -501,6 +509,14 @@ internal sealed unsafe partial class Session
         NativeBuffer line = _line!;
         int lineEnd = new ReadOnlySpan<byte>(input, length).IndexOf((byte)'\n');
         int taken = lineEnd < 0 ? length : lineEnd + 1;
+        if (line.Length + taken > Limits.ReceiveBytesPerTurn && !_loop.Chunks.HasRoom(line.Length + taken))
+        {
+            _loop.Counters.ReadBuffersRefused++;
+            CurrentOutput.Write(TextReply.OutOfMemoryReading);
+            Close();
+            return length;
+        }
+
         line.Append(input, taken);
         bool mustParse = lineEnd >= 0 || line.Length > Limits.GetLineBytesMax || (line.Length > Limits.LineBytesMax && !_lineMayBeLong);
         if (!mustParse)
@@ -525,8 +541,8 @@ internal sealed unsafe partial class Session
             }
             else
             {
-                // A get that must wait, in a line that lies apart from the input behind it: both go into the backlog.
-                int rest = LeaveGet(line.Data, consumed);
+                // A command that must wait, in a line that lies apart from the input behind it: both go into the backlog.
+                int rest = _getActive ? LeaveGet(line.Data, consumed) : 0;
                 line.Append(input + taken, length - taken);
                 _backlog = line;
                 _backlogStart = rest;

@@ -145,8 +145,14 @@ internal static class StatsText
         text.Add("total_connections", gateway.ConnectionsTotal);
         text.Add("rejected_connections", gateway.ConnectionsRejected);
         text.Add("connection_structures", gateway.ConnectionsCurrent);
-        text.Zero("response_obj_oom", "response_obj_count", "response_obj_bytes");
-        text.Zero("read_buf_count", "read_buf_bytes", "read_buf_bytes_free", "read_buf_oom", "reserved_fds");
+        text.Add("response_obj_oom", gateway.RepliesRefused);
+        text.Add("response_obj_count", gateway.ReplyBuffers);
+        text.Add("response_obj_bytes", gateway.ReplyBufferBytes);
+        text.Add("read_buf_count", gateway.ReadBuffers);
+        text.Add("read_buf_bytes", gateway.ReadBufferBytes);
+        text.Add("read_buf_bytes_free", gateway.ReadBufferBytesFree);
+        text.Add("read_buf_oom", gateway.ReadBuffersRefused);
+        text.Add("reserved_fds", shared.Options.ReservedDescriptors);
         text.Add("cmd_get", store.CmdGet);
         text.Add("cmd_set", store.CmdSet);
         text.Add("cmd_flush", gateway.CmdFlush);
@@ -309,7 +315,7 @@ internal static class StatsText
             new("idle_timeout", Number(options.IdleTimeoutSeconds)),
             new("watcher_logbuf_size", Number(options.WatcherLogBytesMax)),
             new("worker_logbuf_size", Number(options.WorkerLogBytesMax)),
-            new("read_buf_mem_limit", "0"),
+            new("read_buf_mem_limit", Number(options.BufferBytesMax)),
             new("track_sizes", YesNo(shared.TracksSizes)),
             new("inline_ascii_response", "no"),
             new("slab_automove_freeratio", lru.SlabAutomoveFreeRatio.ToString("F3", CultureInfo.InvariantCulture)),

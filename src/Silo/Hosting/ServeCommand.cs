@@ -21,6 +21,7 @@ internal static class ServeCommand
         foreach (string warning in options.Warnings)
             Console.Error.WriteLine(warning);
         ProcessSetup.Apply(options);
+        PoolThreads.Start();
         using var signals = new StopSignals();
         AppDomain.CurrentDomain.UnhandledException += (_, unhandled) =>
         {
