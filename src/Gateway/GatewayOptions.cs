@@ -63,10 +63,7 @@ public sealed record GatewayOptions
     /// <summary>False with -F: flush_all is refused.</summary>
     public bool FlushEnabled { get; init; } = true;
 
-    /// <summary>
-    /// -R: requests of one connection that are at least executed before its neighbours get their turn. The turn itself is measured in bytes
-    /// (<see cref="Limits.ReceiveBytesPerTurn"/>), so this can only lengthen it.
-    /// </summary>
+    /// <summary>-R: requests of one connection that are carried out at most before its neighbours get their turn. The bytes of a turn are bounded, too: <see cref="Limits.OutputBytesPerTurn"/>.</summary>
     public int RequestsPerEvent { get; init; } = 20;
 
     /// <summary>-b.</summary>

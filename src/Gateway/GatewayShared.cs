@@ -13,6 +13,10 @@ namespace OrleansCache.Gateway;
 internal sealed class GatewayShared
 {
     private readonly ConcurrentDictionary<long, ConnectionInfo> _connections = new();
+    private readonly TaskCompletionSource<string> _failure = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private static readonly TimeSpan s_storeSnapshotAge = TimeSpan.FromMilliseconds(1);
+
+    private StoreSnapshot? _stores;
     private LoopCounters[] _loops = [];
     private long _connectionsCurrent;
     private long _connectionsTotal;
@@ -66,6 +70,9 @@ internal sealed class GatewayShared
     /// <summary>Where the gateway listens, for `stats conns`: memcached's way to write an address.</summary>
     public IReadOnlyList<string> Listeners { get; set; } = [];
 
+    /// <summary>The listeners' descriptors, in the same order, where the transport knows them.</summary>
+    public IReadOnlyList<int> ListenerDescriptors { get; set; } = [];
+
     /// <summary>Where the gateway answers datagrams.</summary>
     public IReadOnlyList<IPEndPoint> UdpEndPoints { get; set; } = [];
 
@@ -85,12 +92,35 @@ internal sealed class GatewayShared
 
     public AcceptPauses AcceptPauses { get; }
 
+    /// <summary>Ends, with the reason, if something failed without which the gateway does not serve all of its connections.</summary>
+    public Task<string> Failure => _failure.Task;
+
+    /// <summary>From any thread. The first reason counts.</summary>
+    public void Fail(string reason) => _failure.TrySetResult(reason);
+
     public IEnumerable<ConnectionInfo> Connections => _connections.Values.OrderBy(static c => c.Id);
 
     public void RegisterLoop(LoopCounters counters)
     {
         lock (_connections)
             _loops = [.. _loops, counters];
+    }
+
+    /// <summary>
+    /// The stores' counters and gauges. Adding them up walks over all partitions, so a sum of the last millisecond serves again as long as no loop has begun another request.
+    /// </summary>
+    public StoreStatistics ReadStores()
+    {
+        long operations = 0;
+        foreach (LoopCounters loop in _loops)
+            operations += Volatile.Read(ref loop.Operations) + Volatile.Read(ref loop.Flushes);
+        long now = TimeProvider.GetTimestamp();
+        StoreSnapshot? snapshot = Volatile.Read(ref _stores);
+        if (snapshot is not null && snapshot.Operations == operations && TimeProvider.GetElapsedTime(snapshot.At, now) < s_storeSnapshotAge)
+            return snapshot.Statistics;
+        StoreStatistics statistics = Router.ReadStatistics(perClass: false);
+        Volatile.Write(ref _stores, new StoreSnapshot(statistics, operations, now));
+        return statistics;
     }
 
     /// <summary>What the buffers of all loops but one hold.</summary>
@@ -193,6 +223,7 @@ internal sealed class GatewayShared
     /// <summary>stats reset.</summary>
     public void ResetCounters()
     {
+        Volatile.Write(ref _stores, null);
         Interlocked.Exchange(ref _connectionsRejected, 0);
         Interlocked.Exchange(ref _connectionsTotal, 0);
         AcceptPauses.Reset();
@@ -278,6 +309,9 @@ internal sealed class GatewayShared
     }
 }
 
+/// <summary>The stores' statistics, and what the loops had begun by then.</summary>
+internal sealed record StoreSnapshot(StoreStatistics Statistics, long Operations, long At);
+
 /// <summary>One connection as `stats conns` sees it. Written by its loop, read by any.</summary>
 internal sealed class ConnectionInfo(Func<string> address, Func<string> listenAddress)
 {
@@ -292,6 +326,9 @@ internal sealed class ConnectionInfo(Func<string> address, Func<string> listenAd
 
     /// <summary>Whether it is a stream of event lines now.</summary>
     public volatile bool IsWatching;
+
+    /// <summary>Whether the data block of a command is arriving.</summary>
+    public volatile bool IsReceivingValue;
 
     public long Id { get; set; }
 

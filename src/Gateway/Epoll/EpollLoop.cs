@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging;
@@ -21,6 +22,8 @@ internal sealed unsafe class EpollLoop : ICompletionQueue, IGatewayLoop
 
     // What epoll tells by a negative number: listeners first, then the UDP sockets, then the same with room to send.
     private const int ListenersMax = 1 << 20;
+
+    private static readonly long s_roundTicksMax = Stopwatch.Frequency * Limits.RoundMicrosecondsMax / 1_000_000;
 
     private readonly EpollTransport _transport;
     private readonly WorkQueue _work = new();
@@ -48,7 +51,7 @@ internal sealed unsafe class EpollLoop : ICompletionQueue, IGatewayLoop
     {
         _transport = transport;
         Logger = transport.Logger;
-        RequestsPerTurnMin = transport.Shared.Options.RequestsPerEvent;
+        RequestsPerTurnMax = transport.Shared.Options.RequestsPerEvent;
         _epoll = Native.EpollCreate(Native.EPOLL_CLOEXEC);
         _wakeFd = Native.EventFd(0, Native.EFD_CLOEXEC | Native.EFD_NONBLOCK);
         if (_epoll < 0 || _wakeFd < 0 || Native.Control(_epoll, Native.EPOLL_CTL_ADD, _wakeFd, Native.EPOLLIN | Native.EPOLLET, WakeData) != 0)
@@ -69,7 +72,7 @@ internal sealed unsafe class EpollLoop : ICompletionQueue, IGatewayLoop
 
     public LoopContext Context { get; }
     public ILogger Logger { get; }
-    public int RequestsPerTurnMin { get; }
+    public int RequestsPerTurnMax { get; }
     public byte* ReceiveBuffer { get; private set; }
 
     public Task Drained => _drained.Task;
@@ -228,6 +231,7 @@ internal sealed unsafe class EpollLoop : ICompletionQueue, IGatewayLoop
         catch (Exception failure)
         {
             Log.LoopFailed(Logger, failure);
+            _transport.Shared.Fail($"I/O loop {_thread.Name} failed: {failure.GetType().Name}: {failure.Message.ReplaceLineEndings(" ")}");
         }
         finally
         {
@@ -275,6 +279,14 @@ internal sealed unsafe class EpollLoop : ICompletionQueue, IGatewayLoop
             ResumeAccepting();
         RunPosted();
         RunScheduled();
+        if (_scheduledHead is not null)
+        {
+            long began = Stopwatch.GetTimestamp();
+            do
+                RunScheduled();
+            while (_scheduledHead is not null && Stopwatch.GetTimestamp() - began < s_roundTicksMax);
+        }
+
         Context.Channel.Flush();
     }
 

@@ -46,6 +46,9 @@ internal sealed class PipelinesTransport : LoopTransport
 
     protected override IReadOnlyList<DatagramPort> Ports => _ports;
 
+    public override int FindDescriptor(EndPoint endPoint) =>
+        (int?)(_plain.Find(socket => endPoint.Equals(socket.LocalEndPoint)) ?? _tls.Find(listener => endPoint.Equals(listener.EndPoint))?.Socket)?.Handle ?? -1;
+
     public PipelinesLoop NextLoop() => _loops[(uint)Interlocked.Increment(ref _nextLoop) % (uint)_loops.Length];
 
     public override Task<IReadOnlyList<EndPoint>> StartAsync(CancellationToken cancellationToken)

@@ -35,7 +35,7 @@ internal sealed unsafe partial class Session
     }
 
     /// <summary>As <see cref="Process"/>, for a binary connection.</summary>
-    private int ProcessPackets(byte* input, int length)
+    private int ProcessPackets(byte* input, int length, bool isPipeline)
     {
         int at = 0;
         int announced = 0;
@@ -69,7 +69,7 @@ internal sealed unsafe partial class Session
                 continue;
             }
 
-            if (announced == 0 && at > 0)
+            if (announced == 0 && (at > 0 || isPipeline))
                 announced = AnnouncePackets(input + at, length - at);
             else if (announced > 0)
                 announced--;
@@ -141,7 +141,8 @@ internal sealed unsafe partial class Session
     {
         ulong* hashes = stackalloc ulong[Limits.PrefetchKeysMax];
         int count = 0;
-        for (int at = 0; count < Limits.PrefetchKeysMax && length - at >= BinaryParser.HeaderBytes && input[at] == BinaryParser.Magic;)
+        int countMax = (int)Math.Min(Limits.PrefetchKeysMax, _turnEnd - Commands);
+        for (int at = 0; count < countMax && length - at >= BinaryParser.HeaderBytes && input[at] == BinaryParser.Magic;)
         {
             BinaryParseStatus status = BinaryParser.Parse(
                 new ReadOnlySpan<byte>(input + at, length - at), _loop.Limits, _access, out BinaryCommand command, out int consumed);
@@ -395,6 +396,7 @@ internal sealed unsafe partial class Session
 
     private void AdministratePacket(in BinaryCommand command)
     {
+        HasAdministered = true;
         switch (command.Verb)
         {
             case BinaryOpcode.Version:

@@ -34,8 +34,8 @@ internal sealed unsafe partial class Session
             case TextVerb.Gets:
                 if (command.Keys.Length == DiscoveryKey.Length && command.Verb == TextVerb.Get && command.Keys.SequenceEqual(DiscoveryKey))
                 {
-                    AnswerDiscovery(asItem: true);
-                    return true;
+                    if (RunDiscoveryGet(command.Keys))
+                        return true;
                 }
 
                 return RunGet(command.Verb, 0, command.Keys);
@@ -158,7 +158,7 @@ internal sealed unsafe partial class Session
             }
 
             isFirst = false;
-            if (!keys.IsEmpty && IsBlocked)
+            if (!keys.IsEmpty && IsHeld)
             {
                 LeaveGetAt(verb, expiresAt, keys);
                 return false;

@@ -46,6 +46,9 @@ internal sealed unsafe partial class Session
     private int _waiting;
     private long _heldBytes;
 
+    // -R: when Commands gets there, what follows waits for the next turn.
+    private long _turnEnd = long.MaxValue;
+
     private Wire _wire;
     private Barrier _barrier;
     private bool _isClosing;
@@ -100,7 +103,13 @@ internal sealed unsafe partial class Session
     public long Commands { get; private set; }
 
     /// <summary>Whether the transport may hand over more input now.</summary>
-    public bool WantsInput => !_isClosing && !_inputEnded && ((_backlog is null && !IsBlocked) || _feed is not null);
+    public bool WantsInput => !_isClosing && !_inputEnded && ((_backlog is null && !IsHeld) || _feed is not null);
+
+    /// <summary>The turn's share of requests is used up, and input waits that the session could go on with.</summary>
+    public bool IsTurnSpent => Commands >= _turnEnd && _backlog is not null && !_isClosing && !IsAborted && !IsHeld;
+
+    /// <summary>The turn's share of requests is used up.</summary>
+    public bool HasSpentRequests => Commands >= _turnEnd;
 
     /// <summary>Whether there is input that <see cref="Resume"/> could work on now.</summary>
     public bool CanResume => !_isClosing && !IsAborted && ((_backlog is not null && !IsBlocked) || (_barrier == Barrier.WaitsForReplies && _waiting == 0) || CanContinueDump || CanTakeLines);
@@ -109,10 +118,16 @@ internal sealed unsafe partial class Session
     public bool IsFinished =>
         (_isClosing || (_inputEnded && _backlog is null)) && _lineHead is null && _waiting == 0 && _barrier == Barrier.None && Output.IsEmpty;
 
+    /// <summary>The data block of a command is arriving.</summary>
+    public bool IsReceivingValue => _value is not null || _swallowBytes > 0;
+
     /// <summary>Nothing is in flight: no reply is awaited, nothing waits to be sent or parsed. (A half-received command does not count.)</summary>
     public bool IsQuiet => _lineHead is null && _waiting == 0 && _barrier == Barrier.None && Output.IsEmpty && _backlog is null;
 
-    private bool IsBlocked => _barrier != Barrier.None || _waitsForRoom || IsOutputFull || (_waiting != 0 || _lineHead is not null) && IsLineFull;
+    /// <summary>What is behind a command must wait: <see cref="IsHeld"/>, or the turn's share of requests is used up.</summary>
+    private bool IsBlocked => Commands >= _turnEnd || IsHeld;
+
+    private bool IsHeld => _barrier != Barrier.None || _waitsForRoom || IsOutputFull || (_waiting != 0 || _lineHead is not null) && IsLineFull;
 
     private bool IsOutputFull =>
         Output.Bytes >= Limits.OutputHighWaterBytesWhenShort && (Output.Bytes >= Limits.OutputHighWaterBytes || _loop.Chunks.IsShort);
@@ -124,6 +139,9 @@ internal sealed unsafe partial class Session
 
     /// <summary>Where the next reply goes: the output, or behind the last reply that is awaited.</summary>
     private OutputList CurrentOutput => _lineTail is { } tail ? tail.Tail : Output;
+
+    /// <summary>From now on at most so many commands are carried out; before the first call, any number.</summary>
+    public void BeginTurn(int requestsMax) => _turnEnd = Commands + requestsMax;
 
     /// <summary>Takes input. All of it: what cannot be worked on now is kept.</summary>
     public void Receive(ReadOnlySpan<byte> input)
@@ -143,7 +161,7 @@ internal sealed unsafe partial class Session
             return;
         }
 
-        int consumed = Process(input, length);
+        int consumed = Process(input, length, isPipeline: false);
         if (consumed < length && !_isClosing && _feed is null)
         {
             NativeBuffer rest = _loop.Chunks.RentBuffer(length - consumed);
@@ -225,7 +243,7 @@ internal sealed unsafe partial class Session
             return;
         _backlog = null;
         int start = _backlogStart;
-        int consumed = Process(backlog.Data + start, backlog.Length - start);
+        int consumed = Process(backlog.Data + start, backlog.Length - start, isPipeline: true);
         if (start + consumed < backlog.Length && !_isClosing && _feed is null)
         {
             Debug.Assert(_backlog is null);
@@ -363,11 +381,13 @@ internal sealed unsafe partial class Session
 
     // ---- input ---------------------------------------------------------------------------------------------------------------------
 
-    /// <summary>Works on input until it is used up, or the session must wait or close. Returns the bytes consumed.</summary>
-    private int Process(byte* input, int length)
+    /// <summary>
+    /// Works on input until it is used up, or the session must wait or close. Returns the bytes consumed. <paramref name="isPipeline"/>: more than one command is likely to be there.
+    /// </summary>
+    private int Process(byte* input, int length, bool isPipeline)
     {
         if (_wire != Wire.Text && !BeginText(input, length))
-            return ProcessPackets(input, length);
+            return ProcessPackets(input, length, isPipeline);
 
         _commandsBefore = Commands;
         int at = 0;
@@ -418,7 +438,7 @@ internal sealed unsafe partial class Session
             }
 
             // A single command gains nothing from it, and most inputs hold a single command: look ahead from the second one on.
-            if (announced == 0 && at > 0)
+            if (announced == 0 && (at > 0 || isPipeline))
                 announced = AnnounceAhead(input + at, length - at);
             else if (announced > 0)
                 announced--;
@@ -456,7 +476,8 @@ internal sealed unsafe partial class Session
     {
         ulong* hashes = stackalloc ulong[Limits.PrefetchKeysMax];
         int count = 0, at = 0;
-        while (count < Limits.PrefetchKeysMax && at < length)
+        int countMax = (int)Math.Min(Limits.PrefetchKeysMax, _turnEnd - Commands);
+        while (count < countMax && at < length)
         {
             TextParseStatus status = TextParser.Parse(new ReadOnlySpan<byte>(input + at, length - at), _loop.Limits, out TextCommand command, out int consumed);
             if (status != TextParseStatus.Command)

@@ -128,7 +128,7 @@ internal static class StatsText
     private static byte[] General(GatewayShared shared, uint now)
     {
         GatewayStatistics gateway = shared.ReadStatistics();
-        StoreStatistics store = shared.Router.ReadStatistics(perClass: false);
+        StoreStatistics store = shared.ReadStores();
         LruSettings lru = shared.Lru;
         Environment.ProcessCpuUsage cpu = Environment.CpuUsage;
         var text = new Writer();
@@ -449,7 +449,7 @@ internal static class StatsText
         long uptime = Math.Max(0, now - shared.StartedAt.ToUnixTimeSeconds());
         for (int i = 0; i < shared.Listeners.Count; i++)
         {
-            text.Prefix = $"{i}:";
+            text.Prefix = $"{(shared.ListenerDescriptors.Count > i ? shared.ListenerDescriptors[i] : i)}:";
             text.Add("addr", shared.Listeners[i]);
             text.Add("state", "conn_listening");
             text.Add("secs_since_last_cmd", uptime);
@@ -457,13 +457,13 @@ internal static class StatsText
 
         foreach (ConnectionInfo connection in shared.Connections)
         {
-            text.Prefix = $"{connection.Id + shared.Listeners.Count}:";
+            text.Prefix = $"{(connection.IsDatagram ? connection.Id + shared.Listeners.Count : connection.Descriptor)}:";
             if (connection.IsDatagram)
                 text.Add("UDP", "UDP");
             text.Add("addr", connection.Address);
             if (!connection.IsDatagram)
                 text.Add("listen_addr", connection.ListenAddress);
-            text.Add("state", ReferenceEquals(connection, asker) ? "conn_parse_cmd" : connection.IsDumping || connection.IsWatching ? "conn_watch" : connection.IsWaiting ? "conn_io_queue" : "conn_read");
+            text.Add("state", ReferenceEquals(connection, asker) ? "conn_parse_cmd" : connection.IsDumping || connection.IsWatching ? "conn_watch" : connection.IsReceivingValue ? "conn_nread" : connection.IsWaiting ? "conn_io_queue" : "conn_read");
             text.Add("secs_since_last_cmd", Math.Max(0, (long)now - connection.LastActiveUnixSeconds));
         }
 

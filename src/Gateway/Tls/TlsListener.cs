@@ -20,6 +20,8 @@ internal sealed class TlsListener(PipelinesTransport transport, ListenerOptions 
 
     public EndPoint EndPoint { get; private set; } = options.EndPoint;
 
+    public Socket Socket => _socket;
+
     public void Bind()
     {
         _socket = new Socket(options.EndPoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp);

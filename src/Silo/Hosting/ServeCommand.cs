@@ -81,9 +81,14 @@ internal static class ServeCommand
         Announce(options, gateway, node);
         Daemon.Detach();
 
-        await Task.WhenAny(signals.Asked, node.Failure);
+        await Task.WhenAny(signals.Asked, node.Failure, gateway.Failure);
         int code = ExitCode.Ok;
-        if (node.Failure.IsCompleted && !signals.Asked.IsCompleted)
+        if (gateway.Failure.IsCompleted && !signals.Asked.IsCompleted)
+        {
+            await Console.Error.WriteLineAsync($"orleanscache: {await gateway.Failure}; the process ends");
+            code = ExitCode.Software;
+        }
+        else if (node.Failure.IsCompleted && !signals.Asked.IsCompleted)
         {
             await Console.Error.WriteLineAsync($"orleanscache: {await node.Failure}");
             code = ExitCode.Unavailable;
