@@ -230,8 +230,9 @@ internal sealed class ClusterChannel : RouterChannel
             _retryTick.Arm();
         }
 
-        hold.Operations.Enqueue(new HeldOperation(encoded, sink, createdAt));
-        _queuedBytes += encoded.Length;
+        var operation = new HeldOperation(encoded, sink, createdAt);
+        hold.Operations.Enqueue(operation);
+        _queuedBytes += operation.Bytes;
         return hold;
     }
 
@@ -355,7 +356,7 @@ internal sealed class ClusterChannel : RouterChannel
             if (!gate.TryExecute(in request, nowUnixSeconds, operation.Sink))
                 return;
             hold.Operations.Dequeue();
-            _queuedBytes -= operation.Encoded.Length;
+            _queuedBytes -= operation.Bytes;
             _outstanding[partition]--;
         }
     }
@@ -365,7 +366,7 @@ internal sealed class ClusterChannel : RouterChannel
         while (hold.Operations.TryPeek(out HeldOperation operation) && _time.GetElapsedTime(operation.CreatedAt, now) > _options.RequestTimeout)
         {
             hold.Operations.Dequeue();
-            _queuedBytes -= operation.Encoded.Length;
+            _queuedBytes -= operation.Bytes;
             Complete(partition, operation.Sink, new CacheReply { Status = CacheStatus.Unavailable, Reason = $"partition {partition} has no owner that answers" });
         }
     }
@@ -375,7 +376,7 @@ internal sealed class ClusterChannel : RouterChannel
         _laneOf[partition] = lane;
         while (hold.Operations.TryDequeue(out HeldOperation operation))
         {
-            _queuedBytes -= operation.Encoded.Length;
+            _queuedBytes -= operation.Bytes;
             _queuedBytes += Collecting(lane).Add(operation.Encoded, partition, operation.Sink, operation.CreatedAt);
         }
 
