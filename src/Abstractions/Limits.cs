@@ -52,13 +52,18 @@ public static class Limits
     /// <summary>A connection whose unsent replies exceed this stops being parsed until they drain. One value may exceed it.</summary>
     public const int OutputHighWaterBytes = 256 * 1024;
 
-    /// <summary>The same for a connection when the buffers of all hold more than half of what they may: so their sum stays bounded however many connections there are.</summary>
+    /// <summary>
+    /// The same for a connection when the buffers of all hold more than half of what they may: so their sum stays bounded however many connections there
+    /// are.
+    /// </summary>
     public const int OutputHighWaterBytesWhenShort = 16 * 1024;
 
     /// <summary>Default of -o read_buf_mem_limit: bytes that all connections' buffers may hold; at least twice -I.</summary>
     public const long BufferBytesDefault = 64L * 1024 * 1024;
 
-    /// <summary>A value that cannot be pinned is copied under its partition's lock if it has at most this many bytes; a larger one waits until it can be pinned.</summary>
+    /// <summary>
+    /// A value that cannot be pinned is copied under its partition's lock if it has at most this many bytes; a larger one waits until it can be pinned.
+    /// </summary>
     public const int LockedCopyBytesMax = 1024 * 1024;
 
     /// <summary>How long a read waits for room for a large value before it fails, how often it looks, and how many look at a time.</summary>
@@ -179,7 +184,8 @@ public static class Limits
     public const int LoginFailuresMax = 3;
 
     /// <summary>
-    /// A failed login is answered after this time, and as much later for each full number per address that waits already, up to the longest delay. When so many wait in all,
+    /// A failed login is answered after this time, and as much later for each full number per address that waits already, up to the longest delay. When so
+    /// many wait in all,
     /// further ones are answered at once, and closed.
     /// </summary>
     public const int LoginDelayMilliseconds = 500;

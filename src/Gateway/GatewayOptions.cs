@@ -49,7 +49,10 @@ public sealed record GatewayOptions
     /// <summary>-I.</summary>
     public int ItemBytesMax { get; init; } = Limits.ItemBytesDefault;
 
-    /// <summary>-o read_buf_mem_limit: bytes that the buffers of all connections may hold, in which requests arrive and replies wait. Values that are sent from the store's memory are not in it.</summary>
+    /// <summary>
+    /// -o read_buf_mem_limit: bytes that the buffers of all connections may hold, in which requests arrive and replies wait. Values that are sent from the
+    /// store's memory are not in it.
+    /// </summary>
     public long BufferBytesMax { get; init; } = Limits.BufferBytesDefault;
 
     /// <summary>Descriptors that the process keeps for itself, for `stats`.</summary>
@@ -63,7 +66,10 @@ public sealed record GatewayOptions
     /// <summary>False with -F: flush_all is refused.</summary>
     public bool FlushEnabled { get; init; } = true;
 
-    /// <summary>-R: requests of one connection that are carried out at most before its neighbours get their turn. The bytes of a turn are bounded, too: <see cref="Limits.OutputBytesPerTurn"/>.</summary>
+    /// <summary>
+    /// -R: requests of one connection that are carried out at most before its neighbours get their turn. The bytes of a turn are bounded, too: <see
+    /// cref="Limits.OutputBytesPerTurn"/>.
+    /// </summary>
     public int RequestsPerEvent { get; init; } = 20;
 
     /// <summary>-b.</summary>

@@ -3,6 +3,7 @@ using Microsoft.Extensions.Logging;
 using OrleansCache.Gateway.Epoll;
 using OrleansCache.Gateway.Pipelines;
 using OrleansCache.Gateway.Stats;
+using OrleansCache.Gateway.Tls;
 
 namespace OrleansCache.Gateway;
 
@@ -45,7 +46,8 @@ public sealed class GatewayServer : IAsyncDisposable
     internal GatewayShared Shared => _shared;
 
     /// <summary>
-    /// Ends, with a sentence, if an I/O loop has failed: its connections are lost and it cannot take new ones. The process should end then, so that whoever watches it starts it again.
+    /// Ends, with a sentence, if an I/O loop has failed: its connections are lost and it cannot take new ones. The process should end then, so that whoever
+    /// watches it starts it again.
     /// </summary>
     public Task<string> Failure => _shared.Failure;
 
@@ -62,6 +64,9 @@ public sealed class GatewayServer : IAsyncDisposable
             throw new GatewayStartException("the epoll transport needs 64-bit Linux");
         if (_shared.Options.Listeners.Any(static l => l.Tls != TlsMode.Off) && _shared.Options.Tls is null)
             throw new GatewayStartException("a listener speaks TLS, and there is no certificate");
+
+        if (_shared.Options.Tls is { } certificates && _shared.Options.Listeners.Any(static l => l.Tls != TlsMode.Off))
+            await TlsWarmUp.RunAsync(certificates, cancellationToken).ConfigureAwait(false);
 
         var found = new Dictionary<GatewayTransport, Queue<EndPoint>>();
         try
@@ -89,7 +94,8 @@ public sealed class GatewayServer : IAsyncDisposable
         _shared.Accepting = true;
     }
 
-    private int FindDescriptor(EndPoint endPoint) => _transports.Select(transport => transport.FindDescriptor(endPoint)).FirstOrDefault(static fd => fd >= 0, 0);
+    private int FindDescriptor(EndPoint endPoint) =>
+        _transports.Select(transport => transport.FindDescriptor(endPoint)).FirstOrDefault(static fd => fd >= 0, 0);
 
     /// <summary>Reads certificates and password files again. Null, or what could not be taken over: what was loaded before stays in force then. Either is logged.</summary>
     public Task<string?> ReloadFilesAsync() => _shared.Files.ReloadAsync();

@@ -107,7 +107,8 @@ internal sealed class GatewayShared
     }
 
     /// <summary>
-    /// The stores' counters and gauges. Adding them up walks over all partitions, so a sum of the last millisecond serves again as long as no loop has begun another request.
+    /// The stores' counters and gauges. Adding them up walks over all partitions, so a sum of the last millisecond serves again as long as no loop has begun
+    /// another request.
     /// </summary>
     public StoreStatistics ReadStores()
     {

@@ -65,7 +65,10 @@ public sealed record GatewayStatistics
     public long ReplyBufferBytes { get; init; }
     public long RepliesRefused { get; init; }
 
-    /// <summary>Buffers of requests that have not arrived as a whole or have to wait, what is kept for the next ones, and requests that were refused because there was no room.</summary>
+    /// <summary>
+    /// Buffers of requests that have not arrived as a whole or have to wait, what is kept for the next ones, and requests that were refused because there
+    /// was no room.
+    /// </summary>
     public long ReadBuffers { get; init; }
     public long ReadBufferBytes { get; init; }
     public long ReadBufferBytesFree { get; init; }

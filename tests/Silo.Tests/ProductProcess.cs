@@ -92,7 +92,8 @@ internal sealed class ProductProcess : IDisposable
     }
 
     /// <summary>Starts a server and waits until it says where it listens.</summary>
-    public static Task<ProductProcess> StartAsync(string line, params (string Name, string Value)[] environment) => WaitForStartAsync(new ProductProcess(line, environment));
+    public static Task<ProductProcess> StartAsync(string line, params (string Name, string Value)[] environment) =>
+        WaitForStartAsync(new ProductProcess(line, environment));
 
     /// <summary>The same under a limit of open files.</summary>
     public static Task<ProductProcess> StartAsync(string line, int openFilesMax) => WaitForStartAsync(new ProductProcess(line, [], openFilesMax));

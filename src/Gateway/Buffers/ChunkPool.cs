@@ -40,7 +40,9 @@ internal sealed unsafe class ChunkPool : IDisposable
     /// <summary>Chunks, pins and buffers that are out. 0 when every session is idle or closed.</summary>
     public int Rented { get; private set; }
 
-    /// <summary>Bytes of the chunks and buffers that are out; pinned values are the store's. Written by the loop alone, read by anyone, as are the others.</summary>
+    /// <summary>
+    /// Bytes of the chunks and buffers that are out; pinned values are the store's. Written by the loop alone, read by anyone, as are the others.
+    /// </summary>
     public long RentedBytes => Volatile.Read(ref _chunkBytes) + Volatile.Read(ref _bufferBytes);
     public long ChunkBytesRented => Volatile.Read(ref _chunkBytes);
     public long BufferBytesRented => Volatile.Read(ref _bufferBytes);

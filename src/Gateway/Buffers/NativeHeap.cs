@@ -11,7 +11,8 @@ internal static partial class NativeHeap
     private const int LargeBytes = 128 * 1024;
 
     /// <summary>
-    /// Large blocks go back to the system as soon as they are freed. glibc starts so, but raises its threshold with each large block that is freed, and then keeps the memory of
+    /// Large blocks go back to the system as soon as they are freed. glibc starts so, but raises its threshold with each large block that is freed, and then
+    /// keeps the memory of
     /// a burst in its heaps; a number that is set stays. Other libraries: nothing happens.
     /// </summary>
     public static void ReturnLargeBlocks()

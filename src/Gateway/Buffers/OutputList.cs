@@ -57,7 +57,8 @@ internal sealed unsafe class OutputList(ChunkPool pool, bool tight)
     }
 
     /// <summary>
-    /// A large value, from where it lies if it can be pinned, else as a copy if there is room for one, or <paramref name="must"/>. Null if neither. Nothing is written yet:
+    /// A large value, from where it lies if it can be pinned, else as a copy if there is room for one, or <paramref name="must"/>. Null if neither. Nothing
+    /// is written yet:
     /// give what it returns to <see cref="Write(OutputChunk)"/>.
     /// </summary>
     public OutputChunk? Take(in ValueView value, bool must)

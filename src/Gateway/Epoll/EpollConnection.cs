@@ -166,7 +166,9 @@ internal sealed unsafe class EpollConnection : ISessionTransport
         }
     }
 
-    /// <summary>Goes on with the backlog and sends, within the turn's share of requests and of bytes. False if the turn is over, or the connection gone.</summary>
+    /// <summary>
+    /// Goes on with the backlog and sends, within the turn's share of requests and of bytes. False if the turn is over, or the connection gone.
+    /// </summary>
     private bool SendAndResume()
     {
         OutputList output = _session.Output;

@@ -78,7 +78,9 @@ public sealed class PasswordFile : PasswordCheck, IDisposable
         return table;
     }
 
-    /// <summary>As <see cref="Read"/>, but a file without passwords, which would lock everybody out, is one that somebody has emptied or is writing.</summary>
+    /// <summary>
+    /// As <see cref="Read"/>, but a file without passwords, which would lock everybody out, is one that somebody has emptied or is writing.
+    /// </summary>
     private PasswordTable? ReadAgain(out byte[] digest, out string? error)
     {
         PasswordTable? table = Read(_path, _format, out digest, out error);

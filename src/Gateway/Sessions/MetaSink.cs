@@ -32,7 +32,8 @@ internal sealed unsafe class MetaSink : ReplySink
     }
 
     /// <summary>
-    /// The line and, if it was asked for, the value and CRLF. Nothing if the command is quiet about this reply. False, and nothing written, if there is no room for a large value.
+    /// The line and, if it was asked for, the value and CRLF. Nothing if the command is quiet about this reply. False, and nothing written, if there is no
+    /// room for a large value.
     /// </summary>
     public static bool Write(OutputList output, in MetaReplyForm form, ReadOnlySpan<byte> key, in CacheReply reply, uint nowUnixSeconds, bool must)
     {

@@ -24,7 +24,8 @@ internal sealed partial class Session
     private void CountLogin() => _loop.Counters.AuthCommands++;
 
     /// <summary>
-    /// Answers a failed login of either protocol: after a delay during which this connection takes nothing else, or at once if too many wait in all; then, as after the last
+    /// Answers a failed login of either protocol: after a delay during which this connection takes nothing else, or at once if too many wait in all; then,
+    /// as after the last
     /// failure that a connection is allowed, it is closed.
     /// </summary>
     private void RefuseLogin(byte[] reply)

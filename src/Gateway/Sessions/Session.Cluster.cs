@@ -9,7 +9,9 @@ internal sealed partial class Session
     /// <summary>The item under which clients of old ElastiCache servers look for the list of gateways.</summary>
     private static ReadOnlySpan<byte> DiscoveryKey => "AmazonElastiCache:cluster"u8;
 
-    /// <summary>An item of that name is what the client gets; where there is none, the list. False: the item may be there, and an ordinary get must find it.</summary>
+    /// <summary>
+    /// An item of that name is what the client gets; where there is none, the list. False: the item may be there, and an ordinary get must find it.
+    /// </summary>
     private bool RunDiscoveryGet(ReadOnlySpan<byte> key)
     {
         CacheRequest request = default;

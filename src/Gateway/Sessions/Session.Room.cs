@@ -20,7 +20,9 @@ internal sealed partial class Session
         _transport.Wake();
     }
 
-    /// <summary>Begins to wait, or goes on; false if this read has waited for long enough. <paramref name="keysLength"/> tells the keys of a get apart.</summary>
+    /// <summary>
+    /// Begins to wait, or goes on; false if this read has waited for long enough. <paramref name="keysLength"/> tells the keys of a get apart.
+    /// </summary>
     private bool TryWaitForRoom(int keysLength)
     {
         long place = (Commands * Limits.GetLineBytesMax) + keysLength;
@@ -61,7 +63,10 @@ internal sealed partial class Session
         CurrentOutput.Commit(BinaryReply.WriteError(CurrentOutput.Reserve(BinaryReply.ReplyBytesMax), sink.Opcode, BinaryStatus.OutOfMemory, sink.Opaque));
     }
 
-    /// <summary>Whether a value that arrives may grow by so many bytes. If not, it is refused as one for which the store has no memory, and what is to come of it swallowed.</summary>
+    /// <summary>
+    /// Whether a value that arrives may grow by so many bytes. If not, it is refused as one for which the store has no memory, and what is to come of it
+    /// swallowed.
+    /// </summary>
     private bool HasRoomFor(IncomingValue value, int bytes)
     {
         if (!value.MustGrow(bytes, out int growth) || _loop.Chunks.HasRoom(growth))
@@ -71,7 +76,8 @@ internal sealed partial class Session
         _loop.Counters.ReadBuffersRefused++;
         if (_wire == Wire.Binary)
         {
-            CurrentOutput.Commit(BinaryReply.WriteError(CurrentOutput.Reserve(BinaryReply.ReplyBytesMax), value.Opcode, BinaryStatus.OutOfMemory, value.Opaque));
+            Span<byte> reply = CurrentOutput.Reserve(BinaryReply.ReplyBytesMax);
+            CurrentOutput.Commit(BinaryReply.WriteError(reply, value.Opcode, BinaryStatus.OutOfMemory, value.Opaque));
         }
         else
         {

@@ -13,7 +13,8 @@ namespace OrleansCache.Gateway.Sessions;
 /// A request for another silo leaves a <see cref="PendingReply"/> in line; what later commands answer collects behind it and joins the output when it completes.
 /// </para>
 /// <para>
-/// Bounds. Above <see cref="Limits.OutputHighWaterBytes"/> of unsent bytes (<see cref="Limits.OutputHighWaterBytesWhenShort"/> when all connections hold much), or <see cref="Limits.RemoteRepliesPendingMax"/> replies in line, the session takes
+/// Bounds. Above <see cref="Limits.OutputHighWaterBytes"/> of unsent bytes (<see cref="Limits.OutputHighWaterBytesWhenShort"/> when all connections hold
+/// much), or <see cref="Limits.RemoteRepliesPendingMax"/> replies in line, the session takes
 /// no further command, even in the middle of a multi-get: the rest of its input waits in a backlog, <see cref="WantsInput"/> turns false, and the
 /// transport stops reading. <see cref="Resume"/> goes on. A value's buffer grows with what has arrived, not with what was announced. An idle session holds no buffers.
 /// </para>
@@ -382,7 +383,8 @@ internal sealed unsafe partial class Session
     // ---- input ---------------------------------------------------------------------------------------------------------------------
 
     /// <summary>
-    /// Works on input until it is used up, or the session must wait or close. Returns the bytes consumed. <paramref name="isPipeline"/>: more than one command is likely to be there.
+    /// Works on input until it is used up, or the session must wait or close. Returns the bytes consumed. <paramref name="isPipeline"/>: more than one
+    /// command is likely to be there.
     /// </summary>
     private int Process(byte* input, int length, bool isPipeline)
     {

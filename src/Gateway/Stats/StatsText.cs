@@ -463,12 +463,18 @@ internal static class StatsText
             text.Add("addr", connection.Address);
             if (!connection.IsDatagram)
                 text.Add("listen_addr", connection.ListenAddress);
-            text.Add("state", ReferenceEquals(connection, asker) ? "conn_parse_cmd" : connection.IsDumping || connection.IsWatching ? "conn_watch" : connection.IsReceivingValue ? "conn_nread" : connection.IsWaiting ? "conn_io_queue" : "conn_read");
+            text.Add("state", ReferenceEquals(connection, asker) ? "conn_parse_cmd" : State(connection));
             text.Add("secs_since_last_cmd", Math.Max(0, (long)now - connection.LastActiveUnixSeconds));
         }
 
         return text.End();
     }
+
+    private static string State(ConnectionInfo connection) =>
+        connection.IsDumping || connection.IsWatching ? "conn_watch"
+        : connection.IsReceivingValue ? "conn_nread"
+        : connection.IsWaiting ? "conn_io_queue"
+        : "conn_read";
 
     private static string Number(long value) => value.ToString(CultureInfo.InvariantCulture);
 

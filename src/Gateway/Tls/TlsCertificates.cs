@@ -111,7 +111,8 @@ public sealed class TlsCertificates
             ReadOnlySpan<char> rest = keyText;
             while (PemEncoding.TryFind(rest, out PemFields fields))
             {
-                if (rest[fields.Label] is "RSA PRIVATE KEY" or "EC PRIVATE KEY" or "PRIVATE KEY" && TryWithKey(certificate, Convert.FromBase64String(rest[fields.Base64Data].ToString())) is { } found)
+                bool isKey = rest[fields.Label] is "RSA PRIVATE KEY" or "EC PRIVATE KEY" or "PRIVATE KEY";
+                if (isKey && TryWithKey(certificate, Convert.FromBase64String(rest[fields.Base64Data].ToString())) is { } found)
                     return found;
                 rest = rest[fields.Location.End..];
             }

@@ -9,7 +9,10 @@ namespace OrleansCache.Grains.Routing;
 /// </summary>
 internal sealed class Batch(ClusterChannel channel) : LoopWorkItem
 {
-    /// <summary>What an operation occupies beside its encoding: its row here, and the gateway's reply that waits for it (an object, its key's 250 bytes and two empty lists).</summary>
+    /// <summary>
+    /// What an operation occupies beside its encoding: its row here, and the gateway's reply that waits for it (an object, its key's 250 bytes and two empty
+    /// lists).
+    /// </summary>
     public const int OperationOverheadBytes = 640;
 
     private readonly BatchWriter _writer = new();

@@ -1,7 +1,8 @@
 namespace OrleansCache.Silo.Hosting;
 
 /// <summary>
-/// Starts some threads of the pool while there are descriptors and memory for them: the runtime needs both for a new thread, and ends the process if the pool cannot have one.
+/// Starts some threads of the pool while there are descriptors and memory for them: the runtime needs both for a new thread, and ends the process if the
+/// pool cannot have one.
 /// The program's settings make the pool keep as many, so that timers and everything else that runs there goes on when no further thread can be had.
 /// </summary>
 internal static class PoolThreads

@@ -168,7 +168,7 @@ internal static class HelpText
     private static string Cell(string text) => text.Replace("|", "\\|", StringComparison.Ordinal);
 
     private static string Names(OptionState state, string except) =>
-        string.Join(" ", ExtendedOptions.All.Where(option => option.State == state).Select(option => option.Name).Where(name => !name.StartsWith(except, StringComparison.Ordinal)));
+        string.Join(" ", ExtendedOptions.All.Where(option => option.State == state && !option.Name.StartsWith(except, StringComparison.Ordinal)).Select(option => option.Name));
 
     private static string Left(Option option)
     {

@@ -4,7 +4,9 @@ using OrleansCache.Gateway.Tests.Fakes;
 
 namespace OrleansCache.Gateway.Tests.Sessions;
 
-/// <summary>What connections hold together is bounded: reads of large values wait for room, then fail; values that arrive are refused; nobody holds much.</summary>
+/// <summary>
+/// What connections hold together is bounded: reads of large values wait for room, then fail; values that arrive are refused; nobody holds much.
+/// </summary>
 public sealed class SessionRoomTests
 {
     private const int LargeBytes = 100_000;
