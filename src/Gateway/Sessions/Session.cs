@@ -13,7 +13,8 @@ namespace OrleansCache.Gateway.Sessions;
 /// A request for another silo leaves a <see cref="PendingReply"/> in line; what later commands answer collects behind it and joins the output when it completes.
 /// </para>
 /// <para>
-/// Bounds. Above <see cref="Limits.OutputHighWaterBytes"/> of unsent bytes, or <see cref="Limits.RemoteRepliesPendingMax"/> replies in line, the session takes
+/// Bounds. Above <see cref="Limits.OutputHighWaterBytes"/> of unsent bytes (<see cref="Limits.OutputHighWaterBytesWhenShort"/> when all connections hold
+/// much), or <see cref="Limits.RemoteRepliesPendingMax"/> replies in line, the session takes
 /// no further command, even in the middle of a multi-get: the rest of its input waits in a backlog, <see cref="WantsInput"/> turns false, and the
 /// transport stops reading. <see cref="Resume"/> goes on. A value's buffer grows with what has arrived, not with what was announced. An idle session holds no buffers.
 /// </para>
@@ -45,6 +46,9 @@ internal sealed unsafe partial class Session
     private int _lineCount;
     private int _waiting;
     private long _heldBytes;
+
+    // -R: when Commands gets there, what follows waits for the next turn.
+    private long _turnEnd = long.MaxValue;
 
     private Wire _wire;
     private Barrier _barrier;
@@ -100,7 +104,13 @@ internal sealed unsafe partial class Session
     public long Commands { get; private set; }
 
     /// <summary>Whether the transport may hand over more input now.</summary>
-    public bool WantsInput => !_isClosing && !_inputEnded && ((_backlog is null && !IsBlocked) || _feed is not null);
+    public bool WantsInput => !_isClosing && !_inputEnded && ((_backlog is null && !IsHeld) || _feed is not null);
+
+    /// <summary>The turn's share of requests is used up, and input waits that the session could go on with.</summary>
+    public bool IsTurnSpent => Commands >= _turnEnd && _backlog is not null && !_isClosing && !IsAborted && !IsHeld;
+
+    /// <summary>The turn's share of requests is used up.</summary>
+    public bool HasSpentRequests => Commands >= _turnEnd;
 
     /// <summary>Whether there is input that <see cref="Resume"/> could work on now.</summary>
     public bool CanResume => !_isClosing && !IsAborted && ((_backlog is not null && !IsBlocked) || (_barrier == Barrier.WaitsForReplies && _waiting == 0) || CanContinueDump || CanTakeLines);
@@ -109,10 +119,19 @@ internal sealed unsafe partial class Session
     public bool IsFinished =>
         (_isClosing || (_inputEnded && _backlog is null)) && _lineHead is null && _waiting == 0 && _barrier == Barrier.None && Output.IsEmpty;
 
+    /// <summary>The data block of a command is arriving.</summary>
+    public bool IsReceivingValue => _value is not null || _swallowBytes > 0;
+
     /// <summary>Nothing is in flight: no reply is awaited, nothing waits to be sent or parsed. (A half-received command does not count.)</summary>
     public bool IsQuiet => _lineHead is null && _waiting == 0 && _barrier == Barrier.None && Output.IsEmpty && _backlog is null;
 
-    private bool IsBlocked => _barrier != Barrier.None || Output.Bytes >= Limits.OutputHighWaterBytes || (_waiting != 0 || _lineHead is not null) && IsLineFull;
+    /// <summary>What is behind a command must wait: <see cref="IsHeld"/>, or the turn's share of requests is used up.</summary>
+    private bool IsBlocked => Commands >= _turnEnd || IsHeld;
+
+    private bool IsHeld => _barrier != Barrier.None || _waitsForRoom || IsOutputFull || (_waiting != 0 || _lineHead is not null) && IsLineFull;
+
+    private bool IsOutputFull =>
+        Output.Bytes >= Limits.OutputHighWaterBytesWhenShort && (Output.Bytes >= Limits.OutputHighWaterBytes || _loop.Chunks.IsShort);
 
     private bool IsLineFull =>
         _waiting >= Limits.RemoteRepliesPendingMax
@@ -121,6 +140,9 @@ internal sealed unsafe partial class Session
 
     /// <summary>Where the next reply goes: the output, or behind the last reply that is awaited.</summary>
     private OutputList CurrentOutput => _lineTail is { } tail ? tail.Tail : Output;
+
+    /// <summary>From now on at most so many commands are carried out; before the first call, any number.</summary>
+    public void BeginTurn(int requestsMax) => _turnEnd = Commands + requestsMax;
 
     /// <summary>Takes input. All of it: what cannot be worked on now is kept.</summary>
     public void Receive(ReadOnlySpan<byte> input)
@@ -140,7 +162,7 @@ internal sealed unsafe partial class Session
             return;
         }
 
-        int consumed = Process(input, length);
+        int consumed = Process(input, length, isPipeline: false);
         if (consumed < length && !_isClosing && _feed is null)
         {
             NativeBuffer rest = _loop.Chunks.RentBuffer(length - consumed);
@@ -222,7 +244,7 @@ internal sealed unsafe partial class Session
             return;
         _backlog = null;
         int start = _backlogStart;
-        int consumed = Process(backlog.Data + start, backlog.Length - start);
+        int consumed = Process(backlog.Data + start, backlog.Length - start, isPipeline: true);
         if (start + consumed < backlog.Length && !_isClosing && _feed is null)
         {
             Debug.Assert(_backlog is null);
@@ -241,7 +263,7 @@ internal sealed unsafe partial class Session
     public bool TryGetValueTarget(out byte* target, out int bytes)
     {
         IncomingValue? value = _value;
-        if (value is null || value.Missing < IncomingValue.DirectBytesMin)
+        if (value is null || value.Missing < IncomingValue.DirectBytesMin || !HasRoomFor(value, IncomingValue.DirectBytesMin))
         {
             target = null;
             bytes = 0;
@@ -360,11 +382,14 @@ internal sealed unsafe partial class Session
 
     // ---- input ---------------------------------------------------------------------------------------------------------------------
 
-    /// <summary>Works on input until it is used up, or the session must wait or close. Returns the bytes consumed.</summary>
-    private int Process(byte* input, int length)
+    /// <summary>
+    /// Works on input until it is used up, or the session must wait or close. Returns the bytes consumed. <paramref name="isPipeline"/>: more than one
+    /// command is likely to be there.
+    /// </summary>
+    private int Process(byte* input, int length, bool isPipeline)
     {
         if (_wire != Wire.Text && !BeginText(input, length))
-            return ProcessPackets(input, length);
+            return ProcessPackets(input, length, isPipeline);
 
         _commandsBefore = Commands;
         int at = 0;
@@ -380,6 +405,8 @@ internal sealed unsafe partial class Session
         {
             if (_value is { } value)
             {
+                if (!HasRoomFor(value, length - at))
+                    continue;
                 at += value.Append(input + at, length - at);
                 if (value.Missing == 0)
                     CompleteValue();
@@ -413,7 +440,7 @@ internal sealed unsafe partial class Session
             }
 
             // A single command gains nothing from it, and most inputs hold a single command: look ahead from the second one on.
-            if (announced == 0 && at > 0)
+            if (announced == 0 && (at > 0 || isPipeline))
                 announced = AnnounceAhead(input + at, length - at);
             else if (announced > 0)
                 announced--;
@@ -421,7 +448,10 @@ internal sealed unsafe partial class Session
             if (status == TextParseStatus.Command)
             {
                 int next = at + consumed;
-                at = Execute(command, input + next, length - next, out int used) ? next + used : at + LeaveGet(input + at, consumed);
+                if (Execute(command, input + next, length - next, out int used))
+                    at = next + used;
+                else
+                    at += _getActive ? LeaveGet(input + at, consumed) : 0;
             }
             else if (status == TextParseStatus.NeedMore)
             {
@@ -448,7 +478,8 @@ internal sealed unsafe partial class Session
     {
         ulong* hashes = stackalloc ulong[Limits.PrefetchKeysMax];
         int count = 0, at = 0;
-        while (count < Limits.PrefetchKeysMax && at < length)
+        int countMax = (int)Math.Min(Limits.PrefetchKeysMax, _turnEnd - Commands);
+        while (count < countMax && at < length)
         {
             TextParseStatus status = TextParser.Parse(new ReadOnlySpan<byte>(input + at, length - at), _loop.Limits, out TextCommand command, out int consumed);
             if (status != TextParseStatus.Command)
@@ -501,6 +532,14 @@ internal sealed unsafe partial class Session
         NativeBuffer line = _line!;
         int lineEnd = new ReadOnlySpan<byte>(input, length).IndexOf((byte)'\n');
         int taken = lineEnd < 0 ? length : lineEnd + 1;
+        if (line.Length + taken > Limits.ReceiveBytesPerTurn && !_loop.Chunks.HasRoom(line.Length + taken))
+        {
+            _loop.Counters.ReadBuffersRefused++;
+            CurrentOutput.Write(TextReply.OutOfMemoryReading);
+            Close();
+            return length;
+        }
+
         line.Append(input, taken);
         bool mustParse = lineEnd >= 0 || line.Length > Limits.GetLineBytesMax || (line.Length > Limits.LineBytesMax && !_lineMayBeLong);
         if (!mustParse)
@@ -525,8 +564,8 @@ internal sealed unsafe partial class Session
             }
             else
             {
-                // A get that must wait, in a line that lies apart from the input behind it: both go into the backlog.
-                int rest = LeaveGet(line.Data, consumed);
+                // A command that must wait, in a line that lies apart from the input behind it: both go into the backlog.
+                int rest = _getActive ? LeaveGet(line.Data, consumed) : 0;
                 line.Append(input + taken, length - taken);
                 _backlog = line;
                 _backlogStart = rest;

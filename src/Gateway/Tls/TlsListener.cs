@@ -20,6 +20,8 @@ internal sealed class TlsListener(PipelinesTransport transport, ListenerOptions 
 
     public EndPoint EndPoint { get; private set; } = options.EndPoint;
 
+    public Socket Socket => _socket;
+
     public void Bind()
     {
         _socket = new Socket(options.EndPoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
@@ -57,9 +59,9 @@ internal sealed class TlsListener(PipelinesTransport transport, ListenerOptions 
                     return;
 
                 // Out of descriptors, most likely: look away for a while.
-                _shared.CountListenDisabled();
-                Log.AcceptFailed(transport.Logger, failure);
+                _shared.AcceptPauses.Begin(failure.Message);
                 await Task.Delay(TimeSpan.FromMilliseconds(AcceptPauseMilliseconds), _shared.TimeProvider).ConfigureAwait(false);
+                _shared.AcceptPauses.End(TimeSpan.FromMilliseconds(AcceptPauseMilliseconds));
             }
         }
     }

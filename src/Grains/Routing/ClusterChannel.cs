@@ -263,8 +263,9 @@ internal sealed class ClusterChannel : RouterChannel
             _retryTick.Arm();
         }
 
-        hold.Operations.Enqueue(new HeldOperation(encoded, sink, createdAt));
-        _queuedBytes += encoded.Length;
+        var operation = new HeldOperation(encoded, sink, createdAt);
+        hold.Operations.Enqueue(operation);
+        _queuedBytes += operation.Bytes;
         return hold;
     }
 
@@ -397,7 +398,7 @@ internal sealed class ClusterChannel : RouterChannel
             if (!gate.TryExecute(in request, nowUnixSeconds, operation.Sink))
                 return;
             hold.Operations.Dequeue();
-            _queuedBytes -= operation.Encoded.Length;
+            _queuedBytes -= operation.Bytes;
             _outstanding[partition]--;
         }
     }
@@ -408,7 +409,7 @@ internal sealed class ClusterChannel : RouterChannel
         while (hold.Operations.TryPeek(out HeldOperation operation) && (evicted || _time.GetElapsedTime(operation.CreatedAt, now) > _options.RequestTimeout))
         {
             hold.Operations.Dequeue();
-            _queuedBytes -= operation.Encoded.Length;
+            _queuedBytes -= operation.Bytes;
             string reason = evicted ? "this silo did not run for a while and has been replaced; it leaves" : $"partition {partition} has no owner that answers";
             Complete(partition, operation.Sink, new CacheReply { Status = CacheStatus.Unavailable, Reason = reason });
         }
@@ -419,7 +420,7 @@ internal sealed class ClusterChannel : RouterChannel
         _laneOf[partition] = lane;
         while (hold.Operations.TryDequeue(out HeldOperation operation))
         {
-            _queuedBytes -= operation.Encoded.Length;
+            _queuedBytes -= operation.Bytes;
             _queuedBytes += Collecting(lane).Add(operation.Encoded, partition, operation.Sink, operation.CreatedAt);
         }
 
@@ -484,7 +485,7 @@ internal sealed class ClusterChannel : RouterChannel
         {
             while (_holds[partition]!.Operations.TryDequeue(out HeldOperation operation))
             {
-                _queuedBytes -= operation.Encoded.Length;
+                _queuedBytes -= operation.Bytes;
                 EndWithFormerLife(partition, operation.Sink);
             }
 

@@ -24,6 +24,7 @@ internal static class ServeCommand
         foreach (string warning in options.Warnings)
             Console.Error.WriteLine(warning);
         ProcessSetup.Apply(options);
+        PoolThreads.Start();
         using var signals = new StopSignals();
         AppDomain.CurrentDomain.UnhandledException += (_, unhandled) =>
         {
@@ -83,9 +84,14 @@ internal static class ServeCommand
         Announce(options, gateway, node);
         Daemon.Detach();
 
-        await Task.WhenAny(signals.Asked, node.Failure);
+        await Task.WhenAny(signals.Asked, node.Failure, gateway.Failure);
         int code = ExitCode.Ok;
-        if (node.Failure.IsCompleted && !signals.Asked.IsCompleted)
+        if (gateway.Failure.IsCompleted && !signals.Asked.IsCompleted)
+        {
+            await Console.Error.WriteLineAsync($"orleanscache: {await gateway.Failure}; the process ends");
+            code = ExitCode.Software;
+        }
+        else if (node.Failure.IsCompleted && !signals.Asked.IsCompleted)
         {
             NodeFailure failure = await node.Failure;
             await Console.Error.WriteLineAsync($"orleanscache: {failure.Reason}");

@@ -26,7 +26,7 @@ internal static class OptionChecks
             throw StartException.Usage("temporary_ttl requires lru_maintainer to be enabled");
         SecurityChecks.Check(options);
         if (options.SocketPath is null && options.UdpPort == 0 && options.Port == 0 && (options.Listen is null || !options.Listen.Contains(':', StringComparison.Ordinal)))
-            throw StartException.Usage("nothing to listen on: -p 0 switches TCP off, and there is no -s");
+            options.Warnings.Add("WARNING: nothing to listen on: -p 0 switches TCP off, and there is no -U and no -s");
 
         if (options.ConnectionString is not null && options.ClusteringName is null)
             throw StartException.Usage("--connection belongs to --clustering, which is missing");

@@ -56,6 +56,9 @@ internal sealed partial class ServeOptions
 
     public int ConnectionsMax { get; set; } = 1024;
 
+    /// <summary>Descriptors that the process needs beside its clients' connections; set before it serves.</summary>
+    public int ReservedDescriptors { get; set; }
+
     /// <summary>I/O loops.</summary>
     public int Threads { get; set; } = Environment.ProcessorCount;
 

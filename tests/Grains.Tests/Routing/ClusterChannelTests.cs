@@ -187,7 +187,9 @@ public sealed class ClusterChannelTests
         Assert.All(sinks, sink => Assert.Equal(0, sink.Replies));
         _loop.RunPosted();
         int refused = sinks.Count(sink => sink.Status == CacheStatus.Unavailable);
-        Assert.InRange(refused, 900, 990);
+
+        // Not the bytes of the requests alone: what waits for their answers is several times as much.
+        Assert.InRange(refused, 980, 990);
         _cluster.Answer();
         _loop.RunOne();
         Assert.Equal(1000 - refused, sinks.Count(sink => sink.Status == CacheStatus.Ok));
