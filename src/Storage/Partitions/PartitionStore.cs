@@ -674,6 +674,7 @@ public sealed unsafe partial class PartitionStore : IDisposable
         if ((request.Flags & RequestFlags.DropValue) != 0)
         {
             ulong cas = item->Cas;
+            uint isExplicit = item->Word & ItemWord.ExplicitCas;
             _shard.Guarded = handle;
             bool allocated = TryAllocate(in request, request.ClientFlags, 0, request.ExpiresAt, now, out uint empty);
             _shard.Guarded = 0;
@@ -683,7 +684,10 @@ public sealed unsafe partial class PartitionStore : IDisposable
             handle = empty;
             item = _space.At(handle);
             if ((request.Flags & RequestFlags.ExplicitCas) == 0)
+            {
                 SetCas(handle, cas);
+                item->Word |= isExplicit;
+            }
         }
 
         if ((request.Flags & RequestFlags.Invalidate) != 0)

@@ -9,6 +9,7 @@ internal sealed unsafe partial class StoreShard
     public void CheckIntegrity()
     {
         Check(Guarded == 0 && _heap.EmptyingPage == 0 && _heap.GrantedCount == 0, "something of an operation was left behind");
+        int pinned = Pins.Count; // before: readers may let go meanwhile
         FreeReleased();
         long items = 0, itemBytes = 0, orphans = 0, chainChunks = 0, continuations = 0, blocks = 0;
         int pages = 0;
@@ -53,7 +54,7 @@ internal sealed unsafe partial class StoreShard
         Check(blocks == IndexBlockCount, $"{blocks} blocks in the indexes, {IndexBlockCount} in use");
         Check(spareSeen || _classes[_heap.IndexClass].FreeCount >= _heap.ChunksPerPage(_heap.IndexClass), "the spare page is in no class");
         Check(pages == _heap.PageCount, $"{pages} pages found, {_heap.PageCount} counted");
-        Check(orphans <= Pins.Count, $"{orphans} orphans, {Pins.Count} pinned items");
+        Check(orphans <= pinned, $"{orphans} orphans, {pinned} pinned items");
         Check(chainChunks == continuations, $"{continuations} continuation chunks in pages, {chainChunks} in chains");
     }
 

@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using System.Security.Cryptography;
 
-namespace OrleansCache.Storage.Tests;
+namespace OrleansCache.Storage.Tests.Model;
 
 /// <summary>
 /// Keys with one and the same hash. Whoever knows the seed can build them: where the first half of a 16-byte key equals the first secret of <see cref="KeyHasher"/>, the
@@ -9,13 +9,11 @@ namespace OrleansCache.Storage.Tests;
 /// </summary>
 internal static class CollidingKeys
 {
-    private static readonly ulong Secret = SecretOf(StoreHarness.HashSeed);
-
-    /// <summary>The number-th of them, under the seed of <see cref="StoreHarness"/>.</summary>
-    public static byte[] Key(int number)
+    /// <summary>The number-th of them under a seed.</summary>
+    public static byte[] Key(int number, HashSeed seed)
     {
         byte[] key = new byte[16];
-        BinaryPrimitives.WriteUInt64LittleEndian(key, Secret);
+        BinaryPrimitives.WriteUInt64LittleEndian(key, SecretOf(seed));
         BinaryPrimitives.WriteInt64LittleEndian(key.AsSpan(8), number);
         return key;
     }
