@@ -220,7 +220,6 @@ public sealed class OptionParsingTests
     [InlineData("-U 65536", "ERROR: Invalid port number 65536.")]
     [InlineData("-U x", "\"x\" is not a number")]
     [InlineData("-p 0 -U 0", "nothing to listen on")]
-    [InlineData("-e f", "-e, --memory-file cannot be used here: ")]
     [InlineData("--prefix-delimiter=", "No delimiter specified")]
     [InlineData("-D é", "The delimiter must be a visible ASCII character")]
     [InlineData("-N 0", "Maximum number of NAPI IDs must be greater than 0")]
