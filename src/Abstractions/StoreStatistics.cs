@@ -22,7 +22,7 @@ public sealed class StoreStatistics
     /// <summary>Pinned items met at the cold end; items that moved on to the main queue because they were read, and that stayed in it.</summary>
     public long LruTailReflocked, MovesToWarm, MovesWithinLru;
 
-    // What has become of all items that were ever stored here, by clients or by a move from another silo. Never reset:
+    // What has become of all items that were ever stored here, by clients, by a move from another silo or by a restart. Never reset:
     // stored = present (CurrItems) + waiting + the sum of all lost.
     public long ItemsStored;
 

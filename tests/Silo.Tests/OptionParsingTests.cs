@@ -230,7 +230,6 @@ public sealed class OptionParsingTests
     [InlineData("-B foo", "Invalid value for binding protocol: foo")]
     [InlineData("-U 65536", "ERROR: Invalid port number 65536.")]
     [InlineData("-U x", "\"x\" is not a number")]
-    [InlineData("-e f", "-e, --memory-file cannot be used here: ")]
     [InlineData("--prefix-delimiter=", "No delimiter specified")]
     [InlineData("-D é", "The delimiter must be a visible ASCII character")]
     [InlineData("-N 0", "Maximum number of NAPI IDs must be greater than 0")]

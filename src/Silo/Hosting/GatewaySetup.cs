@@ -66,6 +66,7 @@ internal static class GatewaySetup
         new("num_napi_ids", Values.Invariant($"{options.NapiIds}")),
         new("auth_enabled_sasl", options.SaslEnabled ? "yes" : "no"),
         new("auth_enabled_ascii", options.AuthFile ?? "no"),
+        new("memory_file", options.MemoryFilePath ?? "(null)"),
         new("partitions", Values.Invariant($"{options.PartitionCount}")),
     ];
 

@@ -62,7 +62,7 @@ public sealed class PartitionSet : IDisposable
         }
     }
 
-    /// <summary>Opens a partition that is not open, empty. Sealed is for one whose items are still to be imported. Throws if it is open already.</summary>
+    /// <summary>Opens a partition that is not open, empty. Sealed is for one whose items are still to be imported. Throws if it is open already, or no seed is known.</summary>
     public Partition Open(PartitionId id, long epoch, PartitionState state = PartitionState.Active)
     {
         ArgumentOutOfRangeException.ThrowIfEqual((int)state, (int)PartitionState.Gone, nameof(state));
@@ -71,6 +71,8 @@ public sealed class PartitionSet : IDisposable
             ObjectDisposedException.ThrowIf(_disposed, this);
             if (_partitions[id.Value] is not null)
                 throw new InvalidOperationException($"Partition {id} is open already.");
+            if (Hasher is null)
+                Throw.HashSeedUnknown();
             var partition = new Partition(new PartitionStore(Arena, id), epoch, state);
             Volatile.Write(ref _partitions[id.Value], partition);
             return partition;
