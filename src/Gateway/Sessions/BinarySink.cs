@@ -37,11 +37,11 @@ internal sealed unsafe class BinarySink : ReplySink
     }
 
     /// <summary>memcached's `stats detail` takes a touch of the binary protocol for a get.</summary>
-    public static bool CountsAsGet(BinaryOpcode loud) => BinaryOpcodes.IsRead(loud) || loud == BinaryOpcode.Touch;
+    public static bool CountsAsGet(BinaryOpcode opcode) => BinaryOpcodes.IsRead(opcode) || opcode == BinaryOpcode.Touch;
 
     public static void CountHit(PrefixCounters detail, BinaryOpcode opcode, ReadOnlySpan<byte> key, in CacheReply reply)
     {
-        if (reply.Status == CacheStatus.Ok && CountsAsGet(BinaryOpcodes.Loud(opcode)))
+        if (reply.Status == CacheStatus.Ok && CountsAsGet(BinaryOpcodes.WithoutQuiet(opcode)))
             detail.CountHit(key);
     }
 
@@ -49,7 +49,7 @@ internal sealed unsafe class BinarySink : ReplySink
     public static bool Write(OutputList output, BinaryOpcode opcode, uint opaque, ReadOnlySpan<byte> key, in CacheReply reply, bool must)
     {
         bool quiet = BinaryOpcodes.IsQuiet(opcode);
-        BinaryOpcode verb = BinaryOpcodes.Loud(opcode);
+        BinaryOpcode verb = BinaryOpcodes.WithoutQuiet(opcode);
         if (BinaryOpcodes.IsRead(verb))
         {
             if (!BinaryOpcodes.ReturnsKey(verb))

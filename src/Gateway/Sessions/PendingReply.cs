@@ -42,7 +42,7 @@ internal enum PendingKind : byte
 
 /// <summary>
 /// Holds the place of another silo's reply in a connection's order. <see cref="Reply"/> is what it brings, <see cref="Tail"/> collects what the
-/// connection's later commands answered meanwhile. The reply at the front of the line is written straight to the output.
+/// connection's later commands answered meanwhile. The reply at the front of the queue is written straight to the output.
 /// Pooled by the loop; goes back when it has been answered and drained, or answered after the session died.
 /// </summary>
 internal sealed class PendingReply(LoopContext loop) : ReplySink

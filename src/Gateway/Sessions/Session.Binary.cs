@@ -282,7 +282,7 @@ internal sealed unsafe partial class Session
     {
         CacheRequest request = default;
         request.Connection = _connection;
-        BinaryOpcode verb = BinaryOpcodes.Loud(opcode);
+        BinaryOpcode verb = BinaryOpcodes.WithoutQuiet(opcode);
         if (verb is BinaryOpcode.Append or BinaryOpcode.Prepend)
         {
             request.Operation = verb == BinaryOpcode.Append ? CacheOperation.Append : CacheOperation.Prepend;
@@ -368,7 +368,7 @@ internal sealed unsafe partial class Session
         sink.KeyLength = request.Key.Length;
         sink.Detail = _loop.Shared.Detail.IsEnabled ? _loop.Shared.Detail : null;
         if (sink.Detail is not null)
-            CountDetail(sink.Detail, BinaryOpcodes.Loud(opcode), request.Key);
+            CountDetail(sink.Detail, BinaryOpcodes.WithoutQuiet(opcode), request.Key);
         sink.Counters = _loop.Counters;
         if (channel.TryExecute(request, _loop.NowUnixSeconds, sink))
         {

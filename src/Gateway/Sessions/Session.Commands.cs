@@ -191,7 +191,7 @@ internal sealed unsafe partial class Session
             return;
         _group = Enqueue(PendingKind.GroupBegin, verb);
         output.MoveSince(mark, _group.Tail);
-        if (_lineCount > 1)
+        if (_replyCount > 1)
         {
             // The moved bytes were counted with their former place when the begin was put behind it.
             _heldBytes -= _group.Tail.Bytes;
@@ -203,7 +203,7 @@ internal sealed unsafe partial class Session
         PendingReply group = _group!;
         _group = null;
         group.GroupAsked = true;
-        if (_lineHead is null)
+        if (_replyHead is null)
         {
             WriteGroupEnd(Output, group);
             _loop.ReturnPending(group);
@@ -211,7 +211,7 @@ internal sealed unsafe partial class Session
         }
 
         Enqueue(PendingKind.GroupEnd, verb).Group = group;
-        DrainLine();
+        DrainReplies();
     }
 
     private static void WriteGroupEnd(OutputList output, PendingReply group)
@@ -233,7 +233,7 @@ internal sealed unsafe partial class Session
         {
             // What is held back must be able to leave, or nothing would ever make room.
             group.GroupStreams = true;
-            DrainLine();
+            DrainReplies();
         }
     }
 

@@ -4,10 +4,10 @@ namespace OrleansCache.Gateway.Sessions;
 internal sealed partial class Session
 {
     /// <summary>All that has been asked for is answered. The answers need not have been sent.</summary>
-    public bool IsSettled => _lineHead is null && _waiting == 0 && _barrier == Barrier.None && _backlog is null;
+    public bool IsSettled => _replyHead is null && _waiting == 0 && _barrier == Barrier.None && _backlog is null;
 
     /// <summary>Bytes of replies that are here, those that wait behind another silo's included.</summary>
-    public long ReplyBytes => Output.Bytes + _heldBytes + (_lineTail?.Tail.Bytes ?? 0);
+    public long ReplyBytes => Output.Bytes + _heldBytes + (_replyTail?.Tail.Bytes ?? 0);
 
     /// <summary>A command without a key was among what was received.</summary>
     public bool HasAdministered { get; private set; }

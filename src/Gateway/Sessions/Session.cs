@@ -40,10 +40,10 @@ internal sealed unsafe partial class Session
     private long _swallowBytes;
     private bool _closeAfterSwallow;
 
-    // The replies of other silos, in line. _waiting counts the unanswered, those without a place in the line (noreply) included.
-    private PendingReply? _lineHead;
-    private PendingReply? _lineTail;
-    private int _lineCount;
+    // The queue of replies that other silos owe, in the order of the commands. _waiting counts the unanswered, those without a place in the queue (noreply) included.
+    private PendingReply? _replyHead;
+    private PendingReply? _replyTail;
+    private int _replyCount;
     private int _waiting;
     private long _heldBytes;
 
@@ -117,29 +117,29 @@ internal sealed unsafe partial class Session
 
     /// <summary>Everything has been answered and sent: the transport may close.</summary>
     public bool IsFinished =>
-        (_isClosing || (_inputEnded && _backlog is null)) && _lineHead is null && _waiting == 0 && _barrier == Barrier.None && Output.IsEmpty;
+        (_isClosing || (_inputEnded && _backlog is null)) && _replyHead is null && _waiting == 0 && _barrier == Barrier.None && Output.IsEmpty;
 
     /// <summary>The data block of a command is arriving.</summary>
     public bool IsReceivingValue => _value is not null || _swallowBytes > 0;
 
     /// <summary>Nothing is in flight: no reply is awaited, nothing waits to be sent or parsed. (A half-received command does not count.)</summary>
-    public bool IsQuiet => _lineHead is null && _waiting == 0 && _barrier == Barrier.None && Output.IsEmpty && _backlog is null;
+    public bool IsQuiet => _replyHead is null && _waiting == 0 && _barrier == Barrier.None && Output.IsEmpty && _backlog is null;
 
     /// <summary>What is behind a command must wait: <see cref="IsHeld"/>, or the turn's share of requests is used up.</summary>
     private bool IsBlocked => Commands >= _turnEnd || IsHeld;
 
-    private bool IsHeld => _barrier != Barrier.None || _waitsForRoom || IsOutputFull || (_waiting != 0 || _lineHead is not null) && IsLineFull;
+    private bool IsHeld => _barrier != Barrier.None || _waitsForRoom || IsOutputFull || (_waiting != 0 || _replyHead is not null) && IsReplyQueueFull;
 
     private bool IsOutputFull =>
         Output.Bytes >= Limits.OutputHighWaterBytesWhenShort && (Output.Bytes >= Limits.OutputHighWaterBytes || _loop.Chunks.IsShort);
 
-    private bool IsLineFull =>
+    private bool IsReplyQueueFull =>
         _waiting >= Limits.RemoteRepliesPendingMax
-        || _lineCount >= Limits.RemoteRepliesPendingMax
-        || Output.Bytes + _heldBytes + (_lineTail?.Tail.Bytes ?? 0) >= Limits.OutputHighWaterBytes;
+        || _replyCount >= Limits.RemoteRepliesPendingMax
+        || Output.Bytes + _heldBytes + (_replyTail?.Tail.Bytes ?? 0) >= Limits.OutputHighWaterBytes;
 
     /// <summary>Where the next reply goes: the output, or behind the last reply that is awaited.</summary>
-    private OutputList CurrentOutput => _lineTail is { } tail ? tail.Tail : Output;
+    private OutputList CurrentOutput => _replyTail is { } tail ? tail.Tail : Output;
 
     /// <summary>From now on at most so many commands are carried out; before the first call, any number.</summary>
     public void BeginTurn(int requestsMax) => _turnEnd = Commands + requestsMax;
@@ -209,9 +209,9 @@ internal sealed unsafe partial class Session
         if (_feed is not null)
             EndWatch();
         Output.Clear();
-        while (_lineHead is { } reply)
+        while (_replyHead is { } reply)
         {
-            _lineHead = reply.Next;
+            _replyHead = reply.Next;
             reply.Next = null;
             if (reply.IsCompleted || reply.Kind is PendingKind.GroupBegin or PendingKind.GroupEnd)
             {
@@ -224,9 +224,9 @@ internal sealed unsafe partial class Session
             }
         }
 
-        // The begin of a streaming multi-get has left the line already; nothing refers to it any more.
-        _lineTail = null;
-        _lineCount = 0;
+        // The begin of a streaming multi-get has left the queue already; nothing refers to it any more.
+        _replyTail = null;
+        _replyCount = 0;
         _heldBytes = 0;
         _group = null;
     }
@@ -280,11 +280,11 @@ internal sealed unsafe partial class Session
             CompleteValue();
     }
 
-    // ---- the line of replies -------------------------------------------------------------------------------------------------------
+    // ---- the queue of replies ------------------------------------------------------------------------------------------------------
 
     /// <summary>Where an awaited reply goes now that it is here.</summary>
     public OutputList TargetFor(PendingReply reply) =>
-        ReferenceEquals(reply, _lineHead) && reply.Group is not { GroupDrops: true } ? Output : reply.Reply;
+        ReferenceEquals(reply, _replyHead) && reply.Group is not { GroupDrops: true } ? Output : reply.Reply;
 
     public void OnReplyAfterAbort() => _waiting--;
 
@@ -293,8 +293,8 @@ internal sealed unsafe partial class Session
         reply.IsCompleted = true;
         _waiting--;
         _heldBytes += reply.Reply.Bytes;
-        if (ReferenceEquals(reply, _lineHead) || _lineHead!.Kind is PendingKind.GroupBegin)
-            DrainLine();
+        if (ReferenceEquals(reply, _replyHead) || _replyHead!.Kind is PendingKind.GroupBegin)
+            DrainReplies();
         _transport.Wake();
     }
 
@@ -304,27 +304,27 @@ internal sealed unsafe partial class Session
         reply.Session = this;
         reply.Kind = kind;
         reply.Verb = verb;
-        if (_lineTail is { } tail)
+        if (_replyTail is { } tail)
         {
             _heldBytes += tail.Tail.Bytes;
             tail.Next = reply;
         }
         else
         {
-            _lineHead = reply;
+            _replyHead = reply;
         }
 
-        _lineTail = reply;
-        _lineCount++;
+        _replyTail = reply;
+        _replyCount++;
         if (kind is not (PendingKind.GroupBegin or PendingKind.GroupEnd))
             _waiting++;
         return reply;
     }
 
     /// <summary>Moves what is answered, up to the first reply that is still awaited, into the output.</summary>
-    private void DrainLine()
+    private void DrainReplies()
     {
-        while (_lineHead is { } head)
+        while (_replyHead is { } head)
         {
             PendingReply? finished = head;
             bool drop = false;
@@ -334,7 +334,7 @@ internal sealed unsafe partial class Session
                     if (!(head.GroupAsked && head.GroupWaiting == 0) && !head.GroupStreams)
                     {
                         // Too much is held back: let the hits go, an error can only end them now.
-                        if (_heldBytes + _lineTail!.Tail.Bytes < Limits.OutputHighWaterBytes)
+                        if (_heldBytes + _replyTail!.Tail.Bytes < Limits.OutputHighWaterBytes)
                             return;
                         head.GroupStreams = true;
                     }
@@ -370,11 +370,11 @@ internal sealed unsafe partial class Session
                 Output.TakeAll(head.Tail);
             }
 
-            _lineHead = head.Next;
+            _replyHead = head.Next;
             head.Next = null;
-            _lineCount--;
+            _replyCount--;
             if (last)
-                _lineTail = null;
+                _replyTail = null;
             if (finished is not null)
                 _loop.ReturnPending(finished);
         }

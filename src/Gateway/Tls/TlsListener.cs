@@ -90,7 +90,7 @@ internal sealed class TlsListener(PipelinesTransport transport, ListenerOptions 
         {
             var below = new HandshakeStream(socket, transport.Handshakes);
             await transport.Handshakes.EnterAsync(below).ConfigureAwait(false);
-            _ = ShakeHandsAsync(below, info);
+            _ = HandshakeAsync(below, info);
         }
         catch
         {
@@ -99,7 +99,7 @@ internal sealed class TlsListener(PipelinesTransport transport, ListenerOptions 
         }
     }
 
-    private async Task ShakeHandsAsync(HandshakeStream below, ConnectionInfo info)
+    private async Task HandshakeAsync(HandshakeStream below, ConnectionInfo info)
     {
         // Not on the thread that accepts.
         await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);

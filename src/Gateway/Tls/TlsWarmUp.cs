@@ -10,12 +10,12 @@ namespace OrleansCache.Gateway.Tls;
 /// </summary>
 internal static class TlsWarmUp
 {
-    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan s_timeout = TimeSpan.FromSeconds(2);
 
     public static async Task RunAsync(TlsCertificates certificates, CancellationToken cancellationToken)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        limit.CancelAfter(s_patience);
+        limit.CancelAfter(s_timeout);
         try
         {
             using var listener = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
@@ -24,7 +24,7 @@ internal static class TlsWarmUp
             using var near = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
             await near.ConnectAsync(listener.LocalEndPoint!, limit.Token).ConfigureAwait(false);
             using Socket far = await listener.AcceptAsync(limit.Token).ConfigureAwait(false);
-            await ShakeHandsAsync(certificates, near, far, limit.Token).ConfigureAwait(false);
+            await HandshakeAsync(certificates, near, far, limit.Token).ConfigureAwait(false);
         }
         catch (Exception failure) when (failure is not OutOfMemoryException)
         {
@@ -32,7 +32,7 @@ internal static class TlsWarmUp
         }
     }
 
-    private static async Task ShakeHandsAsync(TlsCertificates certificates, Socket near, Socket far, CancellationToken cancellationToken)
+    private static async Task HandshakeAsync(TlsCertificates certificates, Socket near, Socket far, CancellationToken cancellationToken)
     {
         var options = new SslClientAuthenticationOptions { TargetHost = "localhost" };
 #pragma warning disable CA5359 // The other end is this very method.

@@ -10,7 +10,7 @@ internal static class PoolThreads
     /// <summary>ThreadsToKeepAlive in the project file.</summary>
     private const int Count = 8;
 
-    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan s_timeout = TimeSpan.FromSeconds(1);
 
     /// <summary>Does not wait for them.</summary>
     public static void Start()
@@ -27,7 +27,7 @@ internal static class PoolThreads
             if (missing.Signal())
                 ThreadPool.SetMinThreads(workersMin, completionsMin);
             else
-                missing.Wait(s_patience);
+                missing.Wait(s_timeout);
         }
     }
 }
