@@ -9,7 +9,6 @@ public class ParserBenchmarks
 {
     private const int KeysPerGet = 50;
     private static readonly TextLimits TextLimits = new(Limits.ItemBytesDefault);
-    private readonly KeyHasher _hasher = new(new HashSeed(1, 2));
     private readonly byte[] _get = Encoding.ASCII.GetBytes($"get {TestKeys.Text(123456)}\r\n");
     private readonly byte[] _set = Encoding.ASCII.GetBytes($"set {TestKeys.Text(123456)} 0 0 100\r\n");
     private readonly byte[] _multiGet = Encoding.ASCII.GetBytes($"get {string.Join(' ', Enumerable.Range(0, KeysPerGet).Select(i => TestKeys.Text(i * 7919)))}\r\n");
@@ -46,7 +45,4 @@ public class ParserBenchmarks
         TextParser.Parse(_unknown, TextLimits, out TextCommand command, out int consumed);
         return consumed + command.ErrorLine.Length;
     }
-
-    [Benchmark]
-    public ulong HashOfKey() => _hasher.Compute(_get.AsSpan(4, TestKeys.Bytes));
 }

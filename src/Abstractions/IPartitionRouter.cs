@@ -60,8 +60,8 @@ public interface IPartitionRouter
 public abstract class RouterChannel(KeyHasher hasher)
 {
     /// <summary>
-    /// What hashes the keys of this channel's requests. Read it for each command: it becomes another one when the cluster was lost as a whole and has begun anew. That happens
-    /// only between two turns of the loop, so hashes are good for the turn in which they were computed.
+    /// Hashes the keys of this channel's requests. Read it for each command: it is replaced when the cluster was lost as a whole
+    /// and has begun anew. That happens only between two turns of the loop: a hash is good for the turn in which it was computed.
     /// </summary>
     public KeyHasher Hasher { get; protected set; } = hasher;
 

@@ -7,16 +7,18 @@ using System.Security.Cryptography;
 namespace OrleansCache;
 
 /// <summary>
-/// The 64-bit hash of a key under a <see cref="HashSeed"/>. It decides which partition holds a key and which bucket of its index, so all processes of a cluster hash under one
-/// seed and by one algorithm; test vectors pin it. The low bits choose the partition, the high bits the bucket.
+/// The 64-bit hash of a key under a <see cref="HashSeed"/>. It chooses the partition that holds a key (by its low bits) and the
+/// bucket of that partition's index (by its high bits), so all processes of a cluster hash under one seed and by one algorithm;
+/// test vectors pin it.
 /// <para>
-/// Algorithm: 128-bit multiply and fold over 16-byte stripes (the construction of wyhash), little endian on every machine. Every factor of every multiplication is xor-ed with
-/// a secret word, or with a state that depends on one. The secrets are the first 32 bytes of SHA-512("orleanscache key hash 2", seed); the next 8 are the
-/// <see cref="Fingerprint"/>.
+/// Algorithm: 128-bit multiply and fold over 16-byte stripes (the construction of wyhash), little endian on every machine. Every
+/// factor of every multiplication is xor-ed with a secret word, or with a state that depends on one. The secrets are the first
+/// 32 bytes of SHA-512("orleanscache key hash 2", seed); the next 8 are the <see cref="Fingerprint"/>.
 /// </para>
 /// <para>
-/// Goal: a client that does not know the seed cannot aim keys at one partition or bucket, whatever it knows of the source; keys that collide under one seed do not under another
-/// (docs/decisions/0014-keyed-hash.md). Non-goal: a MAC. Whoever sees hashes, or the order of the keys in dumps of the keyspace, learns something of the secrets.
+/// Goal: a client that does not know the seed cannot aim keys at one partition or bucket, whatever it knows of the source; keys
+/// that collide under one seed do not under another (docs/decisions/0014-keyed-hash.md). Non-goal: a MAC. Whoever sees hashes,
+/// or the order of the keys in dumps of the keyspace, learns something of the secrets.
 /// </para>
 /// </summary>
 public sealed class KeyHasher
@@ -46,7 +48,9 @@ public sealed class KeyHasher
 
     public HashSeed Seed { get; }
 
-    /// <summary>Names the seed without telling it: requests on their way between processes carry it, so that no hash is taken for one of another seed.</summary>
+    /// <summary>
+    /// Names the seed without telling it: requests between processes carry it, so that no hash is taken for one of another seed.
+    /// </summary>
     public ulong Fingerprint { get; }
 
     /// <summary>Hashes a key of any length.</summary>

@@ -36,11 +36,40 @@ public static class Limits
     /// <summary>Tokens that a command may have, apart from the keys of a get.</summary>
     public const int TokensMax = 24;
 
-    /// <summary>Bytes read from one connection before its neighbours get their turn.</summary>
+    /// <summary>What one receive takes.</summary>
     public const int ReceiveBytesPerTurn = 64 * 1024;
+
+    /// <summary>Bytes read from one connection, and sent to it, before its neighbours get their turn. -R bounds the requests.</summary>
+    public const int InputBytesPerTurn = 256 * 1024;
+    public const int OutputBytesPerTurn = 256 * 1024;
+
+    /// <summary>Replies of a connection that yields with input left are sent if they have so many bytes, else together with those of its next turn.</summary>
+    public const int OutputBytesWorthSending = 16 * 1024;
+
+    /// <summary>How long a loop serves connections that have work left before it looks for others that have become ready.</summary>
+    public const int RoundMicrosecondsMax = 100;
 
     /// <summary>A connection whose unsent replies exceed this stops being parsed until they drain. One value may exceed it.</summary>
     public const int OutputHighWaterBytes = 256 * 1024;
+
+    /// <summary>
+    /// The same for a connection when the buffers of all hold more than half of what they may: so their sum stays bounded however many connections there
+    /// are.
+    /// </summary>
+    public const int OutputHighWaterBytesWhenShort = 16 * 1024;
+
+    /// <summary>Default of -o read_buf_mem_limit: bytes that all connections' buffers may hold; at least twice -I.</summary>
+    public const long BufferBytesDefault = 64L * 1024 * 1024;
+
+    /// <summary>
+    /// A value that cannot be pinned is copied under its partition's lock if it has at most this many bytes; a larger one waits until it can be pinned.
+    /// </summary>
+    public const int LockedCopyBytesMax = 1024 * 1024;
+
+    /// <summary>How long a read waits for room for a large value before it fails, how often it looks, and how many look at a time.</summary>
+    public const int RoomWaitSecondsMax = 5;
+    public const int RoomCheckMilliseconds = 10;
+    public const int RoomChecksMax = 8;
 
     /// <summary>Values of at least this many bytes are pinned and sent from the store's memory instead of being copied under the lock.</summary>
     public const int PinValueBytesMin = 16 * 1024;
@@ -56,6 +85,15 @@ public static class Limits
 
     /// <summary>A larger reply over UDP is refused in one datagram: a sender's address can be forged, and the reply would hit somebody else. (memcached has no bound.)</summary>
     public const int DatagramReplyBytesMax = 64 * 1024;
+
+    /// <summary>The reply over UDP to a command without a key, such as `stats`: small enough that a forged sender gains little.</summary>
+    public const int DatagramAdminReplyBytesMax = 8 * 1024;
+
+    /// <summary>
+    /// Bytes of replies of more than one datagram that one I/O loop sends to one address in a second; more are dropped. Addresses share so many counters.
+    /// </summary>
+    public const int DatagramReplyBytesPerSecond = 4 * 1024 * 1024;
+    public const int DatagramReplyCounters = 1024;
 
     /// <summary>Datagrams that one I/O loop and UDP address may be working on, those that wait for other silos or to be sent included; more are dropped.</summary>
     public const int DatagramRequestsPendingMax = 256;
@@ -128,6 +166,9 @@ public static class Limits
     public const int TlsHandshakesMax = 512;
     public const int TlsSilentMillisecondsMin = 500;
 
+    /// <summary>Pauses of accepting make at most one line in the log in this time.</summary>
+    public const int AcceptPauseLogSeconds = 60;
+
     /// <summary>Largest -o ssl_wbuf_size that counts.</summary>
     public const int TlsWriteBufferBytesMax = 1024 * 1024;
 
@@ -145,9 +186,14 @@ public static class Limits
     /// <summary>Failed logins after which a connection is closed.</summary>
     public const int LoginFailuresMax = 3;
 
-    /// <summary>A failed login is answered after this time. Meanwhile so many more of the same address, and of all, may fail; beyond that they are refused unseen.</summary>
+    /// <summary>
+    /// A failed login is answered after this time, and as much later for each full number per address that waits already, up to the longest delay. When so
+    /// many wait in all,
+    /// further ones are answered at once, and closed.
+    /// </summary>
     public const int LoginDelayMilliseconds = 500;
-    public const int LoginFailuresPerAddressMax = 8;
+    public const int LoginFailuresPerAddress = 8;
+    public const int LoginDelayMillisecondsMax = 10_000;
     public const int LoginFailuresInAllMax = 1024;
 
     /// <summary>Failed logins make at most one line in the log in this time.</summary>

@@ -22,14 +22,14 @@ public sealed class StoreStatistics
     /// <summary>Pinned items met at the cold end; items that moved on to the main queue because they were read, and that stayed in it.</summary>
     public long LruTailReflocked, MovesToWarm, MovesWithinLru;
 
-    // What has become of all items that were ever stored here, by clients or by a move from another silo. Never reset:
+    // What has become of all items that were ever stored here, by clients, by a move from another silo or by a restart. Never reset:
     // stored = present (CurrItems) + waiting + the sum of all lost.
     public long ItemsStored;
 
     /// <summary>Flushed, or of a partition that is closed: nobody finds them any more, and their memory is being freed.</summary>
     public long ItemsWaiting;
 
-    /// <summary>By a newer value, or by a client's delete; their time was over; they made room for another item, a page for another class, or a smaller -m.</summary>
+    /// <summary>By a newer value, or by a client's delete; their time was over; they made room for another item, a page for another class, or a limit that fell.</summary>
     public long LostReplaced, LostDeleted, LostExpired, LostEvicted, LostPageMoved, LostMemoryLimit;
 
     /// <summary>By flush_all; with a partition that was closed here (its items have moved, or are given up).</summary>

@@ -10,14 +10,11 @@ internal static partial class Log
     [LoggerMessage(2, LogLevel.Error, "An I/O loop's posted work failed")]
     public static partial void WorkFailed(ILogger logger, Exception failure);
 
-    [LoggerMessage(3, LogLevel.Warning, "Accepting connections pauses: errno {Errno} (too many open descriptors or no memory)")]
-    public static partial void AcceptPaused(ILogger logger, int errno);
+    [LoggerMessage(3, LogLevel.Warning, "Accepting connections or datagrams has paused, {Count} times since the last such line: {Reason}")]
+    public static partial void AcceptPaused(ILogger logger, long count, string reason);
 
     [LoggerMessage(4, LogLevel.Critical, "An I/O loop ended because of an unexpected error; its connections are lost")]
     public static partial void LoopFailed(ILogger logger, Exception failure);
-
-    [LoggerMessage(5, LogLevel.Warning, "Accepting a connection failed")]
-    public static partial void AcceptFailed(ILogger logger, Exception failure);
 
     [LoggerMessage(20, LogLevel.Debug, "A TLS handshake with {Address} failed: {Reason}")]
     public static partial void HandshakeFailed(ILogger logger, string address, string reason);

@@ -49,6 +49,15 @@ public sealed record GatewayOptions
     /// <summary>-I.</summary>
     public int ItemBytesMax { get; init; } = Limits.ItemBytesDefault;
 
+    /// <summary>
+    /// -o read_buf_mem_limit: bytes that the buffers of all connections may hold, in which requests arrive and replies wait. Values that are sent from the
+    /// store's memory are not in it.
+    /// </summary>
+    public long BufferBytesMax { get; init; } = Limits.BufferBytesDefault;
+
+    /// <summary>Descriptors that the process keeps for itself, for `stats`.</summary>
+    public int ReservedDescriptors { get; init; }
+
     /// <summary>-o idle_timeout: a connection that was silent for so long is closed; 0 = never.</summary>
     public int IdleTimeoutSeconds { get; init; }
 
@@ -58,8 +67,8 @@ public sealed record GatewayOptions
     public bool FlushEnabled { get; init; } = true;
 
     /// <summary>
-    /// -R: requests of one connection that are at least executed before its neighbours get their turn. The turn itself is measured in bytes
-    /// (<see cref="Limits.ReceiveBytesPerTurn"/>), so this can only lengthen it.
+    /// -R: requests of one connection that are carried out at most before its neighbours get their turn. The bytes of a turn are bounded, too: <see
+    /// cref="Limits.OutputBytesPerTurn"/>.
     /// </summary>
     public int RequestsPerEvent { get; init; } = 20;
 

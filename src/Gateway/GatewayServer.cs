@@ -3,6 +3,7 @@ using Microsoft.Extensions.Logging;
 using OrleansCache.Gateway.Epoll;
 using OrleansCache.Gateway.Pipelines;
 using OrleansCache.Gateway.Stats;
+using OrleansCache.Gateway.Tls;
 
 namespace OrleansCache.Gateway;
 
@@ -44,6 +45,12 @@ public sealed class GatewayServer : IAsyncDisposable
 
     internal GatewayShared Shared => _shared;
 
+    /// <summary>
+    /// Ends, with a sentence, if an I/O loop has failed: its connections are lost and it cannot take new ones. The process should end then, so that whoever
+    /// watches it starts it again.
+    /// </summary>
+    public Task<string> Failure => _shared.Failure;
+
     /// <summary>A fresh snapshot.</summary>
     public GatewayStatistics Statistics => _shared.ReadStatistics();
 
@@ -51,14 +58,15 @@ public sealed class GatewayServer : IAsyncDisposable
     public async Task StartAsync(CancellationToken cancellationToken)
     {
         GatewayOptions options = _shared.Options;
-        if (options.Listeners.Count == 0 && options.UdpEndPoints.Count == 0 && options.UnixSocketPath is null)
-            throw new GatewayStartException("nothing to listen on: no TCP or UDP address and no UNIX socket given");
         if (options.UdpEndPoints.Count > 0 && (options.TextPasswords is not null || options.SaslPasswords is not null))
             throw new GatewayStartException("UDP cannot be used with authentication: a datagram cannot log in");
         if (_transports.Any(static t => t is EpollTransport) && !EpollTransport.IsSupported)
             throw new GatewayStartException("the epoll transport needs 64-bit Linux");
         if (_shared.Options.Listeners.Any(static l => l.Tls != TlsMode.Off) && _shared.Options.Tls is null)
             throw new GatewayStartException("a listener speaks TLS, and there is no certificate");
+
+        if (_shared.Options.Tls is { } certificates && _shared.Options.Listeners.Any(static l => l.Tls != TlsMode.Off))
+            await TlsWarmUp.RunAsync(certificates, cancellationToken).ConfigureAwait(false);
 
         var found = new Dictionary<GatewayTransport, Queue<EndPoint>>();
         try
@@ -82,8 +90,12 @@ public sealed class GatewayServer : IAsyncDisposable
         EndPoints = [.. endPoints, .. _transports.SelectMany(t => found[t])];
         _shared.EndPoints = EndPoints;
         _shared.Listeners = [.. EndPoints.Select(ConnectionName.Of)];
+        _shared.ListenerDescriptors = [.. EndPoints.Select(FindDescriptor)];
         _shared.Accepting = true;
     }
+
+    private int FindDescriptor(EndPoint endPoint) =>
+        _transports.Select(transport => transport.FindDescriptor(endPoint)).FirstOrDefault(static fd => fd >= 0, 0);
 
     /// <summary>Reads certificates and password files again. Null, or what could not be taken over: what was loaded before stays in force then. Either is logged.</summary>
     public Task<string?> ReloadFilesAsync() => _shared.Files.ReloadAsync();

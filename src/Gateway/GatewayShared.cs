@@ -13,15 +13,17 @@ namespace OrleansCache.Gateway;
 internal sealed class GatewayShared
 {
     private readonly ConcurrentDictionary<long, ConnectionInfo> _connections = new();
+    private readonly TaskCompletionSource<string> _failure = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private static readonly TimeSpan s_storeSnapshotAge = TimeSpan.FromMilliseconds(1);
+
+    private StoreSnapshot? _stores;
     private LoopCounters[] _loops = [];
     private long _connectionsCurrent;
     private long _connectionsTotal;
     private long _connectionIds;
     private long _connectionsRejected;
     private long _ports;
-    private long _listenDisabled;
     private int _verbosity;
-    private long _listenDisabledMicroseconds;
     private LruSettings _lru;
     private int _dumps;
     private long _dumpsStarted;
@@ -42,6 +44,7 @@ internal sealed class GatewayShared
         router.Stores.CrawlerEnabled = options.Lru.CrawlerEnabled;
         router.Stores.Tuning = options.Lru.Tuning;
         Logins = new LoginGuard(loggerFactory.CreateLogger("OrleansCache.Gateway.Logins"), timeProvider);
+        AcceptPauses = new AcceptPauses(loggerFactory.CreateLogger("OrleansCache.Gateway"), timeProvider);
         Files = new FileReloader(options, loggerFactory.CreateLogger("OrleansCache.Gateway.Files"));
         VersionReply = Encoding.ASCII.GetBytes($"VERSION {options.Version}\r\n");
     }
@@ -68,6 +71,9 @@ internal sealed class GatewayShared
     /// <summary>Where the gateway listens, for `stats conns`: memcached's way to write an address.</summary>
     public IReadOnlyList<string> Listeners { get; set; } = [];
 
+    /// <summary>The listeners' descriptors, in the same order, where the transport knows them.</summary>
+    public IReadOnlyList<int> ListenerDescriptors { get; set; } = [];
+
     /// <summary>Where the gateway answers datagrams.</summary>
     public IReadOnlyList<IPEndPoint> UdpEndPoints { get; set; } = [];
 
@@ -85,12 +91,51 @@ internal sealed class GatewayShared
 
     public FileReloader Files { get; }
 
+    public AcceptPauses AcceptPauses { get; }
+
+    /// <summary>Ends, with the reason, if something failed without which the gateway does not serve all of its connections.</summary>
+    public Task<string> Failure => _failure.Task;
+
+    /// <summary>From any thread. The first reason counts.</summary>
+    public void Fail(string reason) => _failure.TrySetResult(reason);
+
     public IEnumerable<ConnectionInfo> Connections => _connections.Values.OrderBy(static c => c.Id);
 
     public void RegisterLoop(LoopCounters counters)
     {
         lock (_connections)
             _loops = [.. _loops, counters];
+    }
+
+    /// <summary>
+    /// The stores' counters and gauges. Adding them up walks over all partitions, so a sum of the last millisecond serves again as long as no loop has begun
+    /// another request.
+    /// </summary>
+    public StoreStatistics ReadStores()
+    {
+        long operations = 0;
+        foreach (LoopCounters loop in _loops)
+            operations += Volatile.Read(ref loop.Operations) + Volatile.Read(ref loop.Flushes);
+        long now = TimeProvider.GetTimestamp();
+        StoreSnapshot? snapshot = Volatile.Read(ref _stores);
+        if (snapshot is not null && snapshot.Operations == operations && TimeProvider.GetElapsedTime(snapshot.At, now) < s_storeSnapshotAge)
+            return snapshot.Statistics;
+        StoreStatistics statistics = Router.ReadStatistics(perClass: false);
+        Volatile.Write(ref _stores, new StoreSnapshot(statistics, operations, now));
+        return statistics;
+    }
+
+    /// <summary>What the buffers of all loops but one hold.</summary>
+    public long BufferBytesOfOthers(LoopCounters own)
+    {
+        long bytes = 0;
+        foreach (LoopCounters loop in _loops)
+        {
+            if (!ReferenceEquals(loop, own))
+                bytes += loop.Chunks.RentedBytes;
+        }
+
+        return bytes;
     }
 
     /// <summary>Takes a place under -c; false if there is none. Counts the rejected.</summary>
@@ -165,10 +210,6 @@ internal sealed class GatewayShared
 
     public void LeaveWatcher() => Interlocked.Decrement(ref _watchers);
 
-    public void CountListenDisabled() => Interlocked.Increment(ref _listenDisabled);
-
-    public void AddListenDisabled(TimeSpan time) => Interlocked.Add(ref _listenDisabledMicroseconds, (long)time.TotalMicroseconds);
-
     /// <summary>Takes a place under <see cref="Limits.DumpsMax"/>; false if there is none. Leave with <see cref="EndDump"/>.</summary>
     public bool TryBeginDump()
     {
@@ -187,10 +228,10 @@ internal sealed class GatewayShared
     /// <summary>stats reset.</summary>
     public void ResetCounters()
     {
+        Volatile.Write(ref _stores, null);
         Interlocked.Exchange(ref _connectionsRejected, 0);
         Interlocked.Exchange(ref _connectionsTotal, 0);
-        Interlocked.Exchange(ref _listenDisabled, 0);
-        Interlocked.Exchange(ref _listenDisabledMicroseconds, 0);
+        AcceptPauses.Reset();
         Interlocked.Exchange(ref _dumpsStarted, 0);
         Detail.Clear();
         Tls.Reset();
@@ -199,6 +240,7 @@ internal sealed class GatewayShared
             // A loop that counts at this moment may keep its former number; memcached's own reset is no more exact across its threads.
             loop.BytesRead = loop.BytesWritten = loop.Yields = loop.Operations = loop.Flushes = loop.MetaDebugs = loop.Unavailable = loop.IdleKicks = loop.AuthCommands = loop.AuthErrors
                 = loop.StoresTooLarge = 0;
+            loop.RepliesRefused = loop.ReadBuffersRefused = 0;
             loop.Datagrams = loop.DatagramsDropped = loop.DatagramsRefused = loop.DatagramsUnsent = 0;
         }
     }
@@ -207,6 +249,7 @@ internal sealed class GatewayShared
     {
         long read = 0, written = 0, yields = 0, operations = 0, flushes = 0, metaDebugs = 0, unavailable = 0, kicks = 0, authCommands = 0, authErrors = 0, tooLarge = 0;
         long datagrams = 0, dropped = 0, refused = 0, unsent = 0;
+        long replyBytes = 0, replies = 0, repliesRefused = 0, bufferBytes = 0, bufferBytesFree = 0, buffers = 0, buffersRefused = 0;
         foreach (LoopCounters loop in _loops)
         {
             read += Volatile.Read(ref loop.BytesRead);
@@ -224,6 +267,13 @@ internal sealed class GatewayShared
             dropped += Volatile.Read(ref loop.DatagramsDropped);
             refused += Volatile.Read(ref loop.DatagramsRefused);
             unsent += Volatile.Read(ref loop.DatagramsUnsent);
+            replyBytes += loop.Chunks.ChunkBytesRented;
+            replies += loop.Chunks.ChunksRented;
+            repliesRefused += Volatile.Read(ref loop.RepliesRefused);
+            bufferBytes += loop.Chunks.BufferBytesRented;
+            bufferBytesFree += loop.Chunks.BufferBytesFree;
+            buffers += loop.Chunks.BuffersRented;
+            buffersRefused += Volatile.Read(ref loop.ReadBuffersRefused);
         }
 
         return new GatewayStatistics
@@ -233,8 +283,8 @@ internal sealed class GatewayShared
             ConnectionsTotal = Interlocked.Read(ref _connectionsTotal),
             ConnectionsRejected = Interlocked.Read(ref _connectionsRejected),
             ConnectionsIdleKicked = kicks,
-            ListenDisabled = Interlocked.Read(ref _listenDisabled),
-            ListenDisabledMicroseconds = Interlocked.Read(ref _listenDisabledMicroseconds),
+            ListenDisabled = AcceptPauses.Count,
+            ListenDisabledMicroseconds = AcceptPauses.Microseconds,
             Dumps = Volatile.Read(ref _dumps),
             DumpsStarted = Interlocked.Read(ref _dumpsStarted),
             Accepting = Accepting,
@@ -252,10 +302,20 @@ internal sealed class GatewayShared
             DatagramsDropped = dropped,
             DatagramsRefused = refused,
             DatagramsUnsent = unsent,
+            ReplyBuffers = replies,
+            ReplyBufferBytes = replyBytes,
+            RepliesRefused = repliesRefused,
+            ReadBuffers = buffers,
+            ReadBufferBytes = bufferBytes,
+            ReadBufferBytesFree = bufferBytesFree,
+            ReadBuffersRefused = buffersRefused,
             Threads = Options.Threads,
         };
     }
 }
+
+/// <summary>The stores' statistics, and what the loops had begun by then.</summary>
+internal sealed record StoreSnapshot(StoreStatistics Statistics, long Operations, long At);
 
 /// <summary>One connection as `stats conns` sees it. Written by its loop, read by any.</summary>
 internal sealed class ConnectionInfo(Func<string> address, Func<string> listenAddress)
@@ -271,6 +331,9 @@ internal sealed class ConnectionInfo(Func<string> address, Func<string> listenAd
 
     /// <summary>Whether it is a stream of event lines now.</summary>
     public volatile bool IsWatching;
+
+    /// <summary>Whether the data block of a command is arriving.</summary>
+    public volatile bool IsReceivingValue;
 
     public long Id { get; set; }
 

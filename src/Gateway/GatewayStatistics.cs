@@ -60,5 +60,19 @@ public sealed record GatewayStatistics
     /// <summary>Reply datagrams that could not be sent.</summary>
     public long DatagramsUnsent { get; init; }
 
+    /// <summary>Buffers of unsent replies, without pinned values, and replies that were refused because there was no room for them.</summary>
+    public long ReplyBuffers { get; init; }
+    public long ReplyBufferBytes { get; init; }
+    public long RepliesRefused { get; init; }
+
+    /// <summary>
+    /// Buffers of requests that have not arrived as a whole or have to wait, what is kept for the next ones, and requests that were refused because there
+    /// was no room.
+    /// </summary>
+    public long ReadBuffers { get; init; }
+    public long ReadBufferBytes { get; init; }
+    public long ReadBufferBytesFree { get; init; }
+    public long ReadBuffersRefused { get; init; }
+
     public int Threads { get; init; }
 }

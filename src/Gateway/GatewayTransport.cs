@@ -14,4 +14,7 @@ internal abstract class GatewayTransport : IAsyncDisposable
     public abstract Task StopAsync(TimeSpan graceTime, CancellationToken cancellationToken);
 
     public abstract ValueTask DisposeAsync();
+
+    /// <summary>The descriptor of the listener at this place; -1 if it is not this transport's.</summary>
+    public virtual int FindDescriptor(EndPoint endPoint) => -1;
 }

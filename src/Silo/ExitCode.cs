@@ -23,6 +23,9 @@ internal static class ExitCode
     /// <summary>EX_OSERR: the operating system refused (a port in use, a limit, a right that is missing).</summary>
     public const int OperatingSystem = 71;
 
+    /// <summary>EX_TEMPFAIL: the cluster has declared this silo dead while it was frozen or cut off; started again, it joins anew.</summary>
+    public const int Evicted = 75;
+
     /// <summary>128 + SIGINT, as a shell reports it: a second signal ended a stop that was still running.</summary>
     public const int Interrupted = 130;
 }

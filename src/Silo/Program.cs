@@ -16,10 +16,10 @@ internal static class Program
             switch (options.Verb)
             {
                 case Verb.Help:
-                    Console.Out.Write(HelpText.Help(Product.Version));
+                    Console.Out.Write(HelpText.Help());
                     return ExitCode.Ok;
                 case Verb.Version:
-                    Console.Out.WriteLine($"orleanscache {Product.Version}");
+                    Console.Out.WriteLine(Product.Title);
                     return ExitCode.Ok;
                 case Verb.License:
                     Console.Out.WriteLine(Product.License);

@@ -25,6 +25,7 @@ public sealed class RefusedStarts : IDisposable
         Gateway = RunAsync("gateway", "--join", $"127.0.0.1:{Text(Nobody)}");
         Postgres = RunAsync("serve", "--silo-port", Text(TestPorts.Next(2)), "--clustering", "postgres", "--connection", connection);
         PortInUse = RunAsync("serve", "--silo-port", Text(HeldPort));
+        Beyond = RunAsync("serve", "--silo-port", Text(TestPorts.Next(2)), "--advertise", "10.1.2.3");
     }
 
     /// <summary>A password that no message may show.</summary>
@@ -43,6 +44,9 @@ public sealed class RefusedStarts : IDisposable
     public Task<(int ExitCode, string Printed, TimeSpan Took)>? Postgres { get; }
 
     public Task<(int ExitCode, string Printed, TimeSpan Took)>? PortInUse { get; }
+
+    /// <summary>A silo that others would reach, without a secret.</summary>
+    public Task<(int ExitCode, string Printed, TimeSpan Took)>? Beyond { get; }
 
     public void Dispose() => _holder.Dispose();
 
@@ -71,13 +75,23 @@ public sealed class RefusedStartTests(RefusedStarts starts) : IClassFixture<Refu
     [ClusterFact]
     public Task ASiloPortInUseIsAClearError() => AssertClearErrorAsync(starts.PortInUse!, starts.HeldPort);
 
+    [ClusterFact]
+    public async Task AClusterBeyondThisMachineNeedsASecret()
+    {
+        (int exitCode, string printed, _) = await starts.Beyond!;
+        Assert.Equal(64, exitCode);
+        Assert.Contains("--cluster-secret-file", printed, StringComparison.Ordinal);
+        Assert.Contains("--allow-insecure-cluster", printed, StringComparison.Ordinal);
+    }
+
     private static async Task AssertClearErrorAsync(Task<(int ExitCode, string Printed, TimeSpan Took)> start, int namedPort)
     {
-        (int exitCode, string printed, _) = await start;
-        Assert.True(exitCode != 0, printed);
+        (int exitCode, string printed, TimeSpan took) = await start;
+        Assert.True(exitCode == 69, printed);
+        Assert.True(took < TimeSpan.FromSeconds(20), $"A start that fails waits for 15 s at most, and took {took}.");
         Assert.Contains(namedPort.ToString(CultureInfo.InvariantCulture), printed, StringComparison.Ordinal);
         Assert.DoesNotContain("   at ", printed, StringComparison.Ordinal);
         Assert.DoesNotContain("Unhandled", printed, StringComparison.Ordinal);
-        Assert.True(printed.Split('\n').Length <= 10, $"More than a person reads:\n{printed}");
+        Assert.True(printed.TrimEnd().Split('\n').Length == 1, $"More than a line:\n{printed}");
     }
 }

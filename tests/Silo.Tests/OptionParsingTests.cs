@@ -35,7 +35,12 @@ public sealed class OptionParsingTests
         ["transport"] = o => o.Transport.ToString(),
         ["protocol"] = o => o.Protocol.ToString(),
         ["siloport"] = o => o.SiloPort,
-        ["join"] = o => o.Join,
+        ["join"] = o => string.Join(' ', o.Join),
+        ["secret"] = o => o.ClusterSecretFile!,
+        ["insecure"] = o => o.AllowInsecureCluster,
+        ["gateways"] = o => o.AllowGateways,
+        ["drain"] = o => o.DrainTimeoutSeconds,
+        ["join-time"] = o => o.JoinTimeoutSeconds,
         ["clusterid"] = o => o.ClusterId,
         ["connection"] = o => o.ConnectionString,
         ["cluster"] = o => o.WantsCluster,
@@ -52,6 +57,8 @@ public sealed class OptionParsingTests
         ["workerlog"] = o => o.WorkerLogBytesMax,
         ["sizes"] = o => o.TrackSizes,
         ["lru"] = o => string.Create(CultureInfo.InvariantCulture, $"{o.Lru.HotPercent} {o.Lru.WarmPercent} {o.Lru.HotAgeFactor} {o.Lru.WarmAgeFactor} {o.Lru.TemporaryTtlSeconds}"),
+        ["tuning"] = o => string.Create(
+            CultureInfo.InvariantCulture, $"{o.Lru.Tuning.SmallPercent} {o.Lru.Tuning.TempTtlSeconds} {o.Lru.Tuning.IsFlat} {o.Lru.Tuning.MovesPages}"),
         ["crawler"] = o => string.Create(CultureInfo.InvariantCulture, $"{o.Lru.CrawlerEnabled} {o.Lru.CrawlerSleepMicroseconds} {o.Lru.CrawlerItemsMax}"),
         ["slabs"] = o => string.Create(CultureInfo.InvariantCulture, $"{o.Lru.SlabReassign} {o.Lru.SlabAutomove} {o.Lru.SlabAutomoveRatio} {o.Lru.SlabAutomoveWindow}"),
     };
@@ -145,6 +152,13 @@ public sealed class OptionParsingTests
     [InlineData("-o watcher_logbuf_size=512,worker_logbuf_size=32", "workerlog", 32L << 10)]
     [InlineData("-o track_sizes", "sizes", true)]
     [InlineData("-o hot_lru_pct=10,warm_lru_pct=30,hot_max_factor=0.5,warm_max_factor=3,temporary_ttl=99", "lru", "10 30 0.5 3 99")]
+    [InlineData("-m 64", "tuning", "5 0 False True")]
+    [InlineData("-o hot_lru_pct=10,warm_lru_pct=30,temporary_ttl=99,slab_automove=2", "tuning", "10 99 False True")]
+    [InlineData("-o no_lru_maintainer,slab_automove=0", "tuning", "5 0 True False")]
+    [InlineData("-o no_lru_maintainer,lru_maintainer,no_slab_automove,slab_automove", "tuning", "5 0 False True")]
+    [InlineData("-o no_slab_reassign", "tuning", "5 0 False False")]
+    [InlineData("-o no_modern", "tuning", "5 0 True False")]
+    [InlineData("-o temporary_ttl=-1", "tuning", "5 0 False True")]
     [InlineData("-o lru_crawler_sleep=7,lru_crawler_tocrawl=4000000000,no_lru_crawler", "crawler", "False 7 4000000000")]
     [InlineData("-o no_slab_reassign,slab_automove=2,slab_automove_ratio=0.5,slab_automove_window=30", "slabs", "False 2 0.5 30")]
     [InlineData("-o no_slab_automove,slab_automove", "slabs", "True 1 0.8 10")]
@@ -162,6 +176,13 @@ public sealed class OptionParsingTests
     [InlineData("-i", "verb", "License")]
     [InlineData("gateway --join h:1", "verb", "Gateway")]
     [InlineData("gateway --join h:1", "join", "h:1")]
+    [InlineData("gateway --join h:1,i:2 --join j:3", "join", "h:1 i:2 j:3")]
+    [InlineData("--join h:1 --cluster-secret-file f", "secret", "f")]
+    [InlineData("--silo-port 1 --allow-insecure-cluster", "insecure", true)]
+    [InlineData("--silo-port 1", "gateways", false)]
+    [InlineData("--silo-port 1 --allow-gateways", "gateways", true)]
+    [InlineData("--silo-port 1 --drain-timeout 5", "drain", 5)]
+    [InlineData("--silo-port 1 --join-timeout 5", "join-time", 5)]
     [InlineData("--silo-port 11111", "cluster", true)]
     [InlineData("--silo-port 11112", "siloport", 11112)]
     [InlineData("--join h:1", "cluster", true)]
@@ -184,7 +205,6 @@ public sealed class OptionParsingTests
     [InlineData("-p x", "\"x\" is not a number")]
     [InlineData("-p 65536", "ERROR: Invalid port number 65536.")]
     [InlineData("-p -2", "ERROR: Invalid port number -2.")]
-    [InlineData("-p 0", "nothing to listen on")]
     [InlineData("-m x", "is not a number of megabytes")]
     [InlineData("-m 64k", "is not a number of megabytes")]
     [InlineData("-m 0", "Cannot set item size limit higher than 1/2 of memory max.")]
@@ -210,13 +230,12 @@ public sealed class OptionParsingTests
     [InlineData("-B foo", "Invalid value for binding protocol: foo")]
     [InlineData("-U 65536", "ERROR: Invalid port number 65536.")]
     [InlineData("-U x", "\"x\" is not a number")]
-    [InlineData("-p 0 -U 0", "nothing to listen on")]
-    [InlineData("-e f", "-e, --memory-file cannot be used here: ")]
     [InlineData("--prefix-delimiter=", "No delimiter specified")]
     [InlineData("-D é", "The delimiter must be a visible ASCII character")]
     [InlineData("-N 0", "Maximum number of NAPI IDs must be greater than 0")]
     [InlineData("-t 2 -N 3", "Number of napi_ids(3) cannot be greater than number of threads(2)")]
     [InlineData("-o hot_lru_pct=80", "hot_lru_pct must be > 1 and < 80")]
+    [InlineData("-o warm_lru_pct=61", "hot_lru_pct + warm_lru_pct cannot be more than 80% combined")]
     [InlineData("-o hot_lru_pct=50,warm_lru_pct=40", "hot_lru_pct + warm_lru_pct cannot be more than 80% combined")]
     [InlineData("-o temporary_ttl=5,no_lru_maintainer", "temporary_ttl requires lru_maintainer to be enabled")]
     [InlineData("-o slab_sizes=100-90", "slab size 90 cannot be lower than or equal to a previous class size")]
@@ -263,6 +282,8 @@ public sealed class OptionParsingTests
     [InlineData("--replicas 1", "replicas are not supported yet")]
     [InlineData("--join here", "is not HOST:PORT")]
     [InlineData("--join h:0", "is not HOST:PORT")]
+    [InlineData("--join h:1,i:2", "only a gateway takes several")]
+    [InlineData("--silo-port 1 --cluster-tls-cert c", "needs --cluster-tls-cert and --cluster-tls-ca")]
     [InlineData("--silo-port 70000", "Invalid port number")]
     [InlineData("--clustering redis --connection x", "this version knows postgres")]
     [InlineData("--clustering postgres", "--clustering needs --connection")]

@@ -21,7 +21,12 @@ public sealed class ProcessTests(ITestOutputHelper output) : IDisposable
         (int code, string text, string error) = ProductProcess.Run(line);
 
         Assert.Equal((0, ""), (code, error));
+        Assert.Matches(@"^memcached 1\.\d+\.\d+ ", text);
         Assert.Contains("Usage: orleanscache", text, StringComparison.Ordinal);
+        Assert.Contains("--enable-ssl", text, StringComparison.Ordinal);
+        Assert.Contains("SASL", text, StringComparison.Ordinal);
+        Assert.DoesNotContain("ext_path", text, StringComparison.Ordinal);
+        Assert.DoesNotContain("proxy_config", text, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -32,7 +37,7 @@ public sealed class ProcessTests(ITestOutputHelper output) : IDisposable
         (int code, string text, string error) = ProductProcess.Run(line);
 
         Assert.Equal((0, ""), (code, error));
-        Assert.Matches(@"^orleanscache \d+\.\d+\.\d+\n$", text);
+        Assert.Matches(@"^memcached 1\.\d+\.\d+ \(OrleansCache \d+\.\d+\.\d+\)\n$", text);
     }
 
     [Theory]
@@ -91,6 +96,17 @@ public sealed class ProcessTests(ITestOutputHelper output) : IDisposable
 
         Assert.Equal(0, product.WaitForExit());
         Assert.Equal(1, product.Error.Count(character => character == '\n'));
+    }
+
+    [Fact]
+    public async Task PortZeroStartsWithoutTcp()
+    {
+        using ProductProcess product = await ProductProcess.StartAsync("-p 0");
+        Assert.Contains("nothing to listen on", product.Error, StringComparison.Ordinal);
+
+        product.Signal("TERM");
+
+        Assert.Equal(0, product.WaitForExit());
     }
 
     [Theory]

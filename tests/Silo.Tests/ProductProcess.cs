@@ -18,9 +18,17 @@ internal sealed class ProductProcess : IDisposable
     private readonly TaskCompletionSource<string> _listening = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Stopwatch _watch = Stopwatch.StartNew();
 
-    private ProductProcess(string line, (string Name, string Value)[] environment)
+    private ProductProcess(string line, (string Name, string Value)[] environment, int openFilesMax = 0)
     {
         var start = new ProcessStartInfo("dotnet") { RedirectStandardError = true, RedirectStandardOutput = true, RedirectStandardInput = true };
+        if (openFilesMax > 0)
+        {
+            start.FileName = "/bin/sh";
+            start.ArgumentList.Add("-c");
+            start.ArgumentList.Add(string.Create(CultureInfo.InvariantCulture, $"ulimit -n {openFilesMax} && exec dotnet \"$@\""));
+            start.ArgumentList.Add("sh");
+        }
+
         start.ArgumentList.Add(Dll);
         foreach (string argument in Lines.Split(line))
             start.ArgumentList.Add(argument);
@@ -48,6 +56,8 @@ internal sealed class ProductProcess : IDisposable
     public static string Dll { get; } = Path.Combine(AppContext.BaseDirectory, "OrleansCache.dll");
 
     public int Id => _process.Id;
+
+    public bool HasExited => _process.HasExited;
 
     public TimeSpan ReadyAfter { get; private set; }
 
@@ -82,9 +92,14 @@ internal sealed class ProductProcess : IDisposable
     }
 
     /// <summary>Starts a server and waits until it says where it listens.</summary>
-    public static async Task<ProductProcess> StartAsync(string line, params (string Name, string Value)[] environment)
+    public static Task<ProductProcess> StartAsync(string line, params (string Name, string Value)[] environment) =>
+        WaitForStartAsync(new ProductProcess(line, environment));
+
+    /// <summary>The same under a limit of open files.</summary>
+    public static Task<ProductProcess> StartAsync(string line, int openFilesMax) => WaitForStartAsync(new ProductProcess(line, [], openFilesMax));
+
+    private static async Task<ProductProcess> WaitForStartAsync(ProductProcess product)
     {
-        var product = new ProductProcess(line, environment);
         Task ended = product._process.WaitForExitAsync();
         if (await Task.WhenAny(product._listening.Task, ended).WaitAsync(Patience) == ended && !product._listening.Task.IsCompleted)
         {

@@ -30,17 +30,49 @@ internal sealed unsafe class ChunkPool : IDisposable
     private int _freeNodesCount;
     private int _freeBuffersBytes;
     private bool _disposed;
+    private long _chunkBytes;
+    private long _bufferBytes;
+    private int _chunks;
+    private int _buffers;
+
+    static ChunkPool() => NativeHeap.ReturnLargeBlocks();
 
     /// <summary>Chunks, pins and buffers that are out. 0 when every session is idle or closed.</summary>
     public int Rented { get; private set; }
+
+    /// <summary>
+    /// Bytes of the chunks and buffers that are out; pinned values are the store's. Written by the loop alone, read by anyone, as are the others.
+    /// </summary>
+    public long RentedBytes => Volatile.Read(ref _chunkBytes) + Volatile.Read(ref _bufferBytes);
+    public long ChunkBytesRented => Volatile.Read(ref _chunkBytes);
+    public long BufferBytesRented => Volatile.Read(ref _bufferBytes);
+    public long BufferBytesFree => Volatile.Read(ref _freeBuffersBytes);
+    public int ChunksRented => Volatile.Read(ref _chunks);
+    public int BuffersRented => Volatile.Read(ref _buffers);
+
+    /// <summary>What the buffers of all loops may hold.</summary>
+    public long BytesMax { get; set; } = long.MaxValue;
+
+    /// <summary>What those of the other loops held lately.</summary>
+    public long OthersBytes { get; set; }
+
+    /// <summary>More than half of what may be is used: every connection makes do with little.</summary>
+    public bool IsShort => _chunkBytes + _bufferBytes + OthersBytes > BytesMax / 2;
+
+    public bool HasRoom(long bytes) => _chunkBytes + _bufferBytes + OthersBytes + bytes <= BytesMax;
+
+    /// <summary>A buffer that is out has grown.</summary>
+    public void CountBufferGrowth(int bytes) => _bufferBytes += bytes;
 
     /// <summary>A chunk with room for at least <paramref name="bytes"/>. <paramref name="tight"/> chooses the smallest that will do.</summary>
     public OutputChunk Rent(int bytes, bool tight)
     {
         Rented++;
+        _chunks++;
         OutputChunk? chunk;
         if (!tight && bytes <= ChunkBytes)
         {
+            _chunkBytes += ChunkBytes;
             chunk = _free;
             if (chunk is null)
                 return Create(ChunkBytes);
@@ -49,6 +81,7 @@ internal sealed unsafe class ChunkPool : IDisposable
         }
         else if (bytes <= SmallChunkBytes)
         {
+            _chunkBytes += SmallChunkBytes;
             chunk = _freeSmall;
             if (chunk is null)
                 return Create(SmallChunkBytes);
@@ -57,6 +90,7 @@ internal sealed unsafe class ChunkPool : IDisposable
         }
         else
         {
+            _chunkBytes += bytes;
             return Create(bytes);
         }
 
@@ -105,8 +139,13 @@ internal sealed unsafe class ChunkPool : IDisposable
                 _freeNodes = chunk;
                 _freeNodesCount++;
             }
+
+            return;
         }
-        else if (chunk.Capacity == ChunkBytes && _freeCount < FreeChunksMax && !_disposed)
+
+        _chunks--;
+        _chunkBytes -= chunk.Capacity;
+        if (chunk.Capacity == ChunkBytes && _freeCount < FreeChunksMax && !_disposed)
         {
             chunk.Next = _free;
             _free = chunk;
@@ -128,15 +167,17 @@ internal sealed unsafe class ChunkPool : IDisposable
     public NativeBuffer RentBuffer(int bytes)
     {
         Rented++;
+        _buffers++;
         NativeBuffer? buffer = _freeBuffers;
         if (buffer is null)
         {
-            buffer = new NativeBuffer();
+            buffer = new NativeBuffer(this);
         }
         else
         {
             _freeBuffers = buffer.Next;
             _freeBuffersBytes -= buffer.Capacity;
+            _bufferBytes += buffer.Capacity;
             buffer.Next = null;
         }
 
@@ -148,6 +189,8 @@ internal sealed unsafe class ChunkPool : IDisposable
     public void ReturnBuffer(NativeBuffer buffer)
     {
         Rented--;
+        _buffers--;
+        _bufferBytes -= buffer.Capacity;
         if (_disposed || _freeBuffersBytes + buffer.Capacity > FreeBuffersBytesMax)
         {
             buffer.Free();

@@ -4,7 +4,7 @@ using System.Runtime.InteropServices;
 namespace OrleansCache.Gateway.Buffers;
 
 /// <summary>A growable run of native memory: a line that has not ended yet, a value that is arriving, or input that waits for its turn.</summary>
-internal sealed unsafe class NativeBuffer
+internal sealed unsafe class NativeBuffer(ChunkPool pool)
 {
     public byte* Data { get; private set; }
     public int Capacity { get; private set; }
@@ -20,6 +20,7 @@ internal sealed unsafe class NativeBuffer
             return;
         int capacity = Math.Max(bytes, (int)Math.Min(2L * Capacity, Array.MaxLength));
         Data = (byte*)NativeMemory.Realloc(Data, (nuint)capacity);
+        pool.CountBufferGrowth(capacity - Capacity);
         Capacity = capacity;
     }
 

@@ -56,10 +56,28 @@ internal sealed unsafe class OutputList(ChunkPool pool, bool tight)
         Commit(bytes.Length);
     }
 
-    public void WritePin(in PinnedValue pin)
+    /// <summary>
+    /// A large value, from where it lies if it can be pinned, else as a copy if there is room for one, or <paramref name="must"/>. Null if neither. Nothing
+    /// is written yet:
+    /// give what it returns to <see cref="Write(OutputChunk)"/>.
+    /// </summary>
+    public OutputChunk? Take(in ValueView value, bool must)
     {
-        Append(pool.RentPin(pin));
-        Bytes += pin.Length;
+        if (value.TryPin(out PinnedValue pin))
+            return pool.RentPin(pin);
+        if (!must && (value.Length > Limits.LockedCopyBytesMax || !pool.HasRoom(value.Length)))
+            return null;
+        OutputChunk chunk = pool.Rent(value.Length, tight: true);
+        value.CopyTo(new Span<byte>(chunk.Data, value.Length));
+        chunk.End = value.Length;
+        return chunk;
+    }
+
+    /// <summary>What <see cref="Take"/> has returned.</summary>
+    public void Write(OutputChunk taken)
+    {
+        Bytes += taken.End;
+        Append(taken);
     }
 
     public Mark GetMark() => new(_tail, _tail?.End ?? 0, Bytes);

@@ -39,6 +39,7 @@ internal abstract unsafe class DatagramPort : IDisposable
     private DatagramExchange? _wokenHead;
     private DatagramExchange? _unsentHead;
     private DatagramExchange? _unsentTail;
+    private readonly DatagramAmplification _amplification = new();
     private int _busy;
     private bool _finishing;
     private bool _disposed;
@@ -190,7 +191,7 @@ internal abstract unsafe class DatagramPort : IDisposable
             Session session = exchange.Session;
             while (session.CanResume && session.ReplyBytes <= Limits.DatagramReplyBytesMax)
                 session.Resume();
-            if (session.ReplyBytes > Limits.DatagramReplyBytesMax)
+            if (session.ReplyBytes > (session.HasAdministered ? Limits.DatagramAdminReplyBytesMax : Limits.DatagramReplyBytesMax))
             {
                 Refuse(exchange);
                 return;
@@ -201,10 +202,21 @@ internal abstract unsafe class DatagramPort : IDisposable
             if (session.DropIncomplete())
                 Loop.Counters.DatagramsDropped++;
             exchange.BeginReply();
+            if (exchange.Total > 1 && !_amplification.TryCount(exchange.Peer, session.Output.Bytes, Loop.NowUnixSeconds))
+            {
+                Loop.Counters.DatagramsRefused++;
+                session.Output.Clear();
+            }
         }
         catch (Exception failure)
         {
             Fail(exchange, failure);
+            return;
+        }
+
+        if (exchange.Session.Output.IsEmpty)
+        {
+            Release(exchange);
             return;
         }
 

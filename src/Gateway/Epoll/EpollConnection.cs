@@ -12,12 +12,6 @@ internal sealed unsafe class EpollConnection : ISessionTransport
 {
     public const int ReceiveBufferBytes = Limits.ReceiveBytesPerTurn;
 
-    // With -R above what fits into one turn, a turn may grow to this.
-    private const int TurnBytesMax = 16 * Limits.ReceiveBytesPerTurn;
-
-    // How often one turn goes on with the backlog after its output has left.
-    private const int ResumesPerTurnMax = 4;
-
     private const int VectorsMax = 64;
 
     private readonly EpollLoop _loop;
@@ -26,6 +20,7 @@ internal sealed unsafe class EpollConnection : ISessionTransport
     private bool _readable;
     private bool _readToEnd;
     private bool _writable = true;
+    private long _sentBytes;
 
     public EpollConnection(EpollLoop loop, int fd, int index, ConnectionInfo info)
     {
@@ -68,19 +63,26 @@ internal sealed unsafe class EpollConnection : ISessionTransport
             return;
         try
         {
-            if (!_session.Output.IsEmpty || _session.CanResume)
-                SendAndResume();
-            Read();
+            _sentBytes = 0;
+            _session.BeginTurn(_loop.RequestsPerTurnMax);
+            if (SendAndResume())
+                Read();
             if (_session.IsFinished)
                 Close();
             else
-                Info.IsWaiting = !_session.IsQuiet;
+                Report();
         }
         catch (Exception failure)
         {
             Log.SessionFailed(_loop.Logger, failure);
             Close();
         }
+    }
+
+    private void Report()
+    {
+        Info.IsWaiting = !_session.IsQuiet;
+        Info.IsReceivingValue = _session.IsReceivingValue;
     }
 
     /// <summary>Takes what has arrived by now and nothing more; closes when that is answered.</summary>
@@ -118,13 +120,11 @@ internal sealed unsafe class EpollConnection : ISessionTransport
     private void Read()
     {
         int received = 0;
-        long commands = _session.Commands;
         while (_readable && !IsClosed && _session.WantsInput)
         {
-            if (received >= Limits.ReceiveBytesPerTurn && (_session.Commands - commands >= _loop.RequestsPerTurnMin || received >= TurnBytesMax))
+            if (received >= Limits.InputBytesPerTurn || _session.HasSpentRequests)
             {
-                _loop.Context.Counters.Yields++;
-                _loop.Schedule(this);
+                Yield();
                 return;
             }
 
@@ -147,8 +147,8 @@ internal sealed unsafe class EpollConnection : ISessionTransport
                     _session.CommitValueBytes((int)count);
                 else
                     _session.Receive(target, (int)count);
-                if (!_session.Output.IsEmpty)
-                    SendAndResume();
+                if (!SendAndResume())
+                    return;
             }
             else if (count == 0)
             {
@@ -166,25 +166,53 @@ internal sealed unsafe class EpollConnection : ISessionTransport
         }
     }
 
-    private void SendAndResume()
+    /// <summary>
+    /// Goes on with the backlog and sends, within the turn's share of requests and of bytes. False if the turn is over, or the connection gone.
+    /// </summary>
+    private bool SendAndResume()
     {
-        for (int resumes = 0; Send() && _session.CanResume; resumes++)
+        OutputList output = _session.Output;
+        while (true)
         {
-            if (resumes == ResumesPerTurnMax)
+            bool isSpent = _session.IsTurnSpent;
+            if (!isSpent && _session.CanResume && (output.Bytes < Limits.OutputBytesWorthSending || !_writable))
             {
-                _loop.Schedule(this);
-                return;
+                _session.Resume();
+                continue;
             }
 
-            _session.Resume();
+            // Replies to the rest of a pipeline leave together with these, if these are few.
+            if (_writable && !output.IsEmpty && (!isSpent || output.Bytes >= Limits.OutputBytesWorthSending))
+            {
+                if (!Send())
+                    return false;
+                if (_sentBytes < Limits.OutputBytesPerTurn)
+                    continue;
+                if (!(_writable && !output.IsEmpty) && !_session.CanResume && !isSpent)
+                    return true;
+                Yield();
+                return false;
+            }
+
+            if (!isSpent)
+                return true;
+            Yield();
+            return false;
         }
+    }
+
+    /// <summary>The neighbours first.</summary>
+    private void Yield()
+    {
+        _loop.Context.Counters.Yields++;
+        _loop.Schedule(this);
     }
 
     /// <summary>Sends as much as the socket takes. False if the connection is gone.</summary>
     private bool Send()
     {
         OutputList output = _session.Output;
-        while (_writable && !output.IsEmpty)
+        while (_writable && !output.IsEmpty && _sentBytes < Limits.OutputBytesPerTurn)
         {
             OutputChunk head = output.Head!;
             nint count = head.Next is null && !head.IsPin
@@ -193,6 +221,7 @@ internal sealed unsafe class EpollConnection : ISessionTransport
             if (count >= 0)
             {
                 _loop.Context.Counters.BytesWritten += count;
+                _sentBytes += count;
                 output.Consume(count);
                 continue;
             }
@@ -216,10 +245,12 @@ internal sealed unsafe class EpollConnection : ISessionTransport
     {
         Native.Vector* vectors = stackalloc Native.Vector[VectorsMax];
         int count = 0;
-        for (; chunk is not null && count < VectorsMax; chunk = chunk.Next)
+        long bytes = 0;
+        for (; chunk is not null && count < VectorsMax && bytes < Limits.OutputBytesPerTurn; chunk = chunk.Next)
         {
             if (!chunk.IsPin)
             {
+                bytes += chunk.End - chunk.Start;
                 vectors[count++] = new Native.Vector { Base = chunk.Data + chunk.Start, Length = (nuint)(chunk.End - chunk.Start) };
                 continue;
             }
@@ -227,9 +258,11 @@ internal sealed unsafe class EpollConnection : ISessionTransport
             int offset = chunk.Start;
             _ = chunk.Pin.GetRun(offset, ref chunk.Cursor, out _); // the next call begins here, or behind
             ValueCursor cursor = chunk.Cursor;
-            while (offset < chunk.End && count < VectorsMax)
+            while (offset < chunk.End && count < VectorsMax && bytes < Limits.OutputBytesPerTurn)
             {
                 byte* run = chunk.Pin.GetRun(offset, ref cursor, out int length);
+                length = (int)Math.Min(length, Limits.OutputBytesPerTurn);
+                bytes += length;
                 vectors[count++] = new Native.Vector { Base = run, Length = (nuint)length };
                 offset += length;
             }

@@ -64,7 +64,7 @@ internal sealed unsafe class EpollListener : IDisposable
                     case Native.EAGAIN:
                         return true;
                     case Native.EMFILE or Native.ENFILE or Native.ENOBUFS or Native.ENOMEM:
-                        Log.AcceptPaused(loop.Logger, errno);
+                        transport.Shared.AcceptPauses.Begin(Marshal.GetPInvokeErrorMessage(errno));
                         return false;
                     default:
                         // The client gave up between its connect and our accept, or a signal came.

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging;
@@ -21,6 +22,8 @@ internal sealed unsafe class EpollLoop : ICompletionQueue, IGatewayLoop
 
     // What epoll tells by a negative number: listeners first, then the UDP sockets, then the same with room to send.
     private const int ListenersMax = 1 << 20;
+
+    private static readonly long s_roundTicksMax = Stopwatch.Frequency * Limits.RoundMicrosecondsMax / 1_000_000;
 
     private readonly EpollTransport _transport;
     private readonly WorkQueue _work = new();
@@ -48,11 +51,11 @@ internal sealed unsafe class EpollLoop : ICompletionQueue, IGatewayLoop
     {
         _transport = transport;
         Logger = transport.Logger;
-        RequestsPerTurnMin = transport.Shared.Options.RequestsPerEvent;
+        RequestsPerTurnMax = transport.Shared.Options.RequestsPerEvent;
         _epoll = Native.EpollCreate(Native.EPOLL_CLOEXEC);
         _wakeFd = Native.EventFd(0, Native.EFD_CLOEXEC | Native.EFD_NONBLOCK);
         if (_epoll < 0 || _wakeFd < 0 || Native.Control(_epoll, Native.EPOLL_CTL_ADD, _wakeFd, Native.EPOLLIN | Native.EPOLLET, WakeData) != 0)
-            throw new GatewayStartException($"cannot create an epoll loop: errno {Marshal.GetLastSystemError()}");
+            throw new GatewayStartException($"cannot create an epoll loop: {Marshal.GetPInvokeErrorMessage(Marshal.GetLastSystemError())}");
         Context = new LoopContext(transport.Shared, this);
         Context.ReadClock();
         transport.Shared.RegisterLoop(Context.Counters);
@@ -69,14 +72,25 @@ internal sealed unsafe class EpollLoop : ICompletionQueue, IGatewayLoop
 
     public LoopContext Context { get; }
     public ILogger Logger { get; }
-    public int RequestsPerTurnMin { get; }
+    public int RequestsPerTurnMax { get; }
     public byte* ReceiveBuffer { get; private set; }
 
     public Task Drained => _drained.Task;
 
     public Task Ended => _ended.Task;
 
-    public void Start() => _thread.Start();
+    /// <summary>Throws <see cref="GatewayStartException"/> if the system has no thread left.</summary>
+    public void Start()
+    {
+        try
+        {
+            _thread.Start();
+        }
+        catch (Exception failure) when (failure is OutOfMemoryException or ThreadStartException)
+        {
+            throw new GatewayStartException("cannot start an I/O thread: the system refuses it (a limit of processes, or no memory)", failure);
+        }
+    }
 
     public void Post(LoopWorkItem work)
     {
@@ -103,7 +117,8 @@ internal sealed unsafe class EpollLoop : ICompletionQueue, IGatewayLoop
     public void Listen(EpollListener listener)
     {
         _listeners.Add(listener);
-        Watch(_listeners.Count - 1);
+        if (!TryWatch(_listeners.Count - 1))
+            throw new GatewayStartException($"cannot watch a listening socket: {Marshal.GetPInvokeErrorMessage(Marshal.GetLastSystemError())}");
     }
 
     /// <summary>The number by which epoll tells of a UDP socket.</summary>
@@ -216,6 +231,7 @@ internal sealed unsafe class EpollLoop : ICompletionQueue, IGatewayLoop
         catch (Exception failure)
         {
             Log.LoopFailed(Logger, failure);
+            _transport.Shared.Fail($"I/O loop {_thread.Name} failed: {failure.GetType().Name}: {failure.Message.ReplaceLineEndings(" ")}");
         }
         finally
         {
@@ -263,6 +279,14 @@ internal sealed unsafe class EpollLoop : ICompletionQueue, IGatewayLoop
             ResumeAccepting();
         RunPosted();
         RunScheduled();
+        if (_scheduledHead is not null)
+        {
+            long began = Stopwatch.GetTimestamp();
+            do
+                RunScheduled();
+            while (_scheduledHead is not null && Stopwatch.GetTimestamp() - began < s_roundTicksMax);
+        }
+
         Context.Channel.Flush();
     }
 
@@ -301,11 +325,7 @@ internal sealed unsafe class EpollLoop : ICompletionQueue, IGatewayLoop
         }
     }
 
-    private void Watch(int listener)
-    {
-        if (Native.Control(_epoll, Native.EPOLL_CTL_ADD, _listeners[listener].Fd, Native.EPOLLIN, ~listener) != 0)
-            throw new GatewayStartException($"cannot watch a listening socket: errno {Marshal.GetLastSystemError()}");
-    }
+    private bool TryWatch(int listener) => Native.Control(_epoll, Native.EPOLL_CTL_ADD, _listeners[listener].Fd, Native.EPOLLIN, ~listener) == 0;
 
     private void OnListening(int index)
     {
@@ -323,9 +343,13 @@ internal sealed unsafe class EpollLoop : ICompletionQueue, IGatewayLoop
         if (_acceptPaused || listener >= _listeners.Count || _listeners[listener].Accept(this, _transport))
             return;
 
-        // A listening socket that cannot be served would wake the loop without end: look away for a while.
+        PauseAccepting();
+    }
+
+    /// <summary>A listening socket that cannot be served would wake the loop without end: look away for a while.</summary>
+    private void PauseAccepting()
+    {
         _acceptPaused = true;
-        _transport.Shared.CountListenDisabled();
         _transport.Shared.Accepting = false;
         _pausedAtMilliseconds = Environment.TickCount64;
         foreach (EpollListener one in _listeners)
@@ -337,10 +361,18 @@ internal sealed unsafe class EpollLoop : ICompletionQueue, IGatewayLoop
         if (Environment.TickCount64 - _pausedAtMilliseconds < AcceptPauseMilliseconds)
             return;
         _acceptPaused = false;
-        _transport.Shared.AddListenDisabled(TimeSpan.FromMilliseconds(Environment.TickCount64 - _pausedAtMilliseconds));
+        _transport.Shared.AcceptPauses.End(TimeSpan.FromMilliseconds(Environment.TickCount64 - _pausedAtMilliseconds));
         _transport.Shared.Accepting = _transport.IsAccepting;
         for (int i = 0; i < _listeners.Count; i++)
-            Watch(i);
+        {
+            if (TryWatch(i))
+                continue;
+
+            // The kernel has no memory for it: pause once more.
+            _transport.Shared.AcceptPauses.Begin(Marshal.GetPInvokeErrorMessage(Marshal.GetLastSystemError()));
+            PauseAccepting();
+            return;
+        }
     }
 
     private void CheckIdle(int idleTimeoutSeconds)

@@ -13,6 +13,7 @@ internal sealed class EpollTransport : LoopTransport
     private readonly List<EpollDatagramPort> _ports = [];
     private List<Socket> _udpSockets = [];
     private readonly IReadOnlyList<ListenerOptions> _options;
+    private Dictionary<EndPoint, int> _listenerDescriptors = [];
     private EpollLoop[] _loops = [];
     private uint _nextLoop;
 
@@ -32,6 +33,8 @@ internal sealed class EpollTransport : LoopTransport
     protected override IReadOnlyList<IGatewayLoop> Loops => _loops;
 
     protected override IReadOnlyList<DatagramPort> Ports => _ports;
+
+    public override int FindDescriptor(EndPoint endPoint) => _listenerDescriptors.GetValueOrDefault(endPoint, -1);
 
     public EpollLoop NextLoop() => _loops[_nextLoop++ % (uint)_loops.Length];
 
@@ -70,6 +73,7 @@ internal sealed class EpollTransport : LoopTransport
             _ports.AddRange(_loops.Select(loop => loop.AddPort(socket, name)));
         }
 
+        _listenerDescriptors = listeners.ToDictionary(static l => l.EndPoint, static l => l.Fd);
         Shared.UdpEndPoints = [.. _udpSockets.Select(static socket => (IPEndPoint)socket.LocalEndPoint!)];
         BeginAccepting();
         foreach (EpollLoop loop in _loops)

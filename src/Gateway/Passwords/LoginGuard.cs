@@ -4,10 +4,11 @@ using Microsoft.Extensions.Logging;
 namespace OrleansCache.Gateway.Passwords;
 
 /// <summary>
-/// Makes guessing passwords slow without shutting others out. A failed login is answered only after a delay, and the delays under way are counted by address: while an address has
-/// <see cref="Limits.LoginFailuresPerAddressMax"/> of them, or all together <see cref="Limits.LoginFailuresInAllMax"/>, its next login is refused without a look at the password.
-/// So one address tries at most 16 passwords a second, however many connections it opens; and a client that goes on with an old password, one connection at a time, stays
-/// below the bound and takes nothing from its neighbours behind the same address. IPv6 addresses count by their network of 64 bits.
+/// Makes guessing passwords slow without shutting others out. A failed login is answered only after a delay, which grows with the number of those of the
+/// same address that
+/// wait already: so the answers to one address come at some 16 a second at most, however many connections it opens. A right login is never delayed, whatever
+/// others behind the
+/// same address do. IPv6 addresses count by their network of 64 bits.
 /// </summary>
 internal sealed class LoginGuard(ILogger logger, TimeProvider timeProvider)
 {
@@ -16,14 +17,6 @@ internal sealed class LoginGuard(ILogger logger, TimeProvider timeProvider)
     private int _delayedInAll;
     private int _unlogged;
     private DateTimeOffset _loggedAt = DateTimeOffset.MinValue;
-
-    /// <summary>Whether a login of this connection is looked at.</summary>
-    public bool Admits(ConnectionInfo connection)
-    {
-        string source = SourceOf(connection.Address);
-        lock (_lock)
-            return _delayedInAll < Limits.LoginFailuresInAllMax && _delayed.GetValueOrDefault(source) < Limits.LoginFailuresPerAddressMax;
-    }
 
     /// <summary>Counts and logs a failed login, refused ones too.</summary>
     public void CountFailure(ConnectionInfo connection)
@@ -43,17 +36,31 @@ internal sealed class LoginGuard(ILogger logger, TimeProvider timeProvider)
         Log.LoginsFailed(logger, count, connection.Address);
     }
 
-    /// <summary>Ends when the failed login may be answered. The delay lasts its time even if the connection ends before.</summary>
-    public async Task DelayAsync(ConnectionInfo connection)
+    /// <summary>
+    /// Ends when the failed login may be answered; null if so many wait in all that this one is answered at once, and its connection closed. The delay lasts
+    /// its time even if
+    /// the connection ends before.
+    /// </summary>
+    public Task? TryDelay(ConnectionInfo connection)
     {
         string source = SourceOf(connection.Address);
+        int waiting;
         lock (_lock)
         {
+            if (_delayedInAll >= Limits.LoginFailuresInAllMax)
+                return null;
             _delayedInAll++;
-            _delayed[source] = _delayed.GetValueOrDefault(source) + 1;
+            waiting = _delayed.GetValueOrDefault(source);
+            _delayed[source] = waiting + 1;
         }
 
-        await Task.Delay(TimeSpan.FromMilliseconds(Limits.LoginDelayMilliseconds), timeProvider).ConfigureAwait(false);
+        int milliseconds = Math.Min(Limits.LoginDelayMilliseconds * (1 + (waiting / Limits.LoginFailuresPerAddress)), Limits.LoginDelayMillisecondsMax);
+        return DelayAsync(source, TimeSpan.FromMilliseconds(milliseconds));
+    }
+
+    private async Task DelayAsync(string source, TimeSpan delay)
+    {
+        await Task.Delay(delay, timeProvider).ConfigureAwait(false);
         lock (_lock)
         {
             _delayedInAll--;

@@ -46,7 +46,7 @@ public sealed class PasswordFile : PasswordCheck, IDisposable
     {
         lock (_loading)
         {
-            PasswordTable? table = Read(_path, _format, out byte[] digest, out string? error);
+            PasswordTable? table = ReadAgain(out byte[] digest, out string? error);
             _loadedDigest = digest;
             _changedDigest = null;
             if (table is not null)
@@ -78,6 +78,18 @@ public sealed class PasswordFile : PasswordCheck, IDisposable
         return table;
     }
 
+    /// <summary>
+    /// As <see cref="Read"/>, but a file without passwords, which would lock everybody out, is one that somebody has emptied or is writing.
+    /// </summary>
+    private PasswordTable? ReadAgain(out byte[] digest, out string? error)
+    {
+        PasswordTable? table = Read(_path, _format, out digest, out error);
+        if (table is not { Count: 0 } || _table.Count == 0)
+            return table;
+        error = $"Authfile [{_path}] has no passwords";
+        return null;
+    }
+
     private void Check()
     {
         // One that takes longer than the time between two (a slow disk) is not overtaken.
@@ -85,7 +97,7 @@ public sealed class PasswordFile : PasswordCheck, IDisposable
             return;
         try
         {
-            PasswordTable? table = Read(_path, _format, out byte[] digest, out string? error);
+            PasswordTable? table = ReadAgain(out byte[] digest, out string? error);
             if (digest.AsSpan().SequenceEqual(_loadedDigest))
             {
                 _changedDigest = null;

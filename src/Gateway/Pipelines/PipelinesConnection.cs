@@ -141,14 +141,16 @@ internal sealed class PipelinesConnection : ISessionTransport
                 }
             }
 
-            if (!_session.CanResume)
-                break;
-            if (hasResumed)
+            if (_session.IsTurnSpent || (hasResumed && _session.CanResume))
             {
                 // The neighbours first.
+                _loop.Context.Counters.Yields++;
                 _nextTurn.Post();
                 break;
             }
+
+            if (!_session.CanResume)
+                break;
 
             _session.Resume();
             hasResumed = true;
@@ -163,6 +165,7 @@ internal sealed class PipelinesConnection : ISessionTransport
         }
 
         Info.IsWaiting = !_session.IsQuiet || _isFlushing;
+        Info.IsReceivingValue = _session.IsReceivingValue;
         if (_readerWaits is { } reader && (_session.WantsInput || _finishing))
         {
             _readerWaits = null;
@@ -230,6 +233,7 @@ internal sealed class PipelinesConnection : ISessionTransport
             return;
         _loop.Context.Counters.BytesRead += buffer.Length;
         Info.LastActiveUnixSeconds = _loop.Context.NowUnixSeconds;
+        _session.BeginTurn(_loop.Context.Shared.Options.RequestsPerEvent);
         foreach (ReadOnlyMemory<byte> segment in buffer)
             _session.Receive(segment.Span);
     }
@@ -274,6 +278,7 @@ internal sealed class PipelinesConnection : ISessionTransport
         public override void Execute()
         {
             _isPosted = false;
+            connection._session.BeginTurn(connection._loop.Context.Shared.Options.RequestsPerEvent);
             connection.Pump();
         }
     }

@@ -115,9 +115,10 @@ internal sealed class PipelinesDatagramPort : DatagramPort
             catch (SocketException failure)
             {
                 // No memory for it at the moment, most likely: look away for a while.
-                Log.AcceptFailed(_loop.Logger, failure);
+                _loop.Context.Shared.AcceptPauses.Begin(failure.Message);
                 if (!await PauseAsync().ConfigureAwait(false))
                     return;
+                _loop.Context.Shared.AcceptPauses.End(ReceivePause);
                 continue;
             }
 

@@ -120,7 +120,7 @@ internal sealed class PipelinesLoop : ICompletionQueue, IThreadPoolWorkItem, IGa
         for (int i = 0; i < _woken.Count; i++)
             Guard(static connection => connection.Pump(), _woken[i]);
         _woken.Clear();
-        Context.Channel.Flush();
+        Guard(static channel => channel.Flush(), Context.Channel);
 
         Volatile.Write(ref _isScheduled, 0);
         Interlocked.MemoryBarrier();

@@ -3,7 +3,6 @@ using System.Net.Sockets;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.Logging;
-using Microsoft.Extensions.Options;
 using OrleansCache.Gateway.Datagrams;
 using OrleansCache.Gateway.Tls;
 
@@ -15,14 +14,17 @@ namespace OrleansCache.Gateway.Pipelines;
 /// </summary>
 internal sealed class PipelinesTransport : LoopTransport
 {
+    private static readonly TimeSpan s_acceptPause = TimeSpan.FromMilliseconds(100);
+
     private readonly IReadOnlyList<ListenerOptions> _options;
     private readonly bool _isAlone;
     private List<Socket> _udpSockets = [];
-    private readonly List<IConnectionListener> _plain = [];
+    private readonly List<Socket> _plain = [];
     private readonly List<TlsListener> _tls = [];
     private readonly List<Task> _acceptTasks = [];
     private readonly List<PipelinesDatagramPort> _ports = [];
     private PipelinesLoop[] _loops = [];
+    private SocketConnectionContextFactory _factory = null!;
     private int _nextLoop = -1;
 
     /// <param name="shared">Of the gateway.</param>
@@ -44,20 +46,16 @@ internal sealed class PipelinesTransport : LoopTransport
 
     protected override IReadOnlyList<DatagramPort> Ports => _ports;
 
+    public override int FindDescriptor(EndPoint endPoint) =>
+        (int?)(_plain.Find(socket => endPoint.Equals(socket.LocalEndPoint)) ?? _tls.Find(listener => endPoint.Equals(listener.EndPoint))?.Socket)?.Handle ?? -1;
+
     public PipelinesLoop NextLoop() => _loops[(uint)Interlocked.Increment(ref _nextLoop) % (uint)_loops.Length];
 
-    public override async Task<IReadOnlyList<EndPoint>> StartAsync(CancellationToken cancellationToken)
+    public override Task<IReadOnlyList<EndPoint>> StartAsync(CancellationToken cancellationToken)
     {
         GatewayOptions options = Shared.Options;
-        var transportOptions = new SocketTransportOptions
-        {
-            Backlog = options.Backlog,
-            NoDelay = true,
-            UnsafePreferInlineScheduling = true,
-            WaitForDataBeforeAllocatingBuffer = true,
-            CreateBoundListenSocket = endPoint => CreateSocket(endPoint, options.UnixSocketMode),
-        };
-        var factory = new SocketTransportFactory(Options.Create(transportOptions), Shared.LoggerFactory);
+        var connectionOptions = new SocketConnectionFactoryOptions { UnsafePreferInlineScheduling = true, WaitForDataBeforeAllocatingBuffer = true };
+        _factory = new SocketConnectionContextFactory(connectionOptions, Shared.LoggerFactory.CreateLogger<SocketConnectionContextFactory>());
         var endPoints = new List<EndPoint>();
         var accepts = new List<Func<Task>>();
         EndPoint current = IPEndPointAny;
@@ -70,7 +68,7 @@ internal sealed class PipelinesTransport : LoopTransport
                 current = listener.EndPoint;
                 if (listener.Tls == TlsMode.Off)
                 {
-                    await BindAsync(current, listener.Protocol).ConfigureAwait(false);
+                    Bind(current, listener.Protocol);
                     continue;
                 }
 
@@ -85,13 +83,13 @@ internal sealed class PipelinesTransport : LoopTransport
             {
                 current = new UnixDomainSocketEndPoint(path);
                 ListenErrors.PrepareUnixPath(path);
-                await BindAsync(current, options.Protocol).ConfigureAwait(false);
+                Bind(current, options.Protocol);
             }
         }
         catch (Exception failure)
         {
-            foreach (IConnectionListener listener in _plain)
-                await listener.DisposeAsync().ConfigureAwait(false);
+            foreach (Socket listener in _plain)
+                listener.Dispose();
             foreach (TlsListener listener in _tls)
                 listener.Dispose();
             foreach (Socket socket in _udpSockets)
@@ -117,14 +115,16 @@ internal sealed class PipelinesTransport : LoopTransport
 
         foreach (Func<Task> accept in accepts)
             _acceptTasks.Add(accept());
-        return endPoints;
+        return Task.FromResult<IReadOnlyList<EndPoint>>(endPoints);
 
-        async Task BindAsync(EndPoint endPoint, WireProtocol protocol)
+        void Bind(EndPoint endPoint, WireProtocol protocol)
         {
-            IConnectionListener listener = await factory.BindAsync(endPoint, cancellationToken).ConfigureAwait(false);
+            Socket listener = CreateSocket(endPoint, options.UnixSocketMode);
             _plain.Add(listener);
-            endPoints.Add(listener.EndPoint);
-            accepts.Add(() => AcceptAsync(listener, protocol));
+            listener.Listen(options.Backlog);
+            EndPoint bound = endPoint is UnixDomainSocketEndPoint ? endPoint : listener.LocalEndPoint!;
+            endPoints.Add(bound);
+            accepts.Add(() => AcceptAsync(listener, ConnectionName.Of(bound), protocol));
         }
     }
 
@@ -139,14 +139,12 @@ internal sealed class PipelinesTransport : LoopTransport
         await Task.WhenAll(_ports.Select(static p => p.Drained)).ConfigureAwait(false);
         foreach (PipelinesDatagramPort port in _ports)
             port.Dispose();
-        foreach (IConnectionListener listener in _plain)
-            await listener.DisposeAsync().ConfigureAwait(false);
     }
 
     protected override async Task CloseListenersAsync()
     {
-        foreach (IConnectionListener listener in _plain)
-            await listener.UnbindAsync().ConfigureAwait(false);
+        foreach (Socket listener in _plain)
+            listener.Dispose();
         foreach (TlsListener listener in _tls)
             listener.Dispose();
         foreach (PipelinesDatagramPort port in _ports)
@@ -164,16 +162,18 @@ internal sealed class PipelinesTransport : LoopTransport
         return socket;
     }
 
-    private async Task AcceptAsync(IConnectionListener listener, WireProtocol protocol)
+    /// <summary>Kestrel's own listener would try again without end, and without a pause, as long as there is no descriptor.</summary>
+    private async Task AcceptAsync(Socket listener, string listenName, WireProtocol protocol)
     {
-        string listenName = ConnectionName.Of(listener.EndPoint);
-        while (true)
+        while (IsAccepting)
         {
+            Socket? socket = null;
             try
             {
-                ConnectionContext? connection = await listener.AcceptAsync().ConfigureAwait(false);
-                if (connection is null)
-                    return;
+                socket = await listener.AcceptAsync().ConfigureAwait(false);
+                if (socket.ProtocolType == ProtocolType.Tcp)
+                    socket.NoDelay = true;
+                ConnectionContext connection = _factory.Create(socket);
                 var info = new ConnectionInfo(
                     () => connection.RemoteEndPoint is IPEndPoint remote ? ConnectionName.Of(remote) : listenName, () => listenName)
                 {
@@ -186,18 +186,19 @@ internal sealed class PipelinesTransport : LoopTransport
             }
             catch (Exception failure)
             {
+                socket?.Dispose();
                 if (!IsAccepting)
                     return;
 
                 // Out of descriptors, most likely: look away for a while.
-                Shared.CountListenDisabled();
-                Log.AcceptFailed(Logger, failure);
-                await Task.Delay(TimeSpan.FromMilliseconds(100), Shared.TimeProvider).ConfigureAwait(false);
+                Shared.AcceptPauses.Begin(failure.Message);
+                await Task.Delay(s_acceptPause, Shared.TimeProvider).ConfigureAwait(false);
+                Shared.AcceptPauses.End(s_acceptPause);
             }
         }
     }
 
-    private async Task RefuseAsync(ConnectionContext connection)
+    private static async Task RefuseAsync(ConnectionContext connection)
     {
         try
         {
@@ -205,9 +206,10 @@ internal sealed class PipelinesTransport : LoopTransport
             await connection.Transport.Output.CompleteAsync().ConfigureAwait(false);
             await connection.DisposeAsync().ConfigureAwait(false);
         }
-        catch (Exception failure)
+        catch (Exception)
         {
-            Log.AcceptFailed(Logger, failure);
+            // The client left without waiting for it.
+            connection.Abort();
         }
     }
 }

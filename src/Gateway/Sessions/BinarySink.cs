@@ -20,6 +20,9 @@ internal sealed unsafe class BinarySink : ReplySink
 
     public LoopCounters Counters = null!;
 
+    /// <summary>Set if there was no room for a large value: the packet must be carried out again later.</summary>
+    public bool LacksRoom;
+
     /// <summary>`stats detail`, if it is on.</summary>
     public PrefixCounters? Detail;
 
@@ -27,25 +30,26 @@ internal sealed unsafe class BinarySink : ReplySink
     {
         if (reply.Status == CacheStatus.Unavailable)
             Counters.Unavailable++;
-        if (Detail is not null)
+        if (!Write(Output, Opcode, Opaque, new ReadOnlySpan<byte>(Key, KeyLength), reply, must: false))
+            LacksRoom = true;
+        else if (Detail is not null)
             CountHit(Detail, Opcode, new ReadOnlySpan<byte>(Key, KeyLength), reply);
-        Write(Output, Opcode, Opaque, new ReadOnlySpan<byte>(Key, KeyLength), reply);
     }
 
     /// <summary>memcached's `stats detail` takes a touch of the binary protocol for a get.</summary>
-    public static bool CountsAsGet(BinaryOpcode loud) => BinaryOpcodes.IsRead(loud) || loud == BinaryOpcode.Touch;
+    public static bool CountsAsGet(BinaryOpcode opcode) => BinaryOpcodes.IsRead(opcode) || opcode == BinaryOpcode.Touch;
 
     public static void CountHit(PrefixCounters detail, BinaryOpcode opcode, ReadOnlySpan<byte> key, in CacheReply reply)
     {
-        if (reply.Status == CacheStatus.Ok && CountsAsGet(BinaryOpcodes.Loud(opcode)))
+        if (reply.Status == CacheStatus.Ok && CountsAsGet(BinaryOpcodes.WithoutQuiet(opcode)))
             detail.CountHit(key);
     }
 
-    /// <summary>The whole reply.</summary>
-    public static void Write(OutputList output, BinaryOpcode opcode, uint opaque, ReadOnlySpan<byte> key, in CacheReply reply)
+    /// <summary>The whole reply. False, and nothing written, if there is no room for a large value.</summary>
+    public static bool Write(OutputList output, BinaryOpcode opcode, uint opaque, ReadOnlySpan<byte> key, in CacheReply reply, bool must)
     {
         bool quiet = BinaryOpcodes.IsQuiet(opcode);
-        BinaryOpcode verb = BinaryOpcodes.Loud(opcode);
+        BinaryOpcode verb = BinaryOpcodes.WithoutQuiet(opcode);
         if (BinaryOpcodes.IsRead(verb))
         {
             if (!BinaryOpcodes.ReturnsKey(verb))
@@ -53,21 +57,21 @@ internal sealed unsafe class BinarySink : ReplySink
             switch (reply.Status)
             {
                 case CacheStatus.Ok:
-                    WriteHit(output, opcode, opaque, key, reply);
-                    return;
+                    return WriteHit(output, opcode, opaque, key, reply, must);
                 case CacheStatus.NotFound when quiet:
-                    return;
+                    return true;
                 case CacheStatus.NotFound when !key.IsEmpty:
                     output.Commit(BinaryReply.WriteKeyMiss(output.Reserve(BinaryReply.ReplyBytesMax), opcode, key, opaque));
-                    return;
+                    return true;
             }
         }
         else if (quiet && reply.Status == CacheStatus.Ok)
         {
-            return;
+            return true;
         }
 
         output.Commit(BinaryReply.WriteResult(output.Reserve(BinaryReply.ReplyBytesMax), opcode, opaque, reply));
+        return true;
     }
 
     /// <summary>The former value under the key of one that is too large is gone, or could not be reached.</summary>
@@ -79,28 +83,24 @@ internal sealed unsafe class BinarySink : ReplySink
             : BinaryReply.WriteError(destination, opcode, BinaryStatus.TooLarge, opaque));
     }
 
-    private static void WriteHit(OutputList output, BinaryOpcode opcode, uint opaque, ReadOnlySpan<byte> key, in CacheReply reply)
+    private static bool WriteHit(OutputList output, BinaryOpcode opcode, uint opaque, ReadOnlySpan<byte> key, in CacheReply reply, bool must)
     {
         int length = reply.Value.Length;
         bool copies = length < Limits.PinValueBytesMin;
+        OutputChunk? value = copies ? null : output.Take(reply.Value, must);
+        if (!copies && value is null)
+            return false;
         Span<byte> destination = output.Reserve(BinaryReply.ReplyBytesMax + (copies ? length : 0));
         int head = BinaryReply.WriteHitHead(destination, opcode, key, reply.ClientFlags, length, opaque, reply.Cas);
         if (copies)
         {
             reply.Value.CopyTo(destination[head..]);
             output.Commit(head + length);
-            return;
+            return true;
         }
 
         output.Commit(head);
-        if (reply.Value.TryPin(out PinnedValue pin))
-        {
-            output.WritePin(pin);
-        }
-        else
-        {
-            reply.Value.CopyTo(output.Reserve(length));
-            output.Commit(length);
-        }
+        output.Write(value!);
+        return true;
     }
 }

@@ -104,6 +104,14 @@ internal sealed unsafe class IncomingValue
         return taken;
     }
 
+    /// <summary>Whether so many more bytes need a larger buffer, and by how much it would grow.</summary>
+    public bool MustGrow(int bytes, out int growth)
+    {
+        int length = _buffer.Length + Math.Min(bytes, Missing);
+        growth = (int)Math.Max(length, Math.Min(_bytes, 2L * _buffer.Capacity)) - _buffer.Capacity;
+        return length > _buffer.Capacity;
+    }
+
     public void GetTarget(out byte* target, out int bytes)
     {
         if (_buffer.Capacity - _buffer.Length < Math.Min(Missing, DirectBytesMin))

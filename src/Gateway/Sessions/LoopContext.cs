@@ -13,6 +13,11 @@ internal sealed class LoopContext : IDisposable
 {
     private const int FreePendingMax = 8192;
 
+    // Every so many turns the other loops are asked what they hold.
+    private const uint OthersTurns = 16;
+
+    private readonly RoomWaiters _room;
+    private uint _turns;
     private IncomingValue? _freeValue;
     private PendingReply? _freePending;
     private int _freePendingCount;
@@ -22,6 +27,9 @@ internal sealed class LoopContext : IDisposable
         Shared = shared;
         Queue = queue;
         Channel = shared.Router.OpenChannel(queue);
+        Chunks.BytesMax = shared.Options.BufferBytesMax;
+        Counters = new LoopCounters(Chunks);
+        _room = new RoomWaiters(this);
         Limits = new TextLimits(shared.Options.ItemBytesMax, shared.Options.FlushEnabled);
     }
 
@@ -33,7 +41,7 @@ internal sealed class LoopContext : IDisposable
     public KeyHasher Hasher => Channel.Hasher;
     public TextLimits Limits { get; }
     public ChunkPool Chunks { get; } = new();
-    public LoopCounters Counters { get; } = new();
+    public LoopCounters Counters { get; }
     public GetSink GetSink { get; } = new();
     public ResultSink ResultSink { get; } = new();
     public BinarySink BinarySink { get; } = new();
@@ -47,7 +55,15 @@ internal sealed class LoopContext : IDisposable
     public uint NowUnixSeconds { get; private set; }
 
     /// <summary>Starts a turn.</summary>
-    public void ReadClock() => NowUnixSeconds = (uint)Shared.TimeProvider.GetUtcNow().ToUnixTimeSeconds();
+    public void ReadClock()
+    {
+        NowUnixSeconds = (uint)Shared.TimeProvider.GetUtcNow().ToUnixTimeSeconds();
+        if (_turns++ % OthersTurns == 0 || Chunks.OthersBytes > Chunks.BytesMax / 4)
+            Chunks.OthersBytes = Shared.BufferBytesOfOthers(Counters);
+    }
+
+    /// <summary>The session is given another chance soon.</summary>
+    public void WaitForRoom(Session session) => _room.Add(session);
 
     public PendingReply RentPending()
     {
@@ -100,7 +116,11 @@ internal sealed class LoopContext : IDisposable
         _freeValue = value;
     }
 
-    public void Dispose() => Chunks.Dispose();
+    public void Dispose()
+    {
+        _room.Dispose();
+        Chunks.Dispose();
+    }
 
     private IncomingValue TakeValue()
     {
@@ -112,8 +132,14 @@ internal sealed class LoopContext : IDisposable
 }
 
 /// <summary>Counters of one loop. Written by the loop alone, read by anyone.</summary>
-internal sealed class LoopCounters
+internal sealed class LoopCounters(ChunkPool chunks)
 {
+    /// <summary>The loop's buffers: gauges.</summary>
+    public ChunkPool Chunks { get; } = chunks;
+
+    /// <summary>Replies and requests that were refused because the buffers of all connections held as much as they may.</summary>
+    public long RepliesRefused;
+    public long ReadBuffersRefused;
     public long BytesRead;
     public long BytesWritten;
     public long Yields;

@@ -1,5 +1,6 @@
 using OrleansCache.Gateway.Buffers;
 using OrleansCache.Protocol.Meta;
+using OrleansCache.Protocol.Text;
 
 namespace OrleansCache.Gateway.Sessions;
 
@@ -13,15 +14,28 @@ internal sealed unsafe class MetaSink : ReplySink
     public uint NowUnixSeconds;
     public LoopCounters Counters = null!;
 
+    /// <summary>Set if there was no room for a large value: the command must be carried out again later.</summary>
+    public bool LacksRoom;
+
     public override void OnReply(in CacheReply reply)
     {
         if (reply.Status == CacheStatus.Unavailable)
             Counters.Unavailable++;
-        Write(Output, Form, new ReadOnlySpan<byte>(Key, KeyLength), reply, NowUnixSeconds);
+        if (Write(Output, Form, new ReadOnlySpan<byte>(Key, KeyLength), reply, NowUnixSeconds, must: false))
+            return;
+
+        // Carried out again, the command would not win a second time.
+        if ((reply.ItemFlags & ItemFlags.Won) != 0)
+            Output.Write(TextReply.OutOfMemoryWriting);
+        else
+            LacksRoom = true;
     }
 
-    /// <summary>The line and, if it was asked for, the value and CRLF. Nothing if the command is quiet about this reply.</summary>
-    public static void Write(OutputList output, in MetaReplyForm form, ReadOnlySpan<byte> key, in CacheReply reply, uint nowUnixSeconds)
+    /// <summary>
+    /// The line and, if it was asked for, the value and CRLF. Nothing if the command is quiet about this reply. False, and nothing written, if there is no
+    /// room for a large value.
+    /// </summary>
+    public static bool Write(OutputList output, in MetaReplyForm form, ReadOnlySpan<byte> key, in CacheReply reply, uint nowUnixSeconds, bool must)
     {
         int length = reply.Value.Length;
         bool isSmall = length < Limits.PinValueBytesMin;
@@ -44,8 +58,19 @@ internal sealed unsafe class MetaSink : ReplySink
         }
         else
         {
+            OutputChunk? value = output.Take(reply.Value, must);
+            if (value is null)
+            {
+                if (output.IsEmpty)
+                    output.Clear();
+                return false;
+            }
+
             output.Commit(line);
-            GetSink.WriteLargeValue(output, reply.Value);
+            output.Write(value);
+            output.Write("\r\n"u8);
         }
+
+        return true;
     }
 }

@@ -42,7 +42,7 @@ internal enum PendingKind : byte
 
 /// <summary>
 /// Holds the place of another silo's reply in a connection's order. <see cref="Reply"/> is what it brings, <see cref="Tail"/> collects what the
-/// connection's later commands answered meanwhile. The reply at the front of the line is written straight to the output.
+/// connection's later commands answered meanwhile. The reply at the front of the queue is written straight to the output.
 /// Pooled by the loop; goes back when it has been answered and drained, or answered after the session died.
 /// </summary>
 internal sealed class PendingReply(LoopContext loop) : ReplySink
@@ -116,14 +116,14 @@ internal sealed class PendingReply(LoopContext loop) : ReplySink
             case PendingKind.Silent:
                 break;
             case PendingKind.Meta:
-                MetaSink.Write(target, MetaForm, _key.AsSpan(0, _keyLength), reply, loop.NowUnixSeconds);
+                MetaSink.Write(target, MetaForm, _key.AsSpan(0, _keyLength), reply, loop.NowUnixSeconds, must: true);
                 break;
             case PendingKind.TooLarge:
                 var outcome = new CacheReply { Status = reply.Status == CacheStatus.Unavailable ? CacheStatus.Unavailable : CacheStatus.TooLarge, Reason = reply.Reason };
                 target.Commit(TextReply.WriteResult(target.Reserve(TextReply.LineBytesMax), Verb, outcome));
                 break;
             case PendingKind.SingleGet when reply.Status is CacheStatus.Ok:
-                GetSink.WriteHit(target, _key.AsSpan(0, _keyLength), WithCas, reply);
+                GetSink.WriteHit(target, _key.AsSpan(0, _keyLength), WithCas, reply, must: true);
                 target.Write(TextReply.End);
                 break;
             case PendingKind.SingleGet when reply.Status is CacheStatus.NotFound:
@@ -135,7 +135,7 @@ internal sealed class PendingReply(LoopContext loop) : ReplySink
             case PendingKind.Binary:
                 if (loop.Shared.Detail.IsEnabled)
                     BinarySink.CountHit(loop.Shared.Detail, Opcode, _key.AsSpan(0, _keyLength), reply);
-                BinarySink.Write(target, Opcode, Opaque, _key.AsSpan(0, _keyLength), reply);
+                BinarySink.Write(target, Opcode, Opaque, _key.AsSpan(0, _keyLength), reply, must: true);
                 break;
             case PendingKind.BinaryTooLarge:
                 BinarySink.WriteTooLarge(target, Opcode, Opaque, reply);
@@ -143,7 +143,7 @@ internal sealed class PendingReply(LoopContext loop) : ReplySink
             default:
                 Group!.GroupWaiting--;
                 if (reply.Status == CacheStatus.Ok)
-                    GetSink.WriteHit(target, _key.AsSpan(0, _keyLength), WithCas, reply);
+                    GetSink.WriteHit(target, _key.AsSpan(0, _keyLength), WithCas, reply, must: true);
                 else if (reply.Status != CacheStatus.NotFound)
                     Group.GroupFailure ??= reply.Reason ?? "temporary failure";
                 break;

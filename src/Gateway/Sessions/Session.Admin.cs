@@ -12,6 +12,7 @@ internal sealed partial class Session
 
     private void Administrate(in TextCommand command)
     {
+        HasAdministered = true;
         switch (command.Verb)
         {
             case TextVerb.Version:

@@ -18,14 +18,15 @@ internal sealed partial class Session
     private int _loginBlockBytes;
 
     /// <summary>Whether this user and password let the connection in. What follows is <see cref="CountLogin"/> or <see cref="RefuseLogin"/>.</summary>
-    private bool IsLoginRight(PasswordCheck passwords, ReadOnlySpan<byte> user, ReadOnlySpan<byte> password) =>
-        _loop.Shared.Logins.Admits(_transport.Info) && passwords.IsRight(user, password);
+    private static bool IsLoginRight(PasswordCheck passwords, ReadOnlySpan<byte> user, ReadOnlySpan<byte> password) =>
+        passwords.IsRight(user, password);
 
     private void CountLogin() => _loop.Counters.AuthCommands++;
 
     /// <summary>
-    /// Answers a failed login of either protocol: after a delay during which this connection takes nothing else, or at once if the address has too many of those under way;
-    /// then, as after the last failure that a connection is allowed, it is closed.
+    /// Answers a failed login of either protocol: after a delay during which this connection takes nothing else, or at once if too many wait in all; then,
+    /// as after the last
+    /// failure that a connection is allowed, it is closed.
     /// </summary>
     private void RefuseLogin(byte[] reply)
     {
@@ -33,7 +34,8 @@ internal sealed partial class Session
         _loop.Counters.AuthCommands++;
         _loop.Counters.AuthErrors++;
         guard.CountFailure(_transport.Info);
-        if (!guard.Admits(_transport.Info))
+        Task? delay = guard.TryDelay(_transport.Info);
+        if (delay is null)
         {
             CurrentOutput.Write(reply);
             Close();
@@ -42,12 +44,12 @@ internal sealed partial class Session
 
         _loginFailures++;
         _barrier = Barrier.Working;
-        _ = WaitForLoginDelayAsync(this, reply);
+        _ = WaitForLoginDelayAsync(this, delay, reply);
     }
 
-    private static async Task WaitForLoginDelayAsync(Session session, byte[] reply)
+    private static async Task WaitForLoginDelayAsync(Session session, Task delay, byte[] reply)
     {
-        await session._loop.Shared.Logins.DelayAsync(session._transport.Info).ConfigureAwait(false);
+        await delay.ConfigureAwait(false);
         session._loop.Queue.Post(new WorkDone(session, () =>
         {
             session.CurrentOutput.Write(reply);

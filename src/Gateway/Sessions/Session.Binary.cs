@@ -35,7 +35,7 @@ internal sealed unsafe partial class Session
     }
 
     /// <summary>As <see cref="Process"/>, for a binary connection.</summary>
-    private int ProcessPackets(byte* input, int length)
+    private int ProcessPackets(byte* input, int length, bool isPipeline)
     {
         int at = 0;
         int announced = 0;
@@ -43,6 +43,8 @@ internal sealed unsafe partial class Session
         {
             if (_value is { } value)
             {
+                if (!HasRoomFor(value, length - at))
+                    continue;
                 at += value.Append(input + at, length - at);
                 if (value.Missing == 0)
                     CompleteValue();
@@ -67,16 +69,19 @@ internal sealed unsafe partial class Session
                 continue;
             }
 
-            if (announced == 0 && at > 0)
+            if (announced == 0 && (at > 0 || isPipeline))
                 announced = AnnouncePackets(input + at, length - at);
             else if (announced > 0)
                 announced--;
+            int start = at;
             BinaryParseStatus status = BinaryParser.Parse(
                 new ReadOnlySpan<byte>(input + at, length - at), _loop.Limits, _access, out BinaryCommand command, out int consumed);
             at += consumed;
             if (status == BinaryParseStatus.Command)
             {
                 at += ExecutePacket(command, input + at, length - at);
+                if (_waitsForRoom)
+                    return start;
             }
             else if (status == BinaryParseStatus.NeedMore)
             {
@@ -117,6 +122,15 @@ internal sealed unsafe partial class Session
                 taken += ExecutePacket(command, input + taken, length - taken);
             else
                 RefusePacket(status, command);
+            if (_waitsForRoom)
+            {
+                // The packet must wait, and its head lies apart from the input behind it: both go into the backlog.
+                head.Append(input + taken, length - taken);
+                _backlog = head;
+                _backlogStart = 0;
+                return length;
+            }
+
             _loop.Chunks.ReturnBuffer(head);
             return taken;
         }
@@ -127,7 +141,8 @@ internal sealed unsafe partial class Session
     {
         ulong* hashes = stackalloc ulong[Limits.PrefetchKeysMax];
         int count = 0;
-        for (int at = 0; count < Limits.PrefetchKeysMax && length - at >= BinaryParser.HeaderBytes && input[at] == BinaryParser.Magic;)
+        int countMax = (int)Math.Min(Limits.PrefetchKeysMax, _turnEnd - Commands);
+        for (int at = 0; count < countMax && length - at >= BinaryParser.HeaderBytes && input[at] == BinaryParser.Magic;)
         {
             BinaryParseStatus status = BinaryParser.Parse(
                 new ReadOnlySpan<byte>(input + at, length - at), _loop.Limits, _access, out BinaryCommand command, out int consumed);
@@ -267,7 +282,7 @@ internal sealed unsafe partial class Session
     {
         CacheRequest request = default;
         request.Connection = _connection;
-        BinaryOpcode verb = BinaryOpcodes.Loud(opcode);
+        BinaryOpcode verb = BinaryOpcodes.WithoutQuiet(opcode);
         if (verb is BinaryOpcode.Append or BinaryOpcode.Prepend)
         {
             request.Operation = verb == BinaryOpcode.Append ? CacheOperation.Append : CacheOperation.Prepend;
@@ -353,10 +368,15 @@ internal sealed unsafe partial class Session
         sink.KeyLength = request.Key.Length;
         sink.Detail = _loop.Shared.Detail.IsEnabled ? _loop.Shared.Detail : null;
         if (sink.Detail is not null)
-            CountDetail(sink.Detail, BinaryOpcodes.Loud(opcode), request.Key);
+            CountDetail(sink.Detail, BinaryOpcodes.WithoutQuiet(opcode), request.Key);
         sink.Counters = _loop.Counters;
         if (channel.TryExecute(request, _loop.NowUnixSeconds, sink))
+        {
+            if (sink.LacksRoom)
+                WaitForRoom(sink);
             return;
+        }
+
         PendingReply pending = Enqueue(PendingKind.Binary, opcode, opaque);
         pending.SetKey(request.Key);
         channel.Send(request, pending);
@@ -376,6 +396,7 @@ internal sealed unsafe partial class Session
 
     private void AdministratePacket(in BinaryCommand command)
     {
+        HasAdministered = true;
         switch (command.Verb)
         {
             case BinaryOpcode.Version:

@@ -22,7 +22,7 @@ internal sealed unsafe partial class Session
 
     /// <summary>
     /// Carries out a command. <paramref name="next"/> is the input behind its line and <paramref name="used"/> what was taken of it (a data block).
-    /// False: a get that has to wait before its last key.
+    /// False: a get that has to wait before its last key, or another command that has to wait altogether.
     /// </summary>
     private bool Execute(in TextCommand command, byte* next, int available, out int used)
     {
@@ -34,8 +34,8 @@ internal sealed unsafe partial class Session
             case TextVerb.Gets:
                 if (command.Keys.Length == DiscoveryKey.Length && command.Verb == TextVerb.Get && command.Keys.SequenceEqual(DiscoveryKey))
                 {
-                    AnswerDiscovery(asItem: true);
-                    return true;
+                    if (RunDiscoveryGet(command.Keys))
+                        return true;
                 }
 
                 return RunGet(command.Verb, 0, command.Keys);
@@ -71,8 +71,7 @@ internal sealed unsafe partial class Session
                 Change(command);
                 return true;
             case TextVerb.Meta:
-                RunMeta(command.Keys, next, available, out used);
-                return true;
+                return RunMeta(command.Keys, next, available, out used);
             default:
                 Administrate(command);
                 return true;
@@ -93,6 +92,7 @@ internal sealed unsafe partial class Session
         sink.FailureReason = null;
         sink.Detail = _loop.Shared.Detail.IsEnabled ? _loop.Shared.Detail : null;
 
+        byte* end = (byte*)Unsafe.AsPointer(ref MemoryMarshal.GetReference(keys)) + keys.Length;
         CacheRequest request = default;
         request.Connection = _connection;
         request.Operation = CacheOperation.Get;
@@ -142,8 +142,23 @@ internal sealed unsafe partial class Session
                 sink.Output = output = CurrentOutput;
             }
 
+            else if (sink.LacksRoom)
+            {
+                sink.LacksRoom = false;
+                var rest = new ReadOnlySpan<byte>(sink.Key, (int)(end - sink.Key));
+                if (TryWaitForRoom(rest.Length))
+                {
+                    LeaveGetAt(verb, expiresAt, rest);
+                    return false;
+                }
+
+                BeginGroup(output, mark, verb);
+                _group!.GroupFailure ??= "out of memory writing get response";
+                sink.Output = output = CurrentOutput;
+            }
+
             isFirst = false;
-            if (!keys.IsEmpty && IsBlocked)
+            if (!keys.IsEmpty && IsHeld)
             {
                 LeaveGetAt(verb, expiresAt, keys);
                 return false;
@@ -176,7 +191,7 @@ internal sealed unsafe partial class Session
             return;
         _group = Enqueue(PendingKind.GroupBegin, verb);
         output.MoveSince(mark, _group.Tail);
-        if (_lineCount > 1)
+        if (_replyCount > 1)
         {
             // The moved bytes were counted with their former place when the begin was put behind it.
             _heldBytes -= _group.Tail.Bytes;
@@ -188,7 +203,7 @@ internal sealed unsafe partial class Session
         PendingReply group = _group!;
         _group = null;
         group.GroupAsked = true;
-        if (_lineHead is null)
+        if (_replyHead is null)
         {
             WriteGroupEnd(Output, group);
             _loop.ReturnPending(group);
@@ -196,7 +211,7 @@ internal sealed unsafe partial class Session
         }
 
         Enqueue(PendingKind.GroupEnd, verb).Group = group;
-        DrainLine();
+        DrainReplies();
     }
 
     private static void WriteGroupEnd(OutputList output, PendingReply group)
@@ -218,7 +233,7 @@ internal sealed unsafe partial class Session
         {
             // What is held back must be able to leave, or nothing would ever make room.
             group.GroupStreams = true;
-            DrainLine();
+            DrainReplies();
         }
     }
 

@@ -14,7 +14,7 @@ internal sealed partial class Session
     private bool CanContinueDump => _dump is { IsScanning: false } && Output.Bytes < Limits.DumpOutputBytes;
 
     /// <summary>Something came before in the same piece of input, or is still unanswered or unsent.</summary>
-    private bool HasPredecessors => Commands - 1 != _commandsBefore || !Output.IsEmpty || _lineHead is not null || _waiting > 0;
+    private bool HasPredecessors => Commands - 1 != _commandsBefore || !Output.IsEmpty || _replyHead is not null || _waiting > 0;
 
     private void StartDump(bool keysOnly, bool[]? classes)
     {

@@ -6,19 +6,20 @@ namespace OrleansCache.Gateway.Sessions;
 // The meta commands: from a line to a request, and from its reply to output.
 internal sealed unsafe partial class Session
 {
-    private void RunMeta(ReadOnlySpan<byte> line, byte* next, int available, out int used)
+    /// <summary>False: it has to wait, and must be carried out again.</summary>
+    private bool RunMeta(ReadOnlySpan<byte> line, byte* next, int available, out int used)
     {
         used = 0;
         if (!MetaParser.TryParse(line, _loop.Limits, _loop.BinaryKey, out MetaCommand command))
         {
             RefuseMeta(command);
-            return;
+            return true;
         }
 
         if (command.Verb == MetaVerb.NoOp)
         {
             CurrentOutput.Write(MetaReply.NoOp);
-            return;
+            return true;
         }
 
         var form = new MetaReplyForm(command);
@@ -31,17 +32,17 @@ internal sealed unsafe partial class Session
             {
                 _value = _loop.RentValue(command, request, form);
                 used = _value.Append(next, available);
-                return;
+                return true;
             }
 
             used = block;
             StoreMeta(request, form, new ReadOnlySpan<byte>(next, block));
-            return;
+            return true;
         }
 
         if (command.Verb == MetaVerb.Debug)
             _loop.Counters.MetaDebugs++;
-        Run(request, form);
+        return Run(request, form);
     }
 
     private void RefuseMeta(in MetaCommand command)
@@ -68,7 +69,7 @@ internal sealed unsafe partial class Session
         Run(request, form);
     }
 
-    private void Run(in CacheRequest request, in MetaReplyForm form)
+    private bool Run(in CacheRequest request, in MetaReplyForm form)
     {
         _loop.Counters.Operations++;
         MetaSink sink = _loop.MetaSink;
@@ -81,7 +82,7 @@ internal sealed unsafe partial class Session
         {
             sink.Key = key;
             if (_loop.Channel.TryExecute(request, _loop.NowUnixSeconds, sink))
-                return;
+                return !sink.LacksRoom || !TryWaitForRoom(sink);
         }
 
         // A quiet command holds its place, too: an error of it must show there, and mn behind it must answer last.
@@ -89,6 +90,7 @@ internal sealed unsafe partial class Session
         pending.SetKey(request.Key);
         pending.MetaForm = form;
         _loop.Channel.Send(request, pending);
+        return true;
     }
 
     private CacheRequest ToRequest(in MetaCommand command, uint now, ref MetaReplyForm form)

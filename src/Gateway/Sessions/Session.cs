@@ -13,7 +13,8 @@ namespace OrleansCache.Gateway.Sessions;
 /// A request for another silo leaves a <see cref="PendingReply"/> in line; what later commands answer collects behind it and joins the output when it completes.
 /// </para>
 /// <para>
-/// Bounds. Above <see cref="Limits.OutputHighWaterBytes"/> of unsent bytes, or <see cref="Limits.RemoteRepliesPendingMax"/> replies in line, the session takes
+/// Bounds. Above <see cref="Limits.OutputHighWaterBytes"/> of unsent bytes (<see cref="Limits.OutputHighWaterBytesWhenShort"/> when all connections hold
+/// much), or <see cref="Limits.RemoteRepliesPendingMax"/> replies in line, the session takes
 /// no further command, even in the middle of a multi-get: the rest of its input waits in a backlog, <see cref="WantsInput"/> turns false, and the
 /// transport stops reading. <see cref="Resume"/> goes on. A value's buffer grows with what has arrived, not with what was announced. An idle session holds no buffers.
 /// </para>
@@ -39,12 +40,15 @@ internal sealed unsafe partial class Session
     private long _swallowBytes;
     private bool _closeAfterSwallow;
 
-    // The replies of other silos, in line. _waiting counts the unanswered, those without a place in the line (noreply) included.
-    private PendingReply? _lineHead;
-    private PendingReply? _lineTail;
-    private int _lineCount;
+    // The queue of replies that other silos owe, in the order of the commands. _waiting counts the unanswered, those without a place in the queue (noreply) included.
+    private PendingReply? _replyHead;
+    private PendingReply? _replyTail;
+    private int _replyCount;
     private int _waiting;
     private long _heldBytes;
+
+    // -R: when Commands gets there, what follows waits for the next turn.
+    private long _turnEnd = long.MaxValue;
 
     private Wire _wire;
     private Barrier _barrier;
@@ -100,27 +104,45 @@ internal sealed unsafe partial class Session
     public long Commands { get; private set; }
 
     /// <summary>Whether the transport may hand over more input now.</summary>
-    public bool WantsInput => !_isClosing && !_inputEnded && ((_backlog is null && !IsBlocked) || _feed is not null);
+    public bool WantsInput => !_isClosing && !_inputEnded && ((_backlog is null && !IsHeld) || _feed is not null);
+
+    /// <summary>The turn's share of requests is used up, and input waits that the session could go on with.</summary>
+    public bool IsTurnSpent => Commands >= _turnEnd && _backlog is not null && !_isClosing && !IsAborted && !IsHeld;
+
+    /// <summary>The turn's share of requests is used up.</summary>
+    public bool HasSpentRequests => Commands >= _turnEnd;
 
     /// <summary>Whether there is input that <see cref="Resume"/> could work on now.</summary>
     public bool CanResume => !_isClosing && !IsAborted && ((_backlog is not null && !IsBlocked) || (_barrier == Barrier.WaitsForReplies && _waiting == 0) || CanContinueDump || CanTakeLines);
 
     /// <summary>Everything has been answered and sent: the transport may close.</summary>
     public bool IsFinished =>
-        (_isClosing || (_inputEnded && _backlog is null)) && _lineHead is null && _waiting == 0 && _barrier == Barrier.None && Output.IsEmpty;
+        (_isClosing || (_inputEnded && _backlog is null)) && _replyHead is null && _waiting == 0 && _barrier == Barrier.None && Output.IsEmpty;
+
+    /// <summary>The data block of a command is arriving.</summary>
+    public bool IsReceivingValue => _value is not null || _swallowBytes > 0;
 
     /// <summary>Nothing is in flight: no reply is awaited, nothing waits to be sent or parsed. (A half-received command does not count.)</summary>
-    public bool IsQuiet => _lineHead is null && _waiting == 0 && _barrier == Barrier.None && Output.IsEmpty && _backlog is null;
+    public bool IsQuiet => _replyHead is null && _waiting == 0 && _barrier == Barrier.None && Output.IsEmpty && _backlog is null;
 
-    private bool IsBlocked => _barrier != Barrier.None || Output.Bytes >= Limits.OutputHighWaterBytes || (_waiting != 0 || _lineHead is not null) && IsLineFull;
+    /// <summary>What is behind a command must wait: <see cref="IsHeld"/>, or the turn's share of requests is used up.</summary>
+    private bool IsBlocked => Commands >= _turnEnd || IsHeld;
 
-    private bool IsLineFull =>
+    private bool IsHeld => _barrier != Barrier.None || _waitsForRoom || IsOutputFull || (_waiting != 0 || _replyHead is not null) && IsReplyQueueFull;
+
+    private bool IsOutputFull =>
+        Output.Bytes >= Limits.OutputHighWaterBytesWhenShort && (Output.Bytes >= Limits.OutputHighWaterBytes || _loop.Chunks.IsShort);
+
+    private bool IsReplyQueueFull =>
         _waiting >= Limits.RemoteRepliesPendingMax
-        || _lineCount >= Limits.RemoteRepliesPendingMax
-        || Output.Bytes + _heldBytes + (_lineTail?.Tail.Bytes ?? 0) >= Limits.OutputHighWaterBytes;
+        || _replyCount >= Limits.RemoteRepliesPendingMax
+        || Output.Bytes + _heldBytes + (_replyTail?.Tail.Bytes ?? 0) >= Limits.OutputHighWaterBytes;
 
     /// <summary>Where the next reply goes: the output, or behind the last reply that is awaited.</summary>
-    private OutputList CurrentOutput => _lineTail is { } tail ? tail.Tail : Output;
+    private OutputList CurrentOutput => _replyTail is { } tail ? tail.Tail : Output;
+
+    /// <summary>From now on at most so many commands are carried out; before the first call, any number.</summary>
+    public void BeginTurn(int requestsMax) => _turnEnd = Commands + requestsMax;
 
     /// <summary>Takes input. All of it: what cannot be worked on now is kept.</summary>
     public void Receive(ReadOnlySpan<byte> input)
@@ -140,7 +162,7 @@ internal sealed unsafe partial class Session
             return;
         }
 
-        int consumed = Process(input, length);
+        int consumed = Process(input, length, isPipeline: false);
         if (consumed < length && !_isClosing && _feed is null)
         {
             NativeBuffer rest = _loop.Chunks.RentBuffer(length - consumed);
@@ -187,9 +209,9 @@ internal sealed unsafe partial class Session
         if (_feed is not null)
             EndWatch();
         Output.Clear();
-        while (_lineHead is { } reply)
+        while (_replyHead is { } reply)
         {
-            _lineHead = reply.Next;
+            _replyHead = reply.Next;
             reply.Next = null;
             if (reply.IsCompleted || reply.Kind is PendingKind.GroupBegin or PendingKind.GroupEnd)
             {
@@ -202,9 +224,9 @@ internal sealed unsafe partial class Session
             }
         }
 
-        // The begin of a streaming multi-get has left the line already; nothing refers to it any more.
-        _lineTail = null;
-        _lineCount = 0;
+        // The begin of a streaming multi-get has left the queue already; nothing refers to it any more.
+        _replyTail = null;
+        _replyCount = 0;
         _heldBytes = 0;
         _group = null;
     }
@@ -222,7 +244,7 @@ internal sealed unsafe partial class Session
             return;
         _backlog = null;
         int start = _backlogStart;
-        int consumed = Process(backlog.Data + start, backlog.Length - start);
+        int consumed = Process(backlog.Data + start, backlog.Length - start, isPipeline: true);
         if (start + consumed < backlog.Length && !_isClosing && _feed is null)
         {
             Debug.Assert(_backlog is null);
@@ -241,7 +263,7 @@ internal sealed unsafe partial class Session
     public bool TryGetValueTarget(out byte* target, out int bytes)
     {
         IncomingValue? value = _value;
-        if (value is null || value.Missing < IncomingValue.DirectBytesMin)
+        if (value is null || value.Missing < IncomingValue.DirectBytesMin || !HasRoomFor(value, IncomingValue.DirectBytesMin))
         {
             target = null;
             bytes = 0;
@@ -258,11 +280,11 @@ internal sealed unsafe partial class Session
             CompleteValue();
     }
 
-    // ---- the line of replies -------------------------------------------------------------------------------------------------------
+    // ---- the queue of replies ------------------------------------------------------------------------------------------------------
 
     /// <summary>Where an awaited reply goes now that it is here.</summary>
     public OutputList TargetFor(PendingReply reply) =>
-        ReferenceEquals(reply, _lineHead) && reply.Group is not { GroupDrops: true } ? Output : reply.Reply;
+        ReferenceEquals(reply, _replyHead) && reply.Group is not { GroupDrops: true } ? Output : reply.Reply;
 
     public void OnReplyAfterAbort() => _waiting--;
 
@@ -271,8 +293,8 @@ internal sealed unsafe partial class Session
         reply.IsCompleted = true;
         _waiting--;
         _heldBytes += reply.Reply.Bytes;
-        if (ReferenceEquals(reply, _lineHead) || _lineHead!.Kind is PendingKind.GroupBegin)
-            DrainLine();
+        if (ReferenceEquals(reply, _replyHead) || _replyHead!.Kind is PendingKind.GroupBegin)
+            DrainReplies();
         _transport.Wake();
     }
 
@@ -282,27 +304,27 @@ internal sealed unsafe partial class Session
         reply.Session = this;
         reply.Kind = kind;
         reply.Verb = verb;
-        if (_lineTail is { } tail)
+        if (_replyTail is { } tail)
         {
             _heldBytes += tail.Tail.Bytes;
             tail.Next = reply;
         }
         else
         {
-            _lineHead = reply;
+            _replyHead = reply;
         }
 
-        _lineTail = reply;
-        _lineCount++;
+        _replyTail = reply;
+        _replyCount++;
         if (kind is not (PendingKind.GroupBegin or PendingKind.GroupEnd))
             _waiting++;
         return reply;
     }
 
     /// <summary>Moves what is answered, up to the first reply that is still awaited, into the output.</summary>
-    private void DrainLine()
+    private void DrainReplies()
     {
-        while (_lineHead is { } head)
+        while (_replyHead is { } head)
         {
             PendingReply? finished = head;
             bool drop = false;
@@ -312,7 +334,7 @@ internal sealed unsafe partial class Session
                     if (!(head.GroupAsked && head.GroupWaiting == 0) && !head.GroupStreams)
                     {
                         // Too much is held back: let the hits go, an error can only end them now.
-                        if (_heldBytes + _lineTail!.Tail.Bytes < Limits.OutputHighWaterBytes)
+                        if (_heldBytes + _replyTail!.Tail.Bytes < Limits.OutputHighWaterBytes)
                             return;
                         head.GroupStreams = true;
                     }
@@ -348,11 +370,11 @@ internal sealed unsafe partial class Session
                 Output.TakeAll(head.Tail);
             }
 
-            _lineHead = head.Next;
+            _replyHead = head.Next;
             head.Next = null;
-            _lineCount--;
+            _replyCount--;
             if (last)
-                _lineTail = null;
+                _replyTail = null;
             if (finished is not null)
                 _loop.ReturnPending(finished);
         }
@@ -360,11 +382,14 @@ internal sealed unsafe partial class Session
 
     // ---- input ---------------------------------------------------------------------------------------------------------------------
 
-    /// <summary>Works on input until it is used up, or the session must wait or close. Returns the bytes consumed.</summary>
-    private int Process(byte* input, int length)
+    /// <summary>
+    /// Works on input until it is used up, or the session must wait or close. Returns the bytes consumed. <paramref name="isPipeline"/>: more than one
+    /// command is likely to be there.
+    /// </summary>
+    private int Process(byte* input, int length, bool isPipeline)
     {
         if (_wire != Wire.Text && !BeginText(input, length))
-            return ProcessPackets(input, length);
+            return ProcessPackets(input, length, isPipeline);
 
         _commandsBefore = Commands;
         int at = 0;
@@ -380,6 +405,8 @@ internal sealed unsafe partial class Session
         {
             if (_value is { } value)
             {
+                if (!HasRoomFor(value, length - at))
+                    continue;
                 at += value.Append(input + at, length - at);
                 if (value.Missing == 0)
                     CompleteValue();
@@ -413,7 +440,7 @@ internal sealed unsafe partial class Session
             }
 
             // A single command gains nothing from it, and most inputs hold a single command: look ahead from the second one on.
-            if (announced == 0 && at > 0)
+            if (announced == 0 && (at > 0 || isPipeline))
                 announced = AnnounceAhead(input + at, length - at);
             else if (announced > 0)
                 announced--;
@@ -421,7 +448,10 @@ internal sealed unsafe partial class Session
             if (status == TextParseStatus.Command)
             {
                 int next = at + consumed;
-                at = Execute(command, input + next, length - next, out int used) ? next + used : at + LeaveGet(input + at, consumed);
+                if (Execute(command, input + next, length - next, out int used))
+                    at = next + used;
+                else
+                    at += _getActive ? LeaveGet(input + at, consumed) : 0;
             }
             else if (status == TextParseStatus.NeedMore)
             {
@@ -448,7 +478,8 @@ internal sealed unsafe partial class Session
     {
         ulong* hashes = stackalloc ulong[Limits.PrefetchKeysMax];
         int count = 0, at = 0;
-        while (count < Limits.PrefetchKeysMax && at < length)
+        int countMax = (int)Math.Min(Limits.PrefetchKeysMax, _turnEnd - Commands);
+        while (count < countMax && at < length)
         {
             TextParseStatus status = TextParser.Parse(new ReadOnlySpan<byte>(input + at, length - at), _loop.Limits, out TextCommand command, out int consumed);
             if (status != TextParseStatus.Command)
@@ -501,6 +532,14 @@ internal sealed unsafe partial class Session
         NativeBuffer line = _line!;
         int lineEnd = new ReadOnlySpan<byte>(input, length).IndexOf((byte)'\n');
         int taken = lineEnd < 0 ? length : lineEnd + 1;
+        if (line.Length + taken > Limits.ReceiveBytesPerTurn && !_loop.Chunks.HasRoom(line.Length + taken))
+        {
+            _loop.Counters.ReadBuffersRefused++;
+            CurrentOutput.Write(TextReply.OutOfMemoryReading);
+            Close();
+            return length;
+        }
+
         line.Append(input, taken);
         bool mustParse = lineEnd >= 0 || line.Length > Limits.GetLineBytesMax || (line.Length > Limits.LineBytesMax && !_lineMayBeLong);
         if (!mustParse)
@@ -525,8 +564,8 @@ internal sealed unsafe partial class Session
             }
             else
             {
-                // A get that must wait, in a line that lies apart from the input behind it: both go into the backlog.
-                int rest = LeaveGet(line.Data, consumed);
+                // A command that must wait, in a line that lies apart from the input behind it: both go into the backlog.
+                int rest = _getActive ? LeaveGet(line.Data, consumed) : 0;
                 line.Append(input + taken, length - taken);
                 _backlog = line;
                 _backlogStart = rest;

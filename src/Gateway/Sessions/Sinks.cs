@@ -16,6 +16,9 @@ internal sealed unsafe class GetSink : ReplySink
     /// <summary>Set if a key could not be read; the whole command then fails.</summary>
     public string? FailureReason;
 
+    /// <summary>Set if there was no room for a large value: the key must be asked for again later.</summary>
+    public bool LacksRoom;
+
     /// <summary>`stats detail`, if it is on.</summary>
     public PrefixCounters? Detail;
 
@@ -23,8 +26,10 @@ internal sealed unsafe class GetSink : ReplySink
     {
         if (reply.Status == CacheStatus.Ok)
         {
-            Detail?.CountHit(new ReadOnlySpan<byte>(Key, KeyLength));
-            WriteHit(Output, new ReadOnlySpan<byte>(Key, KeyLength), WithCas, reply);
+            if (WriteHit(Output, new ReadOnlySpan<byte>(Key, KeyLength), WithCas, reply, must: false))
+                Detail?.CountHit(new ReadOnlySpan<byte>(Key, KeyLength));
+            else
+                LacksRoom = true;
         }
         else if (reply.Status != CacheStatus.NotFound)
         {
@@ -32,9 +37,9 @@ internal sealed unsafe class GetSink : ReplySink
         }
     }
 
-    /// <summary>"VALUE ...", the bytes and CRLF.</summary>
+    /// <summary>"VALUE ...", the bytes and CRLF. False, and nothing written, if there is no room for a large value.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void WriteHit(OutputList output, ReadOnlySpan<byte> key, bool withCas, in CacheReply reply)
+    public static bool WriteHit(OutputList output, ReadOnlySpan<byte> key, bool withCas, in CacheReply reply, bool must)
     {
         int length = reply.Value.Length;
         if (length < Limits.PinValueBytesMin)
@@ -45,34 +50,22 @@ internal sealed unsafe class GetSink : ReplySink
             destination[header + length] = (byte)'\r';
             destination[header + length + 1] = (byte)'\n';
             output.Commit(header + length + 2);
+            return true;
         }
-        else
-        {
-            WriteLargeHit(output, key, withCas, reply);
-        }
+
+        return WriteLargeHit(output, key, withCas, reply, must);
     }
 
-    private static void WriteLargeHit(OutputList output, ReadOnlySpan<byte> key, bool withCas, in CacheReply reply)
+    private static bool WriteLargeHit(OutputList output, ReadOnlySpan<byte> key, bool withCas, in CacheReply reply, bool must)
     {
+        OutputChunk? value = output.Take(reply.Value, must);
+        if (value is null)
+            return false;
         Span<byte> destination = output.Reserve(TextReply.ValueHeaderBytesMax);
         output.Commit(TextReply.WriteValueHeader(destination, key, reply.ClientFlags, reply.Value.Length, withCas, reply.Cas));
-        WriteLargeValue(output, reply.Value);
-    }
-
-    /// <summary>The value, from where it lies if it can be pinned, and CRLF.</summary>
-    public static void WriteLargeValue(OutputList output, in ValueView value)
-    {
-        if (value.TryPin(out PinnedValue pin))
-        {
-            output.WritePin(pin);
-        }
-        else
-        {
-            value.CopyTo(output.Reserve(value.Length));
-            output.Commit(value.Length);
-        }
-
+        output.Write(value);
         output.Write("\r\n"u8);
+        return true;
     }
 }
 

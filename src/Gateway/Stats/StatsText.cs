@@ -130,7 +130,7 @@ internal static class StatsText
     private static byte[] General(GatewayShared shared, uint now)
     {
         GatewayStatistics gateway = shared.ReadStatistics();
-        StoreStatistics store = shared.Router.ReadStatistics(perClass: false);
+        StoreStatistics store = shared.ReadStores();
         LruSettings lru = shared.Lru;
         Environment.ProcessCpuUsage cpu = Environment.CpuUsage;
         var text = new Writer();
@@ -147,8 +147,14 @@ internal static class StatsText
         text.Add("total_connections", gateway.ConnectionsTotal);
         text.Add("rejected_connections", gateway.ConnectionsRejected);
         text.Add("connection_structures", gateway.ConnectionsCurrent);
-        text.Zero("response_obj_oom", "response_obj_count", "response_obj_bytes");
-        text.Zero("read_buf_count", "read_buf_bytes", "read_buf_bytes_free", "read_buf_oom", "reserved_fds");
+        text.Add("response_obj_oom", gateway.RepliesRefused);
+        text.Add("response_obj_count", gateway.ReplyBuffers);
+        text.Add("response_obj_bytes", gateway.ReplyBufferBytes);
+        text.Add("read_buf_count", gateway.ReadBuffers);
+        text.Add("read_buf_bytes", gateway.ReadBufferBytes);
+        text.Add("read_buf_bytes_free", gateway.ReadBufferBytesFree);
+        text.Add("read_buf_oom", gateway.ReadBuffersRefused);
+        text.Add("reserved_fds", shared.Options.ReservedDescriptors);
         text.Add("cmd_get", store.CmdGet);
         text.Add("cmd_set", store.CmdSet);
         text.Add("cmd_flush", gateway.CmdFlush);
@@ -312,7 +318,7 @@ internal static class StatsText
             new("idle_timeout", Number(options.IdleTimeoutSeconds)),
             new("watcher_logbuf_size", Number(options.WatcherLogBytesMax)),
             new("worker_logbuf_size", Number(options.WorkerLogBytesMax)),
-            new("read_buf_mem_limit", "0"),
+            new("read_buf_mem_limit", Number(options.BufferBytesMax)),
             new("track_sizes", YesNo(shared.TracksSizes)),
             new("inline_ascii_response", "no"),
             new("slab_automove_freeratio", lru.SlabAutomoveFreeRatio.ToString("F3", CultureInfo.InvariantCulture)),
@@ -450,7 +456,7 @@ internal static class StatsText
         long uptime = Math.Max(0, now - shared.StartedAt.ToUnixTimeSeconds());
         for (int i = 0; i < shared.Listeners.Count; i++)
         {
-            text.Prefix = $"{i}:";
+            text.Prefix = $"{(shared.ListenerDescriptors.Count > i ? shared.ListenerDescriptors[i] : i)}:";
             text.Add("addr", shared.Listeners[i]);
             text.Add("state", "conn_listening");
             text.Add("secs_since_last_cmd", uptime);
@@ -458,18 +464,24 @@ internal static class StatsText
 
         foreach (ConnectionInfo connection in shared.Connections)
         {
-            text.Prefix = $"{connection.Id + shared.Listeners.Count}:";
+            text.Prefix = $"{(connection.IsDatagram ? connection.Id + shared.Listeners.Count : connection.Descriptor)}:";
             if (connection.IsDatagram)
                 text.Add("UDP", "UDP");
             text.Add("addr", connection.Address);
             if (!connection.IsDatagram)
                 text.Add("listen_addr", connection.ListenAddress);
-            text.Add("state", ReferenceEquals(connection, asker) ? "conn_parse_cmd" : connection.IsDumping || connection.IsWatching ? "conn_watch" : connection.IsWaiting ? "conn_io_queue" : "conn_read");
+            text.Add("state", ReferenceEquals(connection, asker) ? "conn_parse_cmd" : State(connection));
             text.Add("secs_since_last_cmd", Math.Max(0, (long)now - connection.LastActiveUnixSeconds));
         }
 
         return text.End();
     }
+
+    private static string State(ConnectionInfo connection) =>
+        connection.IsDumping || connection.IsWatching ? "conn_watch"
+        : connection.IsReceivingValue ? "conn_nread"
+        : connection.IsWaiting ? "conn_io_queue"
+        : "conn_read";
 
     private static string Number(long value) => value.ToString(CultureInfo.InvariantCulture);
 

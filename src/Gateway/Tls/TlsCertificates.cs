@@ -66,7 +66,7 @@ public sealed class TlsCertificates
             step = $"Error loading the key: {options.KeyFile ?? chainFile}";
             X509Certificate2 certificate = options.KeyFormat == TlsKeyFormat.Der
                 ? WithDerKey(chain[0], options.KeyFile ?? throw new CryptographicException("a key in DER format needs a file of its own, ssl_key"))
-                : X509Certificate2.CreateFromPem(chainText, options.KeyFile is null ? chainText : ReadText(options.KeyFile));
+                : WithPemKey(chain[0], chainText, options.KeyFile is null ? chainText : ReadText(options.KeyFile));
             chain.RemoveAt(0);
 
             X509Certificate2Collection authorities = [];
@@ -99,9 +99,44 @@ public sealed class TlsCertificates
         return new CipherSuitesPolicy(suites);
     }
 
-    private static X509Certificate2 WithDerKey(X509Certificate2 certificate, string path)
+    /// <summary>Some tools write a key in the general format (PKCS #8) under the label of an RSA or EC key; OpenSSL takes it, and so do we.</summary>
+    private static X509Certificate2 WithPemKey(X509Certificate2 certificate, string chainText, string keyText)
     {
-        byte[] der = ReadBytes(path);
+        try
+        {
+            return X509Certificate2.CreateFromPem(chainText, keyText);
+        }
+        catch (CryptographicException)
+        {
+            ReadOnlySpan<char> rest = keyText;
+            while (PemEncoding.TryFind(rest, out PemFields fields))
+            {
+                bool isKey = rest[fields.Label] is "RSA PRIVATE KEY" or "EC PRIVATE KEY" or "PRIVATE KEY";
+                if (isKey && TryWithKey(certificate, Convert.FromBase64String(rest[fields.Base64Data].ToString())) is { } found)
+                    return found;
+                rest = rest[fields.Location.End..];
+            }
+
+            throw;
+        }
+    }
+
+    private static X509Certificate2? TryWithKey(X509Certificate2 certificate, byte[] der)
+    {
+        try
+        {
+            return WithKey(certificate, der);
+        }
+        catch (Exception failure) when (failure is CryptographicException or ArgumentException)
+        {
+            return null;
+        }
+    }
+
+    private static X509Certificate2 WithDerKey(X509Certificate2 certificate, string path) => WithKey(certificate, ReadBytes(path));
+
+    private static X509Certificate2 WithKey(X509Certificate2 certificate, byte[] der)
+    {
         if (certificate.GetRSAPublicKey() is not null)
         {
             using var key = RSA.Create();

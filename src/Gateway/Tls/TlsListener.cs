@@ -20,6 +20,8 @@ internal sealed class TlsListener(PipelinesTransport transport, ListenerOptions 
 
     public EndPoint EndPoint { get; private set; } = options.EndPoint;
 
+    public Socket Socket => _socket;
+
     public void Bind()
     {
         _socket = new Socket(options.EndPoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
@@ -57,9 +59,9 @@ internal sealed class TlsListener(PipelinesTransport transport, ListenerOptions 
                     return;
 
                 // Out of descriptors, most likely: look away for a while.
-                _shared.CountListenDisabled();
-                Log.AcceptFailed(transport.Logger, failure);
+                _shared.AcceptPauses.Begin(failure.Message);
                 await Task.Delay(TimeSpan.FromMilliseconds(AcceptPauseMilliseconds), _shared.TimeProvider).ConfigureAwait(false);
+                _shared.AcceptPauses.End(TimeSpan.FromMilliseconds(AcceptPauseMilliseconds));
             }
         }
     }
@@ -88,7 +90,7 @@ internal sealed class TlsListener(PipelinesTransport transport, ListenerOptions 
         {
             var below = new HandshakeStream(socket, transport.Handshakes);
             await transport.Handshakes.EnterAsync(below).ConfigureAwait(false);
-            _ = ShakeHandsAsync(below, info);
+            _ = HandshakeAsync(below, info);
         }
         catch
         {
@@ -97,7 +99,7 @@ internal sealed class TlsListener(PipelinesTransport transport, ListenerOptions 
         }
     }
 
-    private async Task ShakeHandsAsync(HandshakeStream below, ConnectionInfo info)
+    private async Task HandshakeAsync(HandshakeStream below, ConnectionInfo info)
     {
         // Not on the thread that accepts.
         await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);

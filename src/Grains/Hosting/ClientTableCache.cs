@@ -1,10 +1,12 @@
+using System.Net;
 using Microsoft.Extensions.Logging;
 using OrleansCache.Grains.Ownership;
 
 namespace OrleansCache.Grains.Hosting;
 
 /// <summary>The table as a gateway without a silo sees it: asked for each second, and soon after somebody has found it stale.</summary>
-internal sealed partial class ClientTableCache(IGrainFactory grains, TimeProvider time, ILogger<ClientTableCache> logger) : ITableCache, IAsyncDisposable
+internal sealed partial class ClientTableCache(IGrainFactory grains, TimeProvider time, ILogger<ClientTableCache> logger, GatewayDirectory? gateways = null)
+    : ITableCache, IAsyncDisposable
 {
     private static readonly TimeSpan PollInterval = TimeSpan.FromSeconds(1);
 
@@ -16,6 +18,7 @@ internal sealed partial class ClientTableCache(IGrainFactory grains, TimeProvide
     private readonly TaskCompletionSource<string> _failure = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile PartitionTable _table = PartitionTable.Unassigned(0);
     private Task _loop = Task.CompletedTask;
+    private long _learnedAt;
     private bool _disposed;
 
     public event Action<PartitionTable>? Changed;
@@ -28,14 +31,11 @@ internal sealed partial class ClientTableCache(IGrainFactory grains, TimeProvide
     public Task<string> Failure => _failure.Task;
 
     /// <summary>Fetches the first table, with the seed under which keys are hashed, and starts to follow it.</summary>
-    public async Task StartAsync(TimeSpan timeout, CancellationToken cancellationToken)
+    public async Task StartAsync(CancellationToken cancellationToken)
     {
-        long started = time.GetTimestamp();
         while (_table.PartitionCount == 0 || _table.AssignedCount == 0)
         {
-            await FetchAsync();
-            if (time.GetElapsedTime(started) >= timeout)
-                throw new ClusterStartException($"The cluster gave no partition table within {timeout.TotalSeconds:0} s.");
+            await FetchAsync().WaitAsync(cancellationToken);
             if (_table.AssignedCount == 0)
                 await Task.Delay(TimeSpan.FromMilliseconds(100), time, cancellationToken);
         }
@@ -63,7 +63,9 @@ internal sealed partial class ClientTableCache(IGrainFactory grains, TimeProvide
             return;
         _disposed = true;
         await _stop.CancelAsync();
-        await _loop;
+
+        // A call that is under way ends by its own time-out; nobody waits for it.
+        await Task.WhenAny(_loop, Task.Delay(TimeSpan.FromMilliseconds(500), time));
         _stop.Dispose();
         _wanted.Dispose();
     }
@@ -76,6 +78,7 @@ internal sealed partial class ClientTableCache(IGrainFactory grains, TimeProvide
             {
                 await _wanted.WaitAsync(PollInterval, _stop.Token);
                 await FetchAsync();
+                await LearnGatewaysAsync();
                 await Task.Delay(RefreshIntervalMin, time, _stop.Token);
             }
         }
@@ -91,16 +94,37 @@ internal sealed partial class ClientTableCache(IGrainFactory grains, TimeProvide
             PartitionTable known = _table;
             ulong fingerprint = known.HashSeed.IsNone ? 0 : known.Hasher.Fingerprint;
             ControlMessage? answer = await grains.GetGrain<ITableGrain>(0).GetAsync(known.Version.Term, known.Version.Number, fingerprint);
-            if (answer is null || !PartitionTable.TryDecode(answer.Payload.Span, out PartitionTable? table) || (table.Version <= known.Version && table.HashSeed == known.HashSeed))
+            if (answer is null || !PartitionTable.TryDecode(answer.Payload.Span, out PartitionTable? table))
+                return;
+            if (table.Version <= known.Version && table.HashSeed == known.HashSeed)
                 return;
             if (known.PartitionCount != 0 && table.PartitionCount != known.PartitionCount)
             {
-                _failure.TrySetResult($"the cluster has begun anew, with {table.PartitionCount} partitions instead of {known.PartitionCount}; start this gateway again");
+                _failure.TrySetResult(
+                    $"the cluster has begun anew, with {table.PartitionCount} partitions instead of {known.PartitionCount}; start this gateway again");
                 return;
             }
 
             _table = table;
             Changed?.Invoke(table);
+        }
+        catch (Exception exception)
+        {
+            LogFetchFailed(logger, exception);
+        }
+    }
+
+    /// <summary>With --join: the cluster says where else it can be reached.</summary>
+    private async Task LearnGatewaysAsync()
+    {
+        if (gateways is null || time.GetElapsedTime(_learnedAt) < GatewayDirectory.RefreshInterval)
+            return;
+        _learnedAt = time.GetTimestamp();
+        try
+        {
+            ControlMessage answer = await grains.GetGrain<IClusterGrain>(0).ReadSilosAsync();
+            if (SiloList.TryDecode(answer.Payload.Span, out SiloList? silos))
+                gateways.Learn(silos.Silos.Select(silo => silo.ReadPortForGateways()).OfType<IPEndPoint>());
         }
         catch (Exception exception)
         {

@@ -1,5 +1,6 @@
 using System.Net;
 using Microsoft.Extensions.Logging;
+using OrleansCache.Grains.Hosting.Security;
 
 namespace OrleansCache.Grains.Hosting;
 
@@ -14,14 +15,28 @@ public sealed record ClusterNodeOptions
 
     public string ServiceId { get; init; } = "orleanscache";
 
-    /// <summary>--silo-port: where this silo listens for other silos; the address may be any.</summary>
+    /// <summary>
+    /// --silo-port: where this silo listens for other silos. The address is one of this machine's (--silo-listen), normally the advertised one.
+    /// </summary>
     public IPEndPoint SiloEndPoint { get; init; } = new(IPAddress.Loopback, 11111);
 
     /// <summary>--advertise: the host name or address under which others reach this silo; null: the address that it listens on.</summary>
     public string? AdvertisedHost { get; init; }
 
-    /// <summary>--join: the first silo of a cluster with embedded clustering; null: this is the first one. Of a gateway alone: any silo.</summary>
-    public IPEndPoint? Join { get; init; }
+    /// <summary>
+    /// --join: of a silo, the first silo of its cluster with embedded clustering (none: this is the first one); of a gateway alone, any silos: one that
+    /// answers is enough.
+    /// </summary>
+    public IReadOnlyList<IPEndPoint> Join { get; init; } = [];
+
+    /// <summary>--cluster-secret-file: what all members of the cluster know and nobody else; empty for none.</summary>
+    public ReadOnlyMemory<byte> Secret { get; init; }
+
+    /// <summary>--cluster-tls-...: TLS between the members; null for none.</summary>
+    public ClusterTls? Tls { get; init; }
+
+    /// <summary>--allow-insecure-cluster: may be reached from other machines with neither secret nor TLS.</summary>
+    public bool AllowInsecure { get; init; }
 
     /// <summary>--clustering: null for embedded, or <c>postgres</c>.</summary>
     public string? ClusteringName { get; init; }
@@ -41,9 +56,12 @@ public sealed record ClusterNodeOptions
     /// <summary>No silo: an Orleans client that owns nothing.</summary>
     public bool GatewayOnly { get; init; }
 
+    /// <summary>--allow-gateways: of a silo, whether gateways that run alone may connect, at <see cref="GatewayOrleansPort"/>.</summary>
+    public bool AllowGateways { get; init; }
+
     /// <summary>
-    /// Of a silo: where it listens for Orleans clients; of a gateway alone: where the silo that it joins does. Null: the silo port plus
-    /// <see cref="GatewayOrleansPortOffset"/>. 0, silo only: nowhere.
+    /// Of a silo: where it listens for gateways that run alone; of a gateway alone: where the silos that it joins do. Null: the silo port plus
+    /// <see cref="GatewayOrleansPortOffset"/>.
     /// </summary>
     public int? GatewayOrleansPort { get; init; }
 
@@ -53,13 +71,23 @@ public sealed record ClusterNodeOptions
     /// <summary>How long a start waits for the address to join, or for the membership store, to answer.</summary>
     public TimeSpan StartTimeout { get; init; } = TimeSpan.FromSeconds(10);
 
-    /// <summary>
-    /// How long a start then waits for the coordinator's table. Longer, because silos that have just been without their membership store look at it again only after a while.
-    /// </summary>
-    public TimeSpan TableTimeout { get; init; } = TimeSpan.FromSeconds(30);
+    /// <summary>--join-timeout: how long a start may take in all, if it depends on others.</summary>
+    public TimeSpan JoinTimeout { get; init; } = TimeSpan.FromSeconds(15);
 
-    /// <summary>How long a stop waits for others to take this silo's partitions over.</summary>
+    /// <summary>
+    /// How long the first silo of an embedded cluster listens for members of a cluster whose first silo was at its address before. They knock every
+    /// <see cref="FirstSiloWatch.KnockInterval"/>.
+    /// </summary>
+    public TimeSpan FoundingWait { get; init; } = TimeSpan.FromMilliseconds(500);
+
+    /// <summary>--drain-timeout: how long a stop waits for others to take this silo's partitions over, as long as it sees them do so.</summary>
     public TimeSpan DrainTimeout { get; init; } = TimeSpan.FromSeconds(60);
+
+    /// <summary>A drain that has moved nothing for so long has ended: whoever should take the partitions over is gone.</summary>
+    public TimeSpan DrainStallTimeout { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>How long a stop then waits for Orleans.</summary>
+    public TimeSpan LeaveTimeout { get; init; } = TimeSpan.FromSeconds(2);
 
     /// <summary>Where Orleans and the cluster log; null: nowhere.</summary>
     public ILoggerFactory? LoggerFactory { get; init; }
@@ -81,4 +109,7 @@ public sealed class ClusterStartException : Exception
         : base(message, innerException)
     {
     }
+
+    /// <summary>The options are at fault, not the surroundings.</summary>
+    public bool IsUsage { get; init; }
 }

@@ -82,7 +82,8 @@ public interface IClusterGrain : IGrainWithIntegerKey
 public interface ITableGrain : IGrainWithIntegerKey
 {
     /// <summary>
-    /// The table in its wire form, or null if it is not newer than the asker's. A table with another seed is that of another cluster's life, which may have begun to count anew.
+    /// The table in its wire form, or null if it is not newer than the asker's. A table with another seed is newer, too: the
+    /// cluster has begun anew, and its versions may have.
     /// </summary>
     [Alias("Get")]
     ValueTask<ControlMessage?> GetAsync(long term, long number, ulong hashFingerprint);

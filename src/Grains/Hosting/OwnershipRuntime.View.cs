@@ -8,12 +8,12 @@ internal sealed partial class OwnershipRuntime
     private volatile Func<IReadOnlyList<StatisticValue>>? _statistics;
 
     /// <summary>The gateway of this silo listens: where, and what it counts.</summary>
-    public void Publish(GatewayAddress? gateway, Func<IReadOnlyList<StatisticValue>> statistics)
+    public void Publish(GatewayAddress? gateway, int? portForGateways, Func<IReadOnlyList<StatisticValue>> statistics)
     {
         _statistics = statistics;
         lock (_lock)
         {
-            _agent.Publish(SiloEntry.Write(gateway));
+            _agent.Publish(SiloEntry.Write(gateway, portForGateways));
         }
     }
 
@@ -29,6 +29,6 @@ internal sealed partial class OwnershipRuntime
 
     /// <summary>Null if the partition is not served here.</summary>
     public ItemScanPage? Scan(int partition, ulong position) =>
-        (uint)partition < (uint)_partitions.PartitionCount && _partitions.TryGet(new PartitionId(partition)) is { } here
+        _freeze.MayServeNow() && (uint)partition < (uint)_partitions.PartitionCount && _partitions.TryGet(new PartitionId(partition)) is { } here
             && here.TryScan(position, NowUnixSeconds, out ItemScanPage? page) ? page : null;
 }

@@ -29,6 +29,7 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
     private readonly IGrainFactory _grains;
     private readonly IClusterMembershipService _membership;
     private readonly TimeProvider _time;
+    private readonly FreezeDetector _freeze;
     private readonly ILogger _logger;
     private readonly CancellationTokenSource _stop = new();
     private readonly IGrainContext?[] _contexts;
@@ -37,6 +38,7 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
     private readonly TaskCompletionSource<string> _failure = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile PartitionTable _table;
     private long _refreshedAt;
+    private long _chunksSent;
     private int _nudgesUnderWay;
     private int _membershipRefreshing;
     private Task _loops = Task.CompletedTask;
@@ -49,6 +51,7 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
         IGrainFactory grains,
         IClusterMembershipService membership,
         TimeProvider time,
+        FreezeDetector freeze,
         ILogger<OwnershipRuntime> logger)
     {
         LocalSilo = SiloId.Parse(localSilo.SiloAddress.ToParsableString());
@@ -58,6 +61,7 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
         _grains = grains;
         _membership = membership;
         _time = time;
+        _freeze = freeze;
         _logger = logger;
         _contexts = new IGrainContext?[partitions.PartitionCount];
         _exports = new Export?[partitions.PartitionCount];
@@ -94,6 +98,7 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
             return new NodeState
             {
                 Held = _agent.HeldCount,
+                ChunksSent = _chunksSent,
                 NobodyTakesOver = _agent.NobodyTakesOver,
                 ForeignPartitionCount = _agent.ForeignPartitionCount,
                 Coordinates = _coordinator.Leads,
@@ -339,6 +344,7 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
                 return;
             lock (_lock)
             {
+                _chunksSent++;
                 _agent.OnImportReply(reply, NowMilliseconds);
             }
         }
@@ -497,6 +503,9 @@ public sealed record NodeState
 {
     /// <summary>Partitions held in any phase.</summary>
     public int Held { get; init; }
+
+    /// <summary>Chunks of partitions that others have taken over from here so far.</summary>
+    public long ChunksSent { get; init; }
 
     /// <summary>No other silo can take this one's partitions over.</summary>
     public bool NobodyTakesOver { get; init; }

@@ -50,8 +50,8 @@ public enum CoordinatorEvent
 /// At most one move leaves a silo at a time, and at most <see cref="MovesPerTargetMax"/> arrive.
 /// </para>
 /// <para>
-/// The seed of the key hash lives as long as any silo that knows it: the first coordinator draws it, every later one finds it in the silos' answers. It travels in the table, and
-/// whoever is to hold a partition knows it first.
+/// The seed of the key hash lives as long as any silo that knows it: the first coordinator draws it, every later one finds it in
+/// the silos' answers. It travels in the table, and whoever is to hold a partition knows it first.
 /// </para>
 /// <para>
 /// Besides, it makes the list of silos and their gateways, from what they answer.
@@ -66,7 +66,7 @@ public enum CoordinatorEvent
 /// </para>
 /// Non-goals: thread safety (the caller serialises), reading clocks, knowing Orleans.
 /// </summary>
-public sealed class Coordinator(SiloId self, int partitionCount, ICoordinatorEnvironment environment)
+public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordinatorEnvironment environment)
 {
     /// <summary>How often a silo is asked when there is nothing to tell.</summary>
     public const int SyncMilliseconds = 500;
@@ -350,79 +350,6 @@ public sealed class Coordinator(SiloId self, int partitionCount, ICoordinatorEnv
         });
     }
 
-    /// <summary>All silos have said what they hold: the highest epoch of a partition is its owner's, and whoever knows the seed of the key hash tells it.</summary>
-    private void Recover()
-    {
-        _hashSeed = ChooseHashSeed();
-        foreach ((SiloId silo, Member member) in _members)
-            Adopt(silo, member);
-        _recovered = true;
-        Publish();
-        environment.OnEvent(CoordinatorEvent.TookOver, _owners.Count(owner => !owner.IsNone), self);
-    }
-
-    /// <summary>
-    /// The seed that silos report, or a new one. By the rules above they cannot report two; if they do nevertheless, that counts under which most partitions are held, then that of
-    /// the oldest silo, and the others have to go (<see cref="SiloAgent.HashSeedDiffers"/>).
-    /// </summary>
-    private HashSeed ChooseHashSeed()
-    {
-        Dictionary<HashSeed, int> held = [];
-        HashSeed chosen = default;
-        foreach (Member member in _members.Values)
-        {
-            SyncReply reply = member.Reply!;
-            if (reply.PartitionCount == partitionCount && !reply.HashSeed.IsNone)
-                held[reply.HashSeed] = held.GetValueOrDefault(reply.HashSeed) + reply.Partitions.Count;
-        }
-
-        foreach (Member member in _members.Values)
-        {
-            if (held.TryGetValue(member.Reply!.HashSeed, out int count) && (chosen.IsNone || count > held[chosen]))
-                chosen = member.Reply.HashSeed;
-        }
-
-        return chosen.IsNone ? environment.DrawHashSeed() : chosen;
-    }
-
-    private bool Adopt(SiloId silo, Member member)
-    {
-        member.Adopted = true;
-        bool changed = false;
-        if (!IsUsable(member))
-            return changed;
-        foreach (PartitionReport report in member.Reply!.Partitions)
-        {
-            _epochsUsed[report.Partition] = Math.Max(_epochsUsed[report.Partition], Math.Max(report.Epoch, report.MoveEpoch));
-            if (report.Send == SendState.Done && !IsStillImported(report))
-                continue;
-            if (report.Phase is PartitionPhase.Opening or PartitionPhase.Active or PartitionPhase.Sealed && report.Epoch > _epochs[report.Partition])
-            {
-                _owners[report.Partition] = silo;
-                _epochs[report.Partition] = report.Epoch;
-                changed = true;
-            }
-        }
-
-        return changed;
-    }
-
-    /// <summary>
-    /// Whether a silo holds what this sealed partition's owner sent, and was not activated. If none does, the target may have served the partition and been lost since; then
-    /// what the source holds is out of date.
-    /// </summary>
-    private bool IsStillImported(PartitionReport sealedPartition)
-    {
-        foreach (Member member in _members.Values)
-        {
-            PartitionReport other = Find(member.Reply, sealedPartition.Partition);
-            if (other.Phase is PartitionPhase.Importing or PartitionPhase.Imported && other.Epoch == sealedPartition.MoveEpoch)
-                return true;
-        }
-
-        return false;
-    }
-
     private bool IsStillSealed(int partition, long moveEpoch)
     {
         foreach (Member member in _members.Values)
@@ -664,12 +591,20 @@ public sealed class Coordinator(SiloId self, int partitionCount, ICoordinatorEnv
     private long NextEpoch(int partition) =>
         _epochsUsed[partition] = Math.Max(Math.Max(_epochsUsed[partition], _epochs[partition]) + 1, _term << EpochBits);
 
-    private void Publish() => _table = PartitionTable.Create(new PartitionTableVersion(_term, _table.Version.Term == _term ? _table.Version.Number + 1 : 1), _hashSeed, _owners, _epochs);
+    private void Publish()
+    {
+        PartitionTableVersion version = new(_term, _table.Version.Term == _term ? _table.Version.Number + 1 : 1);
+        _table = PartitionTable.Create(version, _hashSeed, _owners, _epochs);
+    }
 
     /// <summary>Whether the silo can hold partitions of this cluster; meaningful while <see cref="Recovered"/>.</summary>
-    private bool IsUsable(Member member) => member.Reply is { } reply && reply.PartitionCount == partitionCount && (reply.HashSeed.IsNone || reply.HashSeed == _hashSeed);
+    private bool IsUsable(Member member) =>
+        member.Reply is { } reply && reply.PartitionCount == partitionCount && (reply.HashSeed.IsNone || reply.HashSeed == _hashSeed);
 
-    /// <summary>Whether the silo may be given partitions. It knows the seed then: what a source sends may arrive before anything else that the coordinator says.</summary>
+    /// <summary>
+    /// Whether the silo may be given partitions. It knows the seed then: what a source sends may arrive before anything else that
+    /// the coordinator says.
+    /// </summary>
     private bool IsCandidate(Member member) => IsUsable(member) && !member.Reply!.Draining && !member.Reply.HashSeed.IsNone;
 
     /// <summary>

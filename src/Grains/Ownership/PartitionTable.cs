@@ -24,11 +24,11 @@ public readonly record struct PartitionTableVersion(long Term, long Number) : IC
 }
 
 /// <summary>
-/// Who owns which partition, and the seed by which keys are hashed to partitions: an immutable, versioned array. Everyone caches it; a stale copy costs one extra hop, because
-/// the owner's gate decides. The seed is the same in all tables of a cluster's life.
+/// Who owns which partition, and the seed by which keys are hashed to partitions: an immutable, versioned array. Everyone caches
+/// it; a stale copy costs one extra hop, because the owner's gate decides. The seed is the same in all tables of a cluster's life.
 /// <para>
-/// Wire form, little endian: <c>u8 format = 2 | i64 term | i64 number | 16 bytes hash seed | u16 silos | silos x (u16 length, UTF-8 text) | u16 partitions | partitions x (u16 owner index
-/// or 0xFFFF, i64 epoch)</c>.
+/// Wire form, little endian: <c>u8 format = 2 | i64 term | i64 number | 16 bytes hash seed | u16 silos
+/// | silos x (u16 length, UTF-8 text) | u16 partitions | partitions x (u16 owner index or 0xFFFF, i64 epoch)</c>.
 /// </para>
 /// </summary>
 public sealed class PartitionTable

@@ -132,8 +132,9 @@ public sealed class SiloAgent(SiloId self, int partitionCount, long memoryBytes,
     public int ForeignPartitionCount { get; private set; }
 
     /// <summary>
-    /// Whether the cluster's table has another seed of the key hash than everything that this silo has stored. A process hashes under one seed all its life, because requests
-    /// are on their way at any time whose hashes are computed already: so the silo drops what it holds, and only a new process can join.
+    /// Whether the cluster's table has another seed of the key hash than everything that this silo has stored. A silo hashes under
+    /// one seed all its life, because at any time requests are on their way whose hashes are computed already: so it drops what it
+    /// holds, and only a new process can join.
     /// </summary>
     public bool HashSeedDiffers { get; private set; }
 
@@ -248,7 +249,8 @@ public sealed class SiloAgent(SiloId self, int partitionCount, long memoryBytes,
     public ImportReply HandleChunk(ImportChunk chunk)
     {
         int partition = chunk.Partition;
-        if ((uint)partition >= (uint)_held.Length || chunk.Term < _term || chunk.MoveEpoch <= _discardedEpochs[partition] || _table.HashSeed.IsNone || HashSeedDiffers)
+        if ((uint)partition >= (uint)_held.Length || chunk.Term < _term || chunk.MoveEpoch <= _discardedEpochs[partition]
+            || _table.HashSeed.IsNone || HashSeedDiffers)
             return new ImportReply(partition, chunk.MoveEpoch, chunk.Number, false, 0);
 
         ApplyFlush(chunk.Flush);
@@ -531,7 +533,8 @@ public sealed class SiloAgent(SiloId self, int partitionCount, long memoryBytes,
 
         return new SyncReply
         {
-            Silo = Self, Term = _term, Sequence = sequence, TableVersion = _table.Version, HashSeed = _table.HashSeed, MemoryBytes = memoryBytes, PartitionCount = _held.Length,
+            Silo = Self, Term = _term, Sequence = sequence, TableVersion = _table.Version, HashSeed = _table.HashSeed,
+            MemoryBytes = memoryBytes, PartitionCount = _held.Length,
             MembershipVersion = _membershipVersion, Draining = Draining,
             Flush = _flush, SilosVersion = Silos.Version, Gateway = Gateway, Partitions = partitions,
         };

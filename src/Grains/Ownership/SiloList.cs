@@ -1,18 +1,31 @@
 using System.Globalization;
+using System.Net;
 
 namespace OrleansCache.Grains.Ownership;
 
-/// <summary>A silo and its gateway, as <c>host|address|port</c>; empty while clients should not use it: it does not listen yet, or is leaving.</summary>
+/// <summary>
+/// A silo and where it is reached, as <c>host|address|port|port for gateways</c>: the first three for clients, the last for gateways that run alone; parts
+/// that there are not are empty, and all of it while nobody should use it: the silo does not listen yet, or is leaving.
+/// </summary>
 public readonly record struct SiloEntry(SiloId Silo, string Gateway)
 {
     /// <summary>The gateway's parts; null if there is none.</summary>
     public GatewayAddress? ReadGateway() =>
-        (Gateway ?? "").Split('|') is [{ Length: > 0 } host, { Length: > 0 } address, { } port] && int.TryParse(port, NumberStyles.None, CultureInfo.InvariantCulture, out int number)
+        (Gateway ?? "").Split('|') is [{ Length: > 0 } host, { Length: > 0 } address, { } port, ..]
+            && int.TryParse(port, NumberStyles.None, CultureInfo.InvariantCulture, out int number)
             ? new GatewayAddress(host, address, number) : null;
 
+    /// <summary>Where gateways that run alone reach this silo; null if nowhere.</summary>
+    public IPEndPoint? ReadPortForGateways() =>
+        (Gateway ?? "").Split('|') is [_, _, _, { } port] && ushort.TryParse(port, NumberStyles.None, CultureInfo.InvariantCulture, out ushort number)
+            && IPEndPoint.TryParse(Silo.Text.Split('@')[0], out IPEndPoint? silo) ? new IPEndPoint(silo.Address, number) : null;
+
     /// <summary>The text form.</summary>
-    public static string Write(GatewayAddress? gateway) =>
-        gateway is null ? "" : string.Create(CultureInfo.InvariantCulture, $"{gateway.Host}|{gateway.Address}|{gateway.Port}");
+    public static string Write(GatewayAddress? gateway, int? portForGateways = null)
+    {
+        string clients = gateway is null ? "||" : string.Create(CultureInfo.InvariantCulture, $"{gateway.Host}|{gateway.Address}|{gateway.Port}");
+        return portForGateways is null && gateway is null ? "" : string.Create(CultureInfo.InvariantCulture, $"{clients}|{portForGateways}");
+    }
 }
 
 /// <summary>

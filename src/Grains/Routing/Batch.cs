@@ -9,6 +9,12 @@ namespace OrleansCache.Grains.Routing;
 /// </summary>
 internal sealed class Batch(ClusterChannel channel) : LoopWorkItem
 {
+    /// <summary>
+    /// What an operation occupies beside its encoding: its row here, and the gateway's reply that waits for it (an object, its key's 250 bytes and two empty
+    /// lists).
+    /// </summary>
+    public const int OperationOverheadBytes = 640;
+
     private readonly BatchWriter _writer = new();
     private Operation[] _operations = new Operation[64];
 
@@ -26,7 +32,8 @@ internal sealed class Batch(ClusterChannel channel) : LoopWorkItem
 
     public int Count => _writer.Count;
 
-    public int Bytes => _writer.Bytes - BatchFormat.BatchHeaderBytes;
+    /// <summary>What the operations occupy, those who wait for them included.</summary>
+    public int Bytes => _writer.Bytes - BatchFormat.BatchHeaderBytes + (Count * OperationOverheadBytes);
 
     public bool IsFull => _writer.IsFull;
 
@@ -39,14 +46,14 @@ internal sealed class Batch(ClusterChannel channel) : LoopWorkItem
     {
         int before = _writer.Bytes;
         Register(_writer.Append(in request), partition, sink, createdAt);
-        return _writer.Bytes - before;
+        return _writer.Bytes - before + OperationOverheadBytes;
     }
 
     /// <summary>Returns the bytes it took.</summary>
     public int Add(ReadOnlySpan<byte> encoded, int partition, ReplySink sink, long createdAt)
     {
         Register(_writer.AppendEncoded(encoded), partition, sink, createdAt);
-        return encoded.Length;
+        return encoded.Length + OperationOverheadBytes;
     }
 
     /// <summary>Ships the batch; the outcome is posted to the loop.</summary>
@@ -121,4 +128,8 @@ internal sealed class PartitionHold
     public long AvoidUntil { get; set; }
 }
 
-internal readonly record struct HeldOperation(byte[] Encoded, ReplySink Sink, long CreatedAt);
+internal readonly record struct HeldOperation(byte[] Encoded, ReplySink Sink, long CreatedAt)
+{
+    /// <summary>As <see cref="Batch.Bytes"/>.</summary>
+    public int Bytes => Encoded.Length + Batch.OperationOverheadBytes;
+}

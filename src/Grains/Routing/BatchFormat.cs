@@ -11,8 +11,10 @@ namespace OrleansCache.Grains.Routing;
 ///             | [status Ok or shape.Detail: client flags u32 | expires u32 | last access u32 | value length u32 | cas u64]
 ///             | [shape.Number: u64] | [shape.Value: the value's bytes]
 /// </code>
-/// Results stand in the order of the operations. The fingerprint names the seed under which the hashes were computed (<see cref="KeyHasher.Fingerprint"/>); where keys are hashed
-/// under another one, every operation is answered with NotOwner: an item stored by a foreign hash would never be found again. A reader refuses a version it does not know, so that a rolling upgrade fails loudly, not silently.
+/// Results stand in the order of the operations. The fingerprint names the seed under which the hashes were computed
+/// (<see cref="KeyHasher.Fingerprint"/>); where keys are hashed under another one, every operation is answered with NotOwner: an item
+/// stored by a foreign hash would never be found again.
+/// A reader refuses a version it does not know, so that a rolling upgrade fails loudly, not silently.
 /// </summary>
 internal static class BatchFormat
 {

@@ -110,6 +110,9 @@ internal ref struct BatchReader
     public static PartitionId PartitionOf(ReadOnlySpan<byte> operation, int partitionCount) =>
         PartitionId.OfHash(BinaryPrimitives.ReadUInt64LittleEndian(operation[8..]), partitionCount);
 
+    /// <summary>The key's hash of an encoded operation, without decoding the rest.</summary>
+    public static ulong KeyHashOf(ReadOnlySpan<byte> operation) => BinaryPrimitives.ReadUInt64LittleEndian(operation[8..]);
+
     /// <summary>
     /// Whether the operation may be executed twice without a client being able to tell: a read that sets nothing. (An mg of a stale item may lose the win token that way,
     /// as if its winner had died; there is never a second winner.)

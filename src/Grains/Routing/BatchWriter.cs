@@ -87,7 +87,9 @@ internal sealed class BatchWriter
         return start;
     }
 
-    /// <summary>Writes the header, with the <see cref="KeyHasher.Fingerprint"/> of whoever has hashed the keys. The result aliases this writer's buffer.</summary>
+    /// <summary>
+    /// Writes the header, with the <see cref="KeyHasher.Fingerprint"/> of what has hashed the keys. The result aliases this writer's buffer.
+    /// </summary>
     public ReadOnlyMemory<byte> Complete(ulong hashFingerprint)
     {
         _buffer[0] = BatchFormat.Version;

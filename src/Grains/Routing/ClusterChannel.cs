@@ -11,10 +11,12 @@ namespace OrleansCache.Grains.Routing;
 /// sent on together. The direct path is closed to a partition for as long as any of its operations is out.
 ///
 /// Retries: an operation that was refused, or never left, was not executed: it is tried again until <see cref="ClusterRouterOptions.RequestTimeout"/>.
-/// An operation whose batch got no answer may have been executed: a plain read is tried again, everything else is answered with Unavailable.
+/// An operation whose batch got no answer may have been executed: a plain read is tried again (if no write of its key follows in the batch), everything
+/// else is answered with Unavailable.
 ///
-/// A cluster that was lost as a whole begins anew with another seed of the key hash. Then (a gateway alone lives to see it) the hashes of all operations that are out mean
-/// nothing any more: those that were not executed are answered with Unavailable, at a moment between two turns of the loop, and what comes later is hashed under the new seed.
+/// A cluster that was lost as a whole begins anew with another seed of the key hash. Then (a gateway alone lives to see it) the hashes
+/// of all operations that are out mean nothing any more: those that were not executed are answered with Unavailable, at a moment
+/// between two turns of the loop, and what comes later is hashed under the new seed.
 ///
 /// Goals: no lock and no allocation per operation; every wait bounded. Non-goals: thread safety (all members run on the loop), batches across loops.
 /// </summary>
@@ -30,6 +32,7 @@ internal sealed class ClusterChannel : RouterChannel
     private readonly int _laneNumber;
     private readonly ClusterRouterOptions _options;
     private readonly TimeProvider _time;
+    private readonly FreezeDetector? _freeze;
 
     /// <summary>Per partition: operations sent and not yet answered, wherever they are.</summary>
     private readonly int[] _outstanding;
@@ -53,6 +56,7 @@ internal sealed class ClusterChannel : RouterChannel
     private long _queuedBytes;
     private long _now;
     private bool _clockIsRead;
+    private bool _freezeIsChecked;
     private int _delivered;
 
     public ClusterChannel(
@@ -63,7 +67,8 @@ internal sealed class ClusterChannel : RouterChannel
         ICompletionQueue loop,
         int laneNumber,
         ClusterRouterOptions options,
-        TimeProvider time)
+        TimeProvider time,
+        FreezeDetector? freeze = null)
         : base(table.Current.Hasher)
     {
         _partitionCount = partitionCount;
@@ -74,6 +79,7 @@ internal sealed class ClusterChannel : RouterChannel
         _laneNumber = laneNumber;
         _options = options;
         _time = time;
+        _freeze = freeze;
         _outstanding = new int[partitionCount];
         _laneOf = new SiloLane?[partitionCount];
         _holds = new PartitionHold?[partitionCount];
@@ -86,7 +92,7 @@ internal sealed class ClusterChannel : RouterChannel
 
     public override bool TryExecute(in CacheRequest request, uint nowUnixSeconds, ReplySink sink)
     {
-        if (_local is null)
+        if (_local is null || !MayServe())
             return false;
         var id = PartitionId.OfHash(request.KeyHash, _partitionCount);
         if (_outstanding[id.Value] != 0)
@@ -135,6 +141,7 @@ internal sealed class ClusterChannel : RouterChannel
     public override void Flush()
     {
         _clockIsRead = false;
+        _freezeIsChecked = false;
         foreach (SiloLane lane in _dirtyLanes)
         {
             lane.IsDirty = false;
@@ -206,6 +213,17 @@ internal sealed class ClusterChannel : RouterChannel
         return _delivered;
     }
 
+    /// <summary>The clock is looked at once a turn; in between the flag says enough.</summary>
+    private bool MayServe()
+    {
+        if (_freeze is null)
+            return true;
+        if (_freezeIsChecked)
+            return _freeze.MayServe;
+        _freezeIsChecked = true;
+        return _freeze.MayServeNow();
+    }
+
     private void Complete(int partition, ReplySink sink, in CacheReply reply)
     {
         if (--_outstanding[partition] == 0)
@@ -245,8 +263,9 @@ internal sealed class ClusterChannel : RouterChannel
             _retryTick.Arm();
         }
 
-        hold.Operations.Enqueue(new HeldOperation(encoded, sink, createdAt));
-        _queuedBytes += encoded.Length;
+        var operation = new HeldOperation(encoded, sink, createdAt);
+        hold.Operations.Enqueue(operation);
+        _queuedBytes += operation.Bytes;
         return hold;
     }
 
@@ -307,8 +326,9 @@ internal sealed class ClusterChannel : RouterChannel
     }
 
     /// <summary>
-    /// No answer came. If it is certain that nothing was executed, everything is held and sent again; else plain reads are, and everything else is answered with
-    /// Unavailable. What waited behind was never sent: it is held, and goes where the table says by then.
+    /// No answer came. If it is certain that nothing was executed, everything is held and sent again; else plain reads are, unless a write of the same key
+    /// stands behind them, which they might see, and everything else is answered with Unavailable. What waited behind was never sent: it is held, and goes
+    /// where the table says by then.
     /// </summary>
     private void Fail(SiloLane lane, Batch batch, int handled)
     {
@@ -316,9 +336,16 @@ internal sealed class ClusterChannel : RouterChannel
         bool notExecuted = batch.Failure is BatchNotExecutedException;
         TimeSpan pause = notExecuted ? _options.RetryAfterUnreachableInterval : _options.RetryAfterFailureInterval;
         string reason = batch.Failure is TimeoutException ? $"silo {lane.Silo} did not answer in time" : $"silo {lane.Silo} is unavailable";
+        Dictionary<ulong, int> lastWrites = [];
+        for (int index = handled; index < batch.Count && !notExecuted; index++)
+        {
+            if (!BatchReader.IsRepeatable(batch.EncodedAt(index)))
+                lastWrites[BatchReader.KeyHashOf(batch.EncodedAt(index))] = index;
+        }
+
         for (int index = handled; index < batch.Count; index++)
         {
-            if (notExecuted || BatchReader.IsRepeatable(batch.EncodedAt(index)))
+            if (lastWrites.GetValueOrDefault(BatchReader.KeyHashOf(batch.EncodedAt(index)), -1) < index)
                 Refuse(batch, index, pause);
             else
                 Complete(batch[index].Partition, batch[index].Sink, new CacheReply { Status = CacheStatus.Unavailable, Reason = reason });
@@ -365,25 +392,27 @@ internal sealed class ClusterChannel : RouterChannel
 
     private void ExecuteHeldHere(int partition, PartitionHold hold, uint nowUnixSeconds)
     {
-        Partition? gate = _local?.TryGet(new PartitionId(partition));
+        Partition? gate = MayServe() ? _local?.TryGet(new PartitionId(partition)) : null;
         while (gate is not null && hold.Operations.TryPeek(out HeldOperation operation))
         {
             CacheRequest request = BatchReader.Decode(operation.Encoded);
             if (!gate.TryExecute(in request, nowUnixSeconds, operation.Sink))
                 return;
             hold.Operations.Dequeue();
-            _queuedBytes -= operation.Encoded.Length;
+            _queuedBytes -= operation.Bytes;
             _outstanding[partition]--;
         }
     }
 
     private void ExpireHeld(int partition, PartitionHold hold, long now)
     {
-        while (hold.Operations.TryPeek(out HeldOperation operation) && _time.GetElapsedTime(operation.CreatedAt, now) > _options.RequestTimeout)
+        bool evicted = _freeze is { IsEvicted: true };
+        while (hold.Operations.TryPeek(out HeldOperation operation) && (evicted || _time.GetElapsedTime(operation.CreatedAt, now) > _options.RequestTimeout))
         {
             hold.Operations.Dequeue();
-            _queuedBytes -= operation.Encoded.Length;
-            Complete(partition, operation.Sink, new CacheReply { Status = CacheStatus.Unavailable, Reason = $"partition {partition} has no owner that answers" });
+            _queuedBytes -= operation.Bytes;
+            string reason = evicted ? "this silo did not run for a while and has been replaced; it leaves" : $"partition {partition} has no owner that answers";
+            Complete(partition, operation.Sink, new CacheReply { Status = CacheStatus.Unavailable, Reason = reason });
         }
     }
 
@@ -392,7 +421,7 @@ internal sealed class ClusterChannel : RouterChannel
         _laneOf[partition] = lane;
         while (hold.Operations.TryDequeue(out HeldOperation operation))
         {
-            _queuedBytes -= operation.Encoded.Length;
+            _queuedBytes -= operation.Bytes;
             _queuedBytes += Collecting(lane).Add(operation.Encoded, partition, operation.Sink, operation.CreatedAt);
         }
 
@@ -433,7 +462,10 @@ internal sealed class ClusterChannel : RouterChannel
         }
     }
 
-    /// <summary>From now on keys are hashed under another seed. What has not left is answered; what is in flight comes back as a batch of the former life.</summary>
+    /// <summary>
+    /// From now on keys are hashed under another seed. What has not left is answered; what is in flight comes back as a batch of the
+    /// former life.
+    /// </summary>
     private void BeginNewLife(KeyHasher hasher)
     {
         Hasher = hasher;
@@ -454,7 +486,7 @@ internal sealed class ClusterChannel : RouterChannel
         {
             while (_holds[partition]!.Operations.TryDequeue(out HeldOperation operation))
             {
-                _queuedBytes -= operation.Encoded.Length;
+                _queuedBytes -= operation.Bytes;
                 EndWithFormerLife(partition, operation.Sink);
             }
 

@@ -41,9 +41,12 @@ public sealed class ClusterRouter : IPartitionRouter
     public IStoreAdmin Stores { get; init; } = NoStores.Instance;
 
     public RouterChannel OpenChannel(ICompletionQueue loop) =>
-        new ClusterChannel(PartitionCount, _local, _table, _transport, loop, Interlocked.Increment(ref _channels) - 1, _options, _time);
+        new ClusterChannel(PartitionCount, _local, _table, _transport, loop, Interlocked.Increment(ref _channels) - 1, _options, _time, Freeze);
 
     public ValueTask FlushAllAsync(uint atUnixSeconds, CancellationToken cancellationToken) => _transport.FlushAllAsync(atUnixSeconds, cancellationToken);
+
+    /// <summary>Says when this silo's partitions may not be served from here; null in a gateway alone, and in tests of nothing but routing.</summary>
+    public FreezeDetector? Freeze { get; init; }
 
     /// <summary>What is known of the other silos; null in tests without any.</summary>
     public IClusterView? Cluster { get; init; }
@@ -56,7 +59,8 @@ public sealed class ClusterRouter : IPartitionRouter
         long started = _time.GetTimestamp();
         while (true)
         {
-            if (_local?.TryGet(partition) is { } here && here.TryScan(position, (uint)_time.GetUtcNow().ToUnixTimeSeconds(), out ItemScanPage? page))
+            if (Freeze?.MayServeNow() != false && _local?.TryGet(partition) is { } here
+                && here.TryScan(position, (uint)_time.GetUtcNow().ToUnixTimeSeconds(), out ItemScanPage? page))
                 return page;
             SiloId owner = _table.Current.OwnerOf(partition);
             TimeSpan pause = _options.RetryInterval;

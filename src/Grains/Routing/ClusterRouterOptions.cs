@@ -18,6 +18,8 @@ public sealed record ClusterRouterOptions
     /// <summary>A silo that let a batch fail is asked again after this time, if it is still the owner by then.</summary>
     public TimeSpan RetryAfterFailureInterval { get; init; } = TimeSpan.FromMilliseconds(500);
 
-    /// <summary>Bytes that may wait in one loop's batches for all other silos together; above it requests are refused with SERVER_ERROR.</summary>
+    /// <summary>
+    /// Bytes that may wait in one loop for all other silos together, what waits for the answers included; above it requests are refused with SERVER_ERROR.
+    /// </summary>
     public long QueuedBytesMax { get; init; } = 256L * 1024 * 1024;
 }

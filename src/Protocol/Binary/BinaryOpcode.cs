@@ -51,7 +51,7 @@ public static class BinaryOpcodes
     ];
 
     /// <summary>The opcode that does the same and always answers; <see cref="BinaryOpcode.Unknown"/> for what is not known.</summary>
-    public static BinaryOpcode Loud(BinaryOpcode opcode)
+    public static BinaryOpcode WithoutQuiet(BinaryOpcode opcode)
     {
         ReadOnlySpan<byte> table = Table;
         if ((uint)opcode >= (uint)table.Length)
@@ -68,9 +68,9 @@ public static class BinaryOpcodes
     }
 
     /// <summary>Answers a hit with a value.</summary>
-    public static bool IsRead(BinaryOpcode loud) =>
-        loud is BinaryOpcode.Get or BinaryOpcode.GetKey or BinaryOpcode.GetAndTouch or BinaryOpcode.GetKeyAndTouch;
+    public static bool IsRead(BinaryOpcode opcode) =>
+        opcode is BinaryOpcode.Get or BinaryOpcode.GetKey or BinaryOpcode.GetAndTouch or BinaryOpcode.GetKeyAndTouch;
 
     /// <summary>The reply repeats the key.</summary>
-    public static bool ReturnsKey(BinaryOpcode loud) => loud is BinaryOpcode.GetKey or BinaryOpcode.GetKeyAndTouch;
+    public static bool ReturnsKey(BinaryOpcode opcode) => opcode is BinaryOpcode.GetKey or BinaryOpcode.GetKeyAndTouch;
 }

@@ -55,7 +55,7 @@ public static class BinaryParser
         command.Opcode = (BinaryOpcode)input[1];
         command.Opaque = BinaryPrimitives.ReadUInt32BigEndian(input[12..]);
         command.Cas = BinaryPrimitives.ReadUInt64BigEndian(input[16..]);
-        BinaryOpcode verb = command.Verb = BinaryOpcodes.Loud(command.Opcode);
+        BinaryOpcode verb = command.Verb = BinaryOpcodes.WithoutQuiet(command.Opcode);
         if (bodyLength < keyLength + extrasLength)
             return FailAndClose(ref command, BinaryStatus.UnknownCommand);
         if (bodyLength > Limits.ItemBytesMax)

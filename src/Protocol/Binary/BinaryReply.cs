@@ -78,7 +78,7 @@ public static class BinaryReply
     /// <summary>The answer to a command that stores, counts, touches or deletes. 0 if it was quiet and all went well.</summary>
     public static int WriteResult(Span<byte> destination, BinaryOpcode opcode, uint opaque, in CacheReply reply)
     {
-        BinaryOpcode verb = BinaryOpcodes.Loud(opcode);
+        BinaryOpcode verb = BinaryOpcodes.WithoutQuiet(opcode);
         switch (reply.Status)
         {
             case CacheStatus.Ok when BinaryOpcodes.IsQuiet(opcode):

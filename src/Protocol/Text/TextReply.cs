@@ -19,6 +19,11 @@ public static class TextReply
     public static ReadOnlySpan<byte> Error => TextErrors.UnknownCommand;
 
     /// <summary>The data block did not end in CRLF.</summary>
+    /// <summary>memcached's words where it has no memory for a reply, or for a value that arrives, or for a line.</summary>
+    public static ReadOnlySpan<byte> OutOfMemoryWriting => "SERVER_ERROR out of memory writing get response\r\n"u8;
+    public static ReadOnlySpan<byte> OutOfMemoryStoring => TextErrors.OutOfMemoryStoring;
+    public static ReadOnlySpan<byte> OutOfMemoryReading => TextErrors.LineTooLong;
+
     public static ReadOnlySpan<byte> BadDataChunk => "CLIENT_ERROR bad data chunk\r\n"u8;
 
     private static ReadOnlySpan<byte> ServerErrorPrefix => "SERVER_ERROR "u8;

@@ -5,6 +5,7 @@ using System.Net.Sockets;
 using Microsoft.Extensions.Logging;
 using OrleansCache.Gateway;
 using OrleansCache.Grains.Hosting;
+using OrleansCache.Grains.Hosting.Security;
 using OrleansCache.Grains.Routing;
 using OrleansCache.Silo.Hosting;
 using OrleansCache.Silo.Options;
@@ -40,7 +41,7 @@ internal sealed class ClusterMember : INode
         }
     }
 
-    public Task<string> Failure => _node?.Failure ?? throw new InvalidOperationException("The node has not been started.");
+    public Task<NodeFailure> Failure { get; private set; } = new TaskCompletionSource<NodeFailure>().Task;
 
     public async Task StartAsync(CancellationToken cancellationToken)
     {
@@ -51,7 +52,7 @@ internal sealed class ClusterMember : INode
         }
         catch (ClusterStartException exception)
         {
-            throw new StartException(ExitCode.Unavailable, exception.Message, exception);
+            throw new StartException(exception.IsUsage ? ExitCode.Usage : ExitCode.Unavailable, exception.Message, exception);
         }
 
         if (_node.PartitionSet is { } partitions)
@@ -61,7 +62,9 @@ internal sealed class ClusterMember : INode
             Stores = _keeper is null ? NoStores.Instance : _keeper,
             Cluster = _node.View,
             Watch = _node.Watch,
+            Freeze = _node.Freeze,
         };
+        Failure = ReadFailureAsync(_node);
     }
 
     public void Publish(GatewayServer gateway)
@@ -86,13 +89,26 @@ internal sealed class ClusterMember : INode
             await _node.DisposeAsync();
     }
 
+    private static async Task<NodeFailure> ReadFailureAsync(ClusterNode node)
+    {
+        ClusterFailure failure = await node.Failure;
+        return new NodeFailure(failure.Reason, failure.IsEvicted ? ExitCode.Evicted : ExitCode.Unavailable);
+    }
+
     private ClusterNodeOptions NodeOptions() => new()
     {
         ClusterId = _options.ClusterId,
         ServiceId = _options.ClusterId,
         SiloEndPoint = new IPEndPoint(SiloAddress(), _options.SiloPort),
         AdvertisedHost = _options.AdvertisedHost,
-        Join = _options.Join is null ? null : Resolve(_options.Join),
+        AllowGateways = _options.AllowGateways,
+        Join = [.. _options.Join.Select(Resolve)],
+        JoinTimeout = TimeSpan.FromSeconds(_options.JoinTimeoutSeconds),
+        DrainTimeout = TimeSpan.FromSeconds(_options.DrainTimeoutSeconds),
+        Secret = _options.ClusterSecretFile is { } file ? ClusterSecret.Read(file) : default,
+        Tls = _options.ClusterTlsCertificateFile is { } certificate
+            ? ClusterTls.Load(certificate, _options.ClusterTlsKeyFile ?? certificate, _options.ClusterTlsAuthorityFile!) : null,
+        AllowInsecure = _options.AllowInsecureCluster,
         ClusteringName = _options.ClusteringName,
         ConnectionString = _options.ConnectionString,
         Zone = _options.Zone,
@@ -101,14 +117,37 @@ internal sealed class ClusterMember : INode
         LoggerFactory = _loggers,
     };
 
-    /// <summary>Silos listen where clients do, on the first address of -l. Who advertises another name than this machine's loopback is reached from outside: every interface.</summary>
+    /// <summary>
+    /// Silos listen where others reach them: at the advertised address, or else where clients do, on the first address of -l. Never on more than that.
+    /// </summary>
     private IPAddress SiloAddress()
     {
+        if (_options.SiloListenHost is { } listen)
+            return ResolveHost(listen, "--silo-listen");
+        if (_options.AdvertisedHost is { } advertised)
+            return ResolveHost(advertised, "--advertise");
         if (_options.Listen is not null && ListenSpec.TryParse(_options.Listen, _options.Port, out List<ListenSpec> listeners, out _))
-            return listeners[0].Host is not { } host ? IPAddress.Any : ResolveHost(host, "-l");
-        if (_options.AdvertisedHost is { } advertised && !IPAddress.IsLoopback(ResolveHost(advertised, "--advertise")))
-            return IPAddress.Any;
+        {
+            IPAddress first = listeners[0].Host is { } host ? ResolveHost(host, "-l") : IPAddress.Any;
+            return first.Equals(IPAddress.Any) || first.Equals(IPAddress.IPv6Any) ? OwnAddress() : first;
+        }
+
         return IPAddress.Loopback;
+    }
+
+    /// <summary>For one who serves clients on every address: the machine's name decides where silos find it.</summary>
+    private static IPAddress OwnAddress()
+    {
+        try
+        {
+            return Dns.GetHostAddresses(Dns.GetHostName())
+                .First(address => address.AddressFamily == AddressFamily.InterNetwork && !IPAddress.IsLoopback(address));
+        }
+        catch (Exception exception) when (exception is SocketException or InvalidOperationException)
+        {
+            throw StartException.Usage(
+                "the silo serves clients on every address, and at which one the other silos reach it is not clear: say it with --advertise");
+        }
     }
 
     private static IPEndPoint Resolve(string hostAndPort)

@@ -17,6 +17,8 @@ internal static class GatewaySetup
         UnixSocketMode = options.SocketMode,
         Threads = options.Threads,
         ConnectionsMax = options.ConnectionsMax,
+        ReservedDescriptors = options.ReservedDescriptors,
+        BufferBytesMax = options.ReadBufferBytesMax > 0 ? options.ReadBufferBytesMax : Math.Max(Limits.BufferBytesDefault, 2 * options.ItemBytesMax),
         ItemBytesMax = (int)options.ItemBytesMax,
         IdleTimeoutSeconds = options.IdleTimeoutSeconds,
         Transport = options.Transport switch
@@ -61,10 +63,10 @@ internal static class GatewaySetup
         new("inter", options.Listen ?? "127.0.0.1"),
         new("umask", Convert.ToString(options.SocketMode, 8)),
         new("domain_socket", options.SocketPath ?? "NULL"),
-        new("read_buf_mem_limit", Values.Invariant($"{options.ReadBufferBytesMax}")),
         new("num_napi_ids", Values.Invariant($"{options.NapiIds}")),
         new("auth_enabled_sasl", options.SaslEnabled ? "yes" : "no"),
         new("auth_enabled_ascii", options.AuthFile ?? "no"),
+        new("memory_file", options.MemoryFilePath ?? "(null)"),
         new("partitions", Values.Invariant($"{options.PartitionCount}")),
     ];
 

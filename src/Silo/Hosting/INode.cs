@@ -14,8 +14,8 @@ internal interface INode : IAsyncDisposable
     /// <summary>What the start-up line says of it, such as "64 MB, 256 partitions".</summary>
     string Description { get; }
 
-    /// <summary>Ends, with the reason, if the node can no longer do its work and the process should leave; never ends otherwise. Valid after <see cref="StartAsync"/>.</summary>
-    Task<string> Failure { get; }
+    /// <summary>Ends, with the reason and the exit code, if the node can no longer do its work and the process should leave; never ends otherwise.</summary>
+    Task<NodeFailure> Failure { get; }
 
     /// <summary>Throws <see cref="StartException"/> for what the operator can mend.</summary>
     Task StartAsync(CancellationToken cancellationToken);
@@ -28,3 +28,6 @@ internal interface INode : IAsyncDisposable
 
     Task StopAsync(CancellationToken cancellationToken);
 }
+
+/// <summary>Why the process leaves by itself.</summary>
+internal sealed record NodeFailure(string Reason, int ExitCode);

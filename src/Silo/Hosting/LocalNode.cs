@@ -21,7 +21,7 @@ internal sealed class LocalNode : INode
 
     public string Description => StoreSetup.Describe(_options);
 
-    public Task<string> Failure { get; } = new TaskCompletionSource<string>().Task;
+    public Task<NodeFailure> Failure { get; } = new TaskCompletionSource<NodeFailure>().Task;
 
     public Task StartAsync(CancellationToken cancellationToken)
     {

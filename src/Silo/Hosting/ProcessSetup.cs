@@ -16,7 +16,7 @@ internal static class ProcessSetup
 
         if (options.CoreDumps)
             RaiseCoreLimit();
-        EnsureFileLimit(options.ConnectionsMax);
+        EnsureFileLimit(options);
         if (options.User is not null && Posix.EffectiveUser() == 0)
             BecomeUser(options.User);
         if (options.LockMemory && Posix.LockAll(Posix.LockAllOnFault) != 0)
@@ -32,27 +32,42 @@ internal static class ProcessSetup
             throw new StartException(ExitCode.OperatingSystem, "failed to ensure corefile creation");
     }
 
-    /// <summary>The runtime has raised the soft limit to the hard one already; what is missing beyond it only root can give.</summary>
-    private static void EnsureFileLimit(int connectionsMax)
+    /// <summary>
+    /// The runtime has raised the soft limit to the hard one already; what is missing beyond it only root can give. What the process needs itself comes
+    /// first: -c gets
+    /// what is left, as in memcached, so that clients alone never use the descriptors up.
+    /// </summary>
+    private static void EnsureFileLimit(ServeOptions options)
     {
-        const int OwnDescriptors = 256;
+        int connectionsMax = options.ConnectionsMax;
+        int own = options.ReservedDescriptors = OwnDescriptors(options);
         if (Posix.GetLimit(Posix.ResourceFiles, out Posix.ResourceLimit limit) != 0)
             throw new StartException(ExitCode.OperatingSystem, "failed to getrlimit number of files");
-        ulong wanted = (ulong)connectionsMax + OwnDescriptors;
+        ulong wanted = (ulong)connectionsMax + (ulong)own;
         if (limit.Soft >= wanted)
             return;
         var raised = new Posix.ResourceLimit { Soft = wanted, Hard = Math.Max(limit.Hard, wanted) };
         if (Posix.SetLimit(Posix.ResourceFiles, raised) == 0)
             return;
 
-        // A little short of our own descriptors still serves all the connections that a person is likely to see; short of the connections is an error.
-        if (limit.Soft < (ulong)connectionsMax)
+        if (limit.Soft < (ulong)connectionsMax || limit.Soft <= (ulong)own)
         {
             throw new StartException(
                 ExitCode.OperatingSystem,
                 "failed to set rlimit for open files. Try starting as root or requesting smaller maxconns value.");
         }
+
+        options.ConnectionsMax = (int)(limit.Soft - (ulong)own);
+        Console.Error.WriteLine(Values.Invariant(
+            $"WARNING: the limit of open files, {limit.Soft}, has room for {options.ConnectionsMax} connections, not for {connectionsMax} (-c)"));
     }
+
+    /// <summary>
+    /// The runtime and its assemblies hold some 80, each I/O loop 2 and one for each UDP address, and there must be some for what opens now and then: files
+    /// that are
+    /// read again, new threads, connections that are refused. A silo talks to all the others and to the gateways that run alone.
+    /// </summary>
+    private static int OwnDescriptors(ServeOptions options) => (options.WantsCluster ? 256 : 120) + (4 * options.Threads);
 
     private static unsafe void BecomeUser(string name)
     {

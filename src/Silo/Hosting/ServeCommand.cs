@@ -16,11 +16,15 @@ internal static class ServeCommand
     /// <summary>How long open connections may take to get the replies that are under way.</summary>
     private static readonly TimeSpan GatewayGraceTime = TimeSpan.FromSeconds(2);
 
+    /// <summary>How long a stop may take after the partitions have been handed over.</summary>
+    private static readonly TimeSpan StopTimeMax = TimeSpan.FromSeconds(8);
+
     public static int Run(ServeOptions options)
     {
         foreach (string warning in options.Warnings)
             Console.Error.WriteLine(warning);
         ProcessSetup.Apply(options);
+        PoolThreads.Start();
         using var signals = new StopSignals();
         AppDomain.CurrentDomain.UnhandledException += (_, unhandled) =>
         {
@@ -80,12 +84,18 @@ internal static class ServeCommand
         Announce(options, gateway, node);
         Daemon.Detach();
 
-        await Task.WhenAny(signals.Asked, node.Failure);
+        await Task.WhenAny(signals.Asked, node.Failure, gateway.Failure);
         int code = ExitCode.Ok;
-        if (node.Failure.IsCompleted && !signals.Asked.IsCompleted)
+        if (gateway.Failure.IsCompleted && !signals.Asked.IsCompleted)
         {
-            await Console.Error.WriteLineAsync($"orleanscache: {await node.Failure}");
-            code = ExitCode.Unavailable;
+            await Console.Error.WriteLineAsync($"orleanscache: {await gateway.Failure}; the process ends");
+            code = ExitCode.Software;
+        }
+        else if (node.Failure.IsCompleted && !signals.Asked.IsCompleted)
+        {
+            NodeFailure failure = await node.Failure;
+            await Console.Error.WriteLineAsync($"orleanscache: {failure.Reason}");
+            code = failure.ExitCode;
         }
         else if (verbosity.Level > 0)
         {
@@ -94,9 +104,19 @@ internal static class ServeCommand
 
         await gateway.StopAcceptingAsync();
         await node.DrainAsync(CancellationToken.None);
+        using Timer limit = new(_ => EndAtOnce(code), null, StopTimeMax, Timeout.InfiniteTimeSpan);
         await gateway.StopAsync(GatewayGraceTime, CancellationToken.None);
         await node.StopAsync(CancellationToken.None);
         return code;
+    }
+
+    /// <summary>Everything below has bounds of its own; this is for what nobody thought of.</summary>
+    private static void EndAtOnce(int code)
+    {
+        Console.Error.WriteLine("orleanscache: the stop did not end in time; ends at once");
+        if (OperatingSystem.IsWindows())
+            Environment.Exit(code);
+        Posix.ExitAtOnce(code);
     }
 
     private static void Announce(ServeOptions options, GatewayServer gateway, INode node)

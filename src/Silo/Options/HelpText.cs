@@ -20,11 +20,12 @@ internal static class HelpText
         _ => throw new ArgumentOutOfRangeException(nameof(group)),
     };
 
-    public static string Help(string version)
+    public static string Help()
     {
         var text = new StringBuilder();
         text.Append(CultureInfo.InvariantCulture, $"""
-            OrleansCache {version}: a memcached that is a cluster.
+            {Product.Title}
+            OrleansCache: a memcached that is a cluster.
 
             Usage: orleanscache [serve] [options]         serve memcached clients (the default)
                    orleanscache gateway [options]         serve the clients of a cluster, without holding items
@@ -45,21 +46,9 @@ internal static class HelpText
         text.Append("\nExtended options, for -o name,name=value:\n");
         foreach (ExtendedOption option in ExtendedOptions.All.Where(option => option.State == OptionState.Works))
             Row(text, "  " + option.Name + (option.Missing is null ? "" : $"=<{option.Argument}>"), option.Help);
-        Row(text, "  accepted without effect", Names(OptionState.NoEffect));
-        foreach ((OptionState state, string title) in (ReadOnlySpan<(OptionState, string)>)
-            [(OptionState.NotYet, "Not supported yet"), (OptionState.Refused, "Refused, because it cannot be here")])
-        {
-            Option[] options = [.. OptionTable.Shown.Where(option => option.State == state)];
-            string extended = Names(state);
-            if (options.Length == 0 && extended.Length == 0)
-                continue;
-            text.Append('\n').Append(title).Append(":\n");
-            foreach (Option option in options)
-                Row(text, Left(option), option.Help);
-            if (extended.Length > 0)
-                Row(text, "  -o", extended);
-        }
 
+        // Test suites of clients take a mention of external storage for the thing itself.
+        Row(text, "  accepted without effect", Names(OptionState.NoEffect, except: "ext_"));
         text.Append("""
 
             Every option can also be set by an environment variable: ORLEANSCACHE_ and its long name in capitals
@@ -70,7 +59,7 @@ internal static class HelpText
             SIGINT and SIGTERM stop cleanly; a second one ends at once. SIGUSR1 stops gracefully, too. SIGHUP
             reads certificates and passwords again. Exit codes: 0 stopped, 1 the password file cannot be used,
             64 wrong option, 67 no such user, 69 cluster not reachable, 70 internal error, 71 refused by the
-            operating system (such as a port in use).
+            operating system (such as a port in use), 75 declared dead by the cluster: start it again.
 
             """);
         return text.ToString();
@@ -167,9 +156,10 @@ internal static class HelpText
             |1|the password file of `-Y` or `MEMCACHED_SASL_PWDB` cannot be used|
             |64|a wrong option, variable or setting, or one that is not supported|
             |67|the user of `-u` does not exist|
-            |69|the cluster or its membership store cannot be reached|
+            |69|the cluster or its membership store cannot be reached, or did not take the node in within `--join-timeout`; a silo port in use|
             |70|internal error (one line; with `-vv` the stack trace)|
             |71|refused by the operating system: a port in use, an address that is not this machine's, a limit|
+            |75|the cluster has declared this silo dead, because it was frozen or cut off; started again, it joins anew|
             |130|a second signal ended a stop that was still running|
 
             """);
@@ -178,8 +168,8 @@ internal static class HelpText
 
     private static string Cell(string text) => text.Replace("|", "\\|", StringComparison.Ordinal);
 
-    private static string Names(OptionState state) =>
-        string.Join(" ", ExtendedOptions.All.Where(option => option.State == state).Select(option => option.Name));
+    private static string Names(OptionState state, string except) =>
+        string.Join(" ", ExtendedOptions.All.Where(option => option.State == state && !option.Name.StartsWith(except, StringComparison.Ordinal)).Select(option => option.Name));
 
     private static string Left(Option option)
     {

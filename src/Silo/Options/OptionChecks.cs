@@ -26,17 +26,26 @@ internal static class OptionChecks
             throw StartException.Usage("temporary_ttl requires lru_maintainer to be enabled");
         SecurityChecks.Check(options);
         if (options.SocketPath is null && options.UdpPort == 0 && options.Port == 0 && (options.Listen is null || !options.Listen.Contains(':', StringComparison.Ordinal)))
-            throw StartException.Usage("nothing to listen on: -p 0 switches TCP off, and there is no -s");
+            options.Warnings.Add("WARNING: nothing to listen on: -p 0 switches TCP off, and there is no -U and no -s");
 
         if (options.ConnectionString is not null && options.ClusteringName is null)
             throw StartException.Usage("--connection belongs to --clustering, which is missing");
         if (options.ClusteringName is not null && options.ConnectionString is null)
             throw StartException.Usage("--clustering needs --connection");
-        if (options.Join is not null && options.ClusteringName is not null)
+        if (options.Join.Count > 0 && options.ClusteringName is not null)
             throw StartException.Usage("--join and --clustering exclude each other: with a membership store a silo finds the others there");
+        if (options.Join.Count > 1 && options.Verb != Verb.Gateway)
+            throw StartException.Usage("--join: a silo joins the first silo, where the membership lives: one address; only a gateway takes several");
+        if ((options.ClusterTlsCertificateFile ?? options.ClusterTlsKeyFile ?? options.ClusterTlsAuthorityFile) is not null
+            && (options.ClusterTlsCertificateFile is null || options.ClusterTlsAuthorityFile is null))
+        {
+            throw StartException.Usage(
+                "TLS between silos needs --cluster-tls-cert and --cluster-tls-ca (and --cluster-tls-key, if the key does not stand with the certificate)");
+        }
+
         if (options.Verb == Verb.Gateway && !hasCluster)
             throw StartException.Usage("this build has no cluster support (Cluster=false): `gateway` needs the Orleans packages. " + OptionReader.WithoutCluster);
-        if (options.Verb == Verb.Gateway && options.Join is null && options.ClusteringName is null)
-            throw StartException.Usage("a gateway needs a cluster: --join HOST:PORT of its first silo, or --clustering and --connection");
+        if (options.Verb == Verb.Gateway && options.Join.Count == 0 && options.ClusteringName is null)
+            throw StartException.Usage("a gateway needs a cluster: --join HOST:PORT of its silos, or --clustering and --connection");
     }
 }

@@ -56,6 +56,9 @@ internal sealed partial class ServeOptions
 
     public int ConnectionsMax { get; set; } = 1024;
 
+    /// <summary>Descriptors that the process needs beside its clients' connections; set before it serves.</summary>
+    public int ReservedDescriptors { get; set; }
+
     /// <summary>I/O loops.</summary>
     public int Threads { get; set; } = Environment.ProcessorCount;
 
@@ -102,7 +105,27 @@ internal sealed partial class ServeOptions
     /// <summary>First of the cluster options that was given, as messages name it; null if none was: then the node stands alone.</summary>
     public string? ClusterOption { get; set; }
 
-    public string? Join { get; set; }
+    /// <summary>HOST:PORT each.</summary>
+    public List<string> Join { get; set; } = [];
+
+    public int JoinTimeoutSeconds { get; set; } = 15;
+
+    public int DrainTimeoutSeconds { get; set; } = 60;
+
+    public string? ClusterSecretFile { get; set; }
+
+    public string? ClusterTlsCertificateFile { get; set; }
+
+    public string? ClusterTlsKeyFile { get; set; }
+
+    public string? ClusterTlsAuthorityFile { get; set; }
+
+    public bool AllowInsecureCluster { get; set; }
+
+    public bool AllowGateways { get; set; }
+
+    /// <summary>Where the silo's ports listen, if not at the advertised address.</summary>
+    public string? SiloListenHost { get; set; }
 
     public string? ClusteringName { get; set; }
 

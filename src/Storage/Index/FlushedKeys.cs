@@ -11,6 +11,9 @@ internal sealed class FlushedKeys
     /// <summary>Bytes of all partitions' memories together: enough for nearly three million items.</summary>
     private const int BytesMax = 4 * 1024 * 1024;
 
+    /// <summary>Buckets of one partition that are remembered: the flush holds the lock while it reads them.</summary>
+    private const int BucketsMax = 4096;
+
     private readonly HashIndex _shape;
     private readonly byte[] _tags;
     private int _left;
@@ -28,7 +31,7 @@ internal sealed class FlushedKeys
     /// <summary>Remembers what an index holds; null if that is nothing.</summary>
     public static FlushedKeys? Of(in HashIndex index, int partitionCount)
     {
-        uint buckets = (uint)Math.Min(index.BucketCount, BytesMax / partitionCount / HashIndex.SlotsPerLine);
+        uint buckets = (uint)Math.Min(index.BucketCount, Math.Min(BucketsMax, BytesMax / partitionCount / HashIndex.SlotsPerLine));
         if (index.ItemCount == 0 || buckets == 0)
             return null;
         byte[] tags = new byte[buckets * HashIndex.SlotsPerLine];

@@ -26,14 +26,14 @@ internal unsafe struct HashIndex(PageArena arena)
     public const int SlotsPerLine = 12;
 
     /// <summary>Bytes of a block: buckets or overflow lines come so many at a time.</summary>
-    public const int BlockBytes = 2048;
+    public const int BlockBytes = 1024;
 
     /// <summary>Overflow lines that one insertion or split may need at most.</summary>
     public const int OverflowLinesMax = 2;
 
     /// <summary>Items per bucket on average beyond which a bucket is split.</summary>
-    private const int LoadMax = 8;
-    private const int LineShift = 5;
+    private const int LoadMax = 9;
+    private const int LineShift = 4;
     private const uint LineMask = (1 << LineShift) - 1;
     private const int OverflowOffset = 12;
     private const int HandlesOffset = 16;

@@ -42,8 +42,8 @@ public sealed class PartitionSet : IDisposable
     public KeyHasher? Hasher => Arena.HasherIfKnown;
 
     /// <summary>
-    /// Sets the seed of the key hash, which must be known before the first partition is opened. Throws if partitions are open under another one: their items lie where it has
-    /// put them.
+    /// Sets the seed of the key hash, which must be known before the first partition is opened. Throws if partitions are open under
+    /// another one: their items lie where it has put them.
     /// </summary>
     public void UseHashSeed(HashSeed seed)
     {
@@ -62,7 +62,7 @@ public sealed class PartitionSet : IDisposable
         }
     }
 
-    /// <summary>Opens a partition that is not open, empty. Sealed is for one whose items are still to be imported. Throws if it is open already.</summary>
+    /// <summary>Opens a partition that is not open, empty. Sealed is for one whose items are still to be imported. Throws if it is open already, or no seed is known.</summary>
     public Partition Open(PartitionId id, long epoch, PartitionState state = PartitionState.Active)
     {
         ArgumentOutOfRangeException.ThrowIfEqual((int)state, (int)PartitionState.Gone, nameof(state));
@@ -71,6 +71,8 @@ public sealed class PartitionSet : IDisposable
             ObjectDisposedException.ThrowIf(_disposed, this);
             if (_partitions[id.Value] is not null)
                 throw new InvalidOperationException($"Partition {id} is open already.");
+            if (Hasher is null)
+                Throw.HashSeedUnknown();
             var partition = new Partition(new PartitionStore(Arena, id), epoch, state);
             Volatile.Write(ref _partitions[id.Value], partition);
             return partition;

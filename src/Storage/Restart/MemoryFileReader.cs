@@ -81,6 +81,8 @@ internal sealed unsafe class MemoryFileReader
         lock (shard.Lock)
         {
             foreach (uint page in pages)
+                ForgetClaims(page);
+            foreach (uint page in pages)
                 Examine(page, shard.Number, found);
             foreach (uint page in pages)
                 shard.Heap.AdoptRestored(page, (int)(_file.PageTable[page] & 0xFF) - 1, Claimed);
@@ -93,6 +95,20 @@ internal sealed unsafe class MemoryFileReader
             found.Sort(static (a, b) => b.Age.CompareTo(a.Age));
             foreach ((_, uint handle) in found)
                 Link(shard, handle);
+        }
+    }
+
+    /// <summary>A bit that a damaged file has set must not pass for a claim.</summary>
+    private void ForgetClaims(uint page)
+    {
+        int classIndex = (int)(_file.PageTable[page] & 0xFF) - 1;
+        int chunkBytes = _sizes.ChunkBytes(classIndex);
+        byte* start = _space.PageStart(page);
+        for (int i = 0; i < _sizes.ChunksPerPage(classIndex); i++)
+        {
+            var chunk = (ContinuationHeader*)(start + (i * chunkBytes));
+            if (((ItemHeader*)chunk)->Kind == ChunkKind.Continuation)
+                chunk->Word &= ~Claimed;
         }
     }
 

@@ -18,7 +18,7 @@ internal enum LossCause
     /// <summary>It lay on a page that went to another class, and found no room elsewhere.</summary>
     PageMoved,
 
-    /// <summary>-m was made smaller.</summary>
+    /// <summary>-m was made smaller, or what counts against it besides pages has grown.</summary>
     MemoryLimit,
 
     Flushed,

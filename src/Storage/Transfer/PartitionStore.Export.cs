@@ -9,7 +9,7 @@ namespace OrleansCache.Storage;
 public sealed unsafe partial class PartitionStore
 {
     /// <summary>
-    /// Writes one block with the next items, until about <paramref name="bytesMax"/> bytes (at least one item, if there is one). Returns false when the end is reached.
+    /// Writes one block with the next items, until about <paramref name="bytesMax"/> bytes (it may be empty although more follow). Returns false when the end is reached.
     /// </summary>
     public bool Export(ref ExportCursor cursor, IBufferWriter<byte> output, int bytesMax, uint nowUnixSeconds)
     {
@@ -22,7 +22,7 @@ public sealed unsafe partial class PartitionStore
         var handles = new List<uint>();
         ulong position = cursor.Position;
         bool isFull = false;
-        while (!isFull && position <= uint.MaxValue && _index.BucketCount != 0)
+        for (int buckets = 0; !isFull && position <= uint.MaxValue && _index.BucketCount != 0 && buckets < ScanBucketsMax; buckets++)
         {
             uint bucket = _index.FindScanInterval((uint)position, out _, out ulong end);
             handles.Clear();

@@ -50,7 +50,7 @@ public sealed class SiloCluster : IAsyncDisposable
     public async Task<ServerProcess> AddSiloAsync()
     {
         int siloPort = TestPorts.Next(adjacent: 2);
-        List<string> arguments = ["--silo-port", Text(siloPort), .. Membership()];
+        List<string> arguments = ["--silo-port", Text(siloPort), "--allow-gateways", "--join-timeout", Text((int)s_startTimeout.TotalSeconds), .. Membership()];
         if (_silos.Count == 0)
             _firstSiloPort = siloPort;
         ServerProcess silo = Start("serve", [.. arguments, .. _options]);
@@ -69,7 +69,7 @@ public sealed class SiloCluster : IAsyncDisposable
     /// <summary>Starts a gateway without partitions.</summary>
     public async Task<ServerProcess> AddGatewayAsync()
     {
-        ServerProcess gateway = Start("gateway", Membership());
+        ServerProcess gateway = Start("gateway", ["--join-timeout", Text((int)s_startTimeout.TotalSeconds), .. Membership()]);
         await gateway.WaitUntilServingAsync(s_startTimeout);
         return gateway;
     }
@@ -82,6 +82,9 @@ public sealed class SiloCluster : IAsyncDisposable
         int exitCode = await silo.TerminateAsync(TimeSpan.FromSeconds(60));
         Assert.True(exitCode == 0, Output);
     }
+
+    /// <summary>The silo ends by itself.</summary>
+    public void Forget(ServerProcess silo) => _silos.Remove(silo);
 
     /// <summary>Kills a silo (SIGKILL).</summary>
     public Task KillSiloAsync(ServerProcess silo)

@@ -19,6 +19,33 @@ public sealed class DatagramPortTests
     }
 
     [Fact]
+    public void TheReplyToACommandWithoutAKeyIsSmallOrRefused()
+    {
+        using var harness = new DatagramHarness();
+        Assert.InRange(harness.Ask("stats\r\n").Length, 2, 6);
+
+        Assert.Equal(["1 7 0/1 SERVER_ERROR reply too large for UDP\r\n"], harness.Ask(string.Concat(Enumerable.Repeat("stats\r\n", 5))));
+        Assert.Equal(1, harness.Refused);
+    }
+
+    [Fact]
+    public void OneAddressIsSentSoMuchInASecondAndNoMore()
+    {
+        using var harness = new DatagramHarness();
+        harness.Ask($"set a 0 0 1000\r\n{new string('x', 1000)}\r\n");
+        string gets = string.Concat(Enumerable.Repeat("get a\r\n", 50));
+        int bytes = 50 * ("VALUE a 0 1000\r\n".Length + 1002 + 5);
+        int replies = Limits.DatagramReplyBytesPerSecond / bytes;
+        for (int i = 0; i < replies; i++)
+            Assert.NotEmpty(harness.Ask(gets));
+
+        Assert.Empty(harness.Ask(gets));
+        Assert.Equal(1, harness.Refused);
+        Assert.Equal(0, harness.Port.Busy);
+        Assert.NotEmpty(harness.Ask("get a\r\n"));
+    }
+
+    [Fact]
     public void ARequestThatAnswersNothingGetsNoDatagram()
     {
         using var harness = new DatagramHarness();

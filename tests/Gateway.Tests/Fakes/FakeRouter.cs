@@ -28,6 +28,9 @@ public sealed class FakeRouter : IPartitionRouter
     public ConcurrentQueue<string> Problems { get; } = new();
     public StoreStatistics Statistics { get; } = new() { LimitMaxBytes = 64 << 20 };
     public int Resets { get; private set; }
+
+    /// <summary>Thrown by the channels at the end of a turn.</summary>
+    public Exception? FlushFailure { get; set; }
     public int PartitionCount => 16;
     public EventLog Events { get; } = new();
 
@@ -99,6 +102,8 @@ public sealed class FakeRouter : IPartitionRouter
 
         public override void Flush()
         {
+            if (router.FlushFailure is { } failure)
+                throw failure;
             if (_collected.Count == 0)
                 return;
             RemoteRequest[] batch = [.. _collected];

@@ -104,6 +104,23 @@ public sealed class PasswordFileTests : IDisposable
     }
 
     [Fact]
+    public void AFileThatHasBeenEmptiedIsRefused()
+    {
+        Write("ann:old\n");
+        using PasswordFile file = Open(PasswordFileFormat.AuthFile);
+        Write("");
+        Assert.Contains("has no passwords", file.Reload(), StringComparison.Ordinal);
+        Assert.True(IsRight(file, "ann", "old"));
+        Write("ann:new\n");
+        Assert.Null(file.Reload());
+        Write("");
+        for (int i = 0; i < 5; i++)
+            _time.Advance(s_look);
+        Assert.True(IsRight(file, "ann", "new"));
+        Assert.Contains("has no passwords", Assert.Single(_errors.Messages), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void WhoAsksForItGetsTheNewFileAtOnce()
     {
         Write("ann:old\n");

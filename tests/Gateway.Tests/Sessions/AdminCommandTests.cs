@@ -84,6 +84,88 @@ public sealed class AdminCommandTests
     }
 
     [Fact]
+    public void TheStoresAreTunedAtTheStartAndByTheCommands()
+    {
+        using var harness = new SessionHarness(o => o with { Lru = new LruSettings { HotPercent = 12, TemporaryEnabled = true, TemporaryTtlSeconds = 30 } });
+        Assert.Equal(new StoreTuning { SmallPercent = 12, TempTtlSeconds = 30 }, harness.Router.FakeStores.Tuning);
+        harness.Ask("lru tune 30 35 0.25 3\r\nlru mode flat\r\nlru temp_ttl 9\r\nslabs automove 0\r\n");
+        Assert.Equal(new StoreTuning { SmallPercent = 30, TempTtlSeconds = 9, IsFlat = true, MovesPages = false }, harness.Router.FakeStores.Tuning);
+        harness.Ask("lru tune 5 40 0.25 3\r\nlru mode segmented\r\nlru temp_ttl -1\r\nslabs automove 2\r\n");
+        Assert.Equal(new StoreTuning(), harness.Router.FakeStores.Tuning);
+        harness.Ask("lru temp_ttl 0\r\nlru tune 50 40 1 1\r\nlru mode x\r\nslabs automove 3\r\n");
+        Assert.Equal(new StoreTuning(), harness.Router.FakeStores.Tuning);
+    }
+
+    [Fact]
+    public void WithoutTuningTheStoresShareIsShown()
+    {
+        using var harness = new SessionHarness();
+        Assert.Equal(new StoreTuning(), harness.Router.FakeStores.Tuning);
+        Assert.Contains("\nSTAT hot_lru_pct 5\r\n", harness.Ask("stats settings\r\n"), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void ItemsTellOfTheQueues()
+    {
+        using var harness = new SessionHarness();
+        harness.Router.Statistics.Classes =
+        [
+            new SlabClassStatistics
+            {
+                ClassId = 70, Items = 9, ItemsHot = 2, ItemsWarm = 4, ItemsTemp = 3, AgeSeconds = 50, AgeSecondsHot = 10, AgeSecondsWarm = 50,
+                MovesToWarm = 5, MovesWithinLru = 6, Evicted = 7, Reclaimed = 1, GetHits = 15, HitsHot = 4, HitsWarm = 8, HitsTemp = 3,
+            },
+        ];
+        harness.Ask("lru temp_ttl 9\r\n");
+        string items = harness.Ask("stats items\r\n");
+        Assert.StartsWith(
+            "STAT items:70:number 9\r\nSTAT items:70:number_hot 2\r\nSTAT items:70:number_warm 4\r\n"
+            + "STAT items:70:number_cold 0\r\nSTAT items:70:number_temp 3\r\nSTAT items:70:age_hot 10\r\nSTAT items:70:age_warm 50\r\nSTAT items:70:age 50\r\n",
+            items, StringComparison.Ordinal);
+        Assert.EndsWith(
+            "STAT items:70:moves_to_cold 0\r\nSTAT items:70:moves_to_warm 5\r\nSTAT items:70:moves_within_lru 6\r\nSTAT items:70:direct_reclaims 8\r\n"
+            + "STAT items:70:hits_to_hot 4\r\nSTAT items:70:hits_to_warm 8\r\nSTAT items:70:hits_to_cold 0\r\nSTAT items:70:hits_to_temp 3\r\nEND\r\n",
+            items, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void MemoryTellsOfThePartsTheLossesAndTheClasses()
+    {
+        using var harness = new SessionHarness();
+        StoreStatistics store = harness.Router.Statistics;
+        (store.ShardCount, store.PageBytes, store.ItemsStored, store.CurrItems, store.ItemsWaiting) = (2, 65536, 100, 50, 4);
+        (store.LostReplaced, store.LostDeleted, store.LostExpired, store.LostEvicted) = (1, 2, 3, 10);
+        (store.LostPageMoved, store.LostMemoryLimit, store.LostFlushed, store.LostClosed) = (5, 6, 7, 12);
+        store.Classes =
+        [
+            new SlabClassStatistics { ClassId = 1 },
+            new SlabClassStatistics { ClassId = 2, ChunkBytes = 96, TotalPages = 3, ItemsHot = 1, ItemsHotMax = 2, ItemsWarm = 20, CreditBytes = -2048 },
+        ];
+        string memory = harness.Ask("stats memory\r\n");
+        Assert.StartsWith("STAT limit_maxbytes 67108864\r\nSTAT shards 2\r\nSTAT page_size 65536\r\n", memory, StringComparison.Ordinal);
+        Assert.EndsWith(
+            "STAT items_stored 100\r\nSTAT items_present 50\r\nSTAT items_waiting 4\r\nSTAT lost_replaced 1\r\nSTAT lost_deleted 2\r\nSTAT lost_expired 3\r\n"
+            + "STAT lost_evicted 10\r\nSTAT lost_page_moved 5\r\nSTAT lost_memory_limit 6\r\nSTAT lost_flushed 7\r\nSTAT lost_closed 12\r\n"
+            + "STAT 2:chunk_size 96\r\nSTAT 2:total_pages 3\r\nSTAT 2:number_small 1\r\nSTAT 2:number_small_max 2\r\nSTAT 2:number_main 20\r\n"
+            + "STAT 2:number_temp 0\r\nSTAT 2:credit_bytes -2048\r\nEND\r\n",
+            memory, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void ClassesBeyondMemcachedsAreTaken()
+    {
+        using var harness = new SessionHarness();
+        harness.Router.FakeStores.ClassCount = 75;
+        Assert.Equal("OK\r\n", harness.Ask("lru_crawler crawl 75\r\n"));
+        Assert.True(harness.Router.FakeStores.Crawl!.Classes![75]);
+        Assert.Equal("BADCLASS invalid class id\r\n", harness.Ask("lru_crawler crawl 76\r\n"));
+        Assert.Equal("END\r\n", harness.Ask("stats cachedump 75 1\r\n"));
+        Assert.Equal("CLIENT_ERROR Illegal slab id\r\n", harness.Ask("stats cachedump 76 1\r\n"));
+        Assert.Equal("OK\r\n", harness.Ask("slabs reassign 74 75\r\n"));
+        Assert.Equal((74, 75), harness.Router.FakeStores.Move);
+    }
+
+    [Fact]
     public void ACrawlIsAskedForAsItIsSet()
     {
         using var harness = new SessionHarness();

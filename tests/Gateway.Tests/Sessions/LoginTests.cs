@@ -117,20 +117,39 @@ public sealed class LoginTests
     }
 
     [Fact]
-    public void AnAddressWithTooManyFailuresUnderWayIsRefusedUnseen()
+    public void TheMoreLoginsOfAnAddressFailTheLaterTheyAreAnsweredButARightOneIsAnsweredAtOnce()
     {
         using SessionHarness session = Locked();
-        for (int i = 0; i < Limits.LoginFailuresPerAddressMax; i++)
+        for (int i = 0; i < Limits.LoginFailuresPerAddress; i++)
         {
             session.Send(Login("ann wrong"));
             session.Reconnect();
         }
 
-        Assert.Equal(Failure, session.Ask(Login("ann secret word")));
-        Assert.True(session.Session.IsFinished);
+        Assert.Equal("STORED\r\n", session.Ask(Login("ann secret word")));
 
+        session.Reconnect();
+        Assert.Equal("", session.Ask(Login("ann wrong")));
         session.Time.Advance(s_delay);
-        RunPosted(session, Limits.LoginFailuresPerAddressMax);
+        RunPosted(session, Limits.LoginFailuresPerAddress);
+        Assert.Equal("", session.ReadAll());
+        session.Time.Advance(s_delay);
+        RunPosted(session, 1);
+        Assert.Equal(Failure, session.ReadAll());
+    }
+
+    [Fact]
+    public void WhenTooManyWaitInAllAFailedLoginIsAnsweredAtOnceAndTheConnectionClosed()
+    {
+        using SessionHarness session = Locked();
+        for (int i = 0; i < Limits.LoginFailuresInAllMax; i++)
+        {
+            session.Send(Login("ann wrong"));
+            session.Reconnect();
+        }
+
+        Assert.Equal(Failure, session.Ask(Login("ann wrong")));
+        Assert.True(session.Session.IsFinished);
         session.Reconnect();
         Assert.Equal("STORED\r\n", session.Ask(Login("ann secret word")));
     }

@@ -52,6 +52,33 @@ public sealed class SessionCommandTests
     private static string Outputs => string.Concat(s_conversation.Select(static c => c.Output));
 
     [Fact]
+    public void TheDiscoveryKeyIsAnItemLikeAnyOtherWhereThereIsOne()
+    {
+        foreach (bool isRemote in new[] { false, true })
+        {
+            using var harness = new SessionHarness();
+            Assert.StartsWith("VALUE AmazonElastiCache:cluster 0 ", Ask("get AmazonElastiCache:cluster\r\n"), StringComparison.Ordinal);
+            Assert.Equal("STORED\r\n", harness.Ask("set AmazonElastiCache:cluster 5 0 1\r\nx\r\n"));
+            harness.Router.IsRemote = _ => isRemote;
+            Assert.Equal("VALUE AmazonElastiCache:cluster 5 1\r\nx\r\nEND\r\nVERSION 1.6.45\r\n", Ask("get AmazonElastiCache:cluster\r\nversion\r\n"));
+
+            string Ask(string input)
+            {
+                string text = harness.Ask(input);
+                while (!harness.Session.IsQuiet)
+                {
+                    foreach (RemoteRequest request in harness.Router.Waiting.ToArray())
+                        request.Complete();
+                    SpinWait.SpinUntil(() => harness.RunPosted() > 0, TimeSpan.FromMilliseconds(100));
+                    text += harness.ReadAll();
+                }
+
+                return text;
+            }
+        }
+    }
+
+    [Fact]
     public void EveryCommandAnswersAsMemcachedDoes()
     {
         using var harness = new SessionHarness();

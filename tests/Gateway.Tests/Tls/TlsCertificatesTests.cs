@@ -1,5 +1,6 @@
 using System.Net.Security;
 using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
 using OrleansCache.Gateway.Tests.Fakes;
 using OrleansCache.Gateway.Tls;
 
@@ -42,6 +43,20 @@ public sealed class TlsCertificatesTests : IDisposable
         _certificates.Load(o => o with { KeyFile = der, KeyFormat = TlsKeyFormat.Der });
         File.AppendAllText(_certificates.ChainFile, "\n" + File.ReadAllText(_certificates.KeyFile));
         _certificates.Load(o => o with { KeyFile = null });
+    }
+
+    /// <summary>So is the key that Go's own library tests with.</summary>
+    [Fact]
+    public void AKeyInTheGeneralFormatUnderTheLabelOfAnotherIsTaken()
+    {
+        using var rsa = RSA.Create(2048);
+        var request = new CertificateRequest("CN=rsa", rsa, HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1);
+        using X509Certificate2 certificate = request.CreateSelfSigned(DateTimeOffset.UtcNow.AddHours(-1), DateTimeOffset.UtcNow.AddHours(1));
+        File.WriteAllText(_certificates.ChainFile, certificate.ExportCertificatePem());
+        File.WriteAllText(_certificates.KeyFile, new string(PemEncoding.Write("RSA PRIVATE KEY", rsa.ExportPkcs8PrivateKey())));
+        _certificates.Load();
+        File.WriteAllText(_certificates.KeyFile, new string(PemEncoding.Write("RSA PRIVATE KEY", [1, 2, 3])));
+        AssertRefused(o => o, $"Error loading the key: {_certificates.KeyFile}: ");
     }
 
     [Theory]

@@ -106,7 +106,7 @@ public sealed class ClusterNodeTests
         await using ClusterNodes cluster = new();
         ClusterNode first = await cluster.StartNodeAsync();
         ClusterNodeOptions options = cluster.OptionsForNext();
-        await using ClusterNode gateway = new(options with { GatewayOnly = true, Join = options.Join, GatewayOrleansPort = options.Join!.Port + 1 });
+        await using ClusterNode gateway = new(options with { GatewayOnly = true, GatewayOrleansPort = options.Join[0].Port + 1 });
         await gateway.StartAsync(CancellationToken.None);
         Assert.Null(gateway.PartitionSet);
         Assert.Equal(64, gateway.PartitionCount);

@@ -29,10 +29,14 @@ internal sealed class ClusterNodes : IAsyncDisposable
         ClusterId = _clusterId,
         SiloEndPoint = new IPEndPoint(IPAddress.Loopback, Interlocked.Add(ref s_nextPort, 2)),
         GatewayOrleansPort = s_nextPort + 1,
-        Join = join ?? _first,
+        AllowGateways = true,
+        Join = (join ?? _first) is { } first ? [first] : [],
         Store = new StoreOptions { PartitionCount = _partitions, MemoryBytes = 64L * 1024 * 1024 },
         LoggerFactory = _log,
     };
+
+    /// <summary>Of a gateway alone that joins the first node.</summary>
+    public ClusterNodeOptions GatewayOptions() => OptionsForNext() with { GatewayOnly = true, GatewayOrleansPort = _first!.Port + 1 };
 
     public async Task<ClusterNode> StartNodeAsync(ClusterNodeOptions? options = null)
     {

