@@ -7,6 +7,11 @@ public sealed partial class Coordinator
     public const int GatherMilliseconds = 5_000;
 
     /// <summary>
+    /// How long if everything seems to be there. What is there cannot know of a life of the cluster that came after it, with other silos: those have this long.
+    /// </summary>
+    public const int GatherMillisecondsMin = 2_000;
+
+    /// <summary>
     /// A silo that stopped this much earlier than the last one was taken for dead by the others, and what it keeps is out of date. What it takes to be taken for dead
     /// at least, is less.
     /// </summary>
@@ -22,14 +27,15 @@ public sealed partial class Coordinator
 
     /// <summary>
     /// Whether enough is known to begin. A new life of the cluster, in which silos report memory files, waits for others that may have newer ones: until as many as the cluster had have
-    /// reported and the newest of every partition is there, or the time is over.
+    /// reported and the newest of every partition is there, but not for less than <see cref="GatherMillisecondsMin"/>, or until the time is over.
     /// </summary>
     private bool HasGathered(long now)
     {
         if (!IsNewLife() || !_members.Values.Any(member => member.Reply!.Kept.AgeSeconds >= 0))
             return true;
         _gatheringSince ??= now;
-        return now - _gatheringSince >= GatherMilliseconds || PlanRestore() is { IsComplete: true };
+        long waited = now - _gatheringSince.Value;
+        return waited >= GatherMilliseconds || (waited >= GatherMillisecondsMin && PlanRestore() is { IsComplete: true });
     }
 
     /// <summary>Nobody knows the seed of the key hash, hence nobody has ever been told to serve anything.</summary>

@@ -524,7 +524,10 @@ internal sealed class SimulatedCluster
             Agent = new SiloAgent(id, partitions, memoryBytes, this);
             Coordinator = new Coordinator(id, partitions, this);
             _file = new MemoryFileContent(partitions);
-            if (former is null || former._file.LastSeen == 0)
+            if (former is null)
+                return;
+            former.HasSuccessor = true;
+            if (former._file.LastSeen == 0)
                 return;
             former._file.Epochs.CopyTo(_file.Epochs, 0);
             former._file.KnownEpochs.CopyTo(_file.KnownEpochs, 0);
@@ -547,6 +550,9 @@ internal sealed class SimulatedCluster
         }
 
         public long StoppedAt { get; set; }
+
+        /// <summary>Its memory file has become another's.</summary>
+        public bool HasSuccessor { get; private set; }
 
         public SiloId Id { get; }
 
