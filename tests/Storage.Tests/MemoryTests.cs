@@ -206,7 +206,7 @@ public class MemoryTests
         Assert.Equal(0, set.Arena.FreePageCount);
         Partition late = set.Open(new PartitionId(1), 1);
         uint now = StoreHarness.Start;
-        for (int i = 0; i < 200_000; i++)
+        for (int i = 0; i < 400_000; i++)
         {
             now += i % 1000 == 0 ? 5u : 0;
             Set(set, sink, $"key{i}", new byte[100], now, onlyPartition: 1);

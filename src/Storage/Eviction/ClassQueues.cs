@@ -41,6 +41,9 @@ internal unsafe struct ClassQueues
     /// <summary>What the small queue's share is changed by, in hundredths of a percent of the class; see <see cref="Learn"/>.</summary>
     public int ShareChange;
 
+    /// <summary>About the next victim; 0 if there is none.</summary>
+    public readonly uint NextToLeave => Temp.Tail != 0 ? Temp.Tail : Small.Tail != 0 ? Small.Tail : Main.Tail;
+
     public readonly long Count => Small.Count + Main.Count + Temp.Count;
 
     /// <summary>

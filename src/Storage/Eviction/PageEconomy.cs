@@ -11,6 +11,7 @@ namespace OrleansCache.Storage;
 /// bytes, small items that are asked for as often as large ones get more of the memory.
 /// A class that is hardly used any more (sizes have shifted) cannot pay fast enough: each time an eighth of the memory has been stored, classes with less than a
 /// twentieth of the mean use of a page are marked as idle, and whoever must evict takes their pages first.
+/// Where next to nothing comes back the credits say nothing; then pages follow the age of what is evicted (<see cref="IsBlind"/>).
 /// Goals: a few numbers a class; no work but on those hits; pages move in well below 1% of stores.
 /// Non-goal: to find memory in an emergency; a class without a page takes one whatever its credit.
 /// Thread safety: numbers are added up without locks; the pages themselves are moved under the shards' locks.
@@ -26,6 +27,10 @@ internal sealed unsafe class PageEconomy
     private const int None = -1;
     private const int ReviewsPerMemory = 8;
     private const double IdleShare = 0.05;
+    private const double UnusedMax = 1;
+
+    /// <summary>Fewer than one in so many stores brings an item back: no signal.</summary>
+    private const int BlindShare = 500;
 
     /// <summary>Idle classes that one review lists; the next one finds the others.</summary>
     private const int IdleMax = 256;
@@ -41,6 +46,9 @@ internal sealed unsafe class PageEconomy
     private int[] _idle;
     private double _idleUsesPerPage;
     private long _storedBytes;
+    private long _storedItems;
+    private long _returns;
+    private bool _isBlind = true;
     private ulong _random;
 
     public PageEconomy(PageArena arena, int shardCount)
@@ -68,9 +76,19 @@ internal sealed unsafe class PageEconomy
         get => Volatile.Read(ref _idle)[0] != None && IsEnabled;
     }
 
+    /// <summary>
+    /// Hardly anything that was evicted is asked for again (a filling, a stream of writes): then credits are noise, and the age of what is evicted tells better who has too little.
+    /// </summary>
+    public bool IsBlind
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => Volatile.Read(ref _isBlind) && IsEnabled;
+    }
+
     /// <summary>An item has come back that would still be here if its class had a little more memory.</summary>
     public void Credit(int classIndex, long bytes = CreditBytes)
     {
+        Interlocked.Increment(ref _returns);
         if (!IsEnabled || !TryDrawPayer(out int payer))
             return;
         Add(classIndex, bytes);
@@ -92,13 +110,15 @@ internal sealed unsafe class PageEconomy
     }
 
     /// <summary>So many bytes have been stored. Reviews the use of all classes when it is time.</summary>
-    public void AddStored(long bytes)
+    public void AddStored(long bytes, long items)
     {
+        Interlocked.Add(ref _storedItems, items);
         if (Interlocked.Add(ref _storedBytes, bytes) < _arena.MemoryBytes / ReviewsPerMemory || !_reviewLock.TryEnter())
             return;
         try
         {
             Interlocked.Exchange(ref _storedBytes, 0);
+            Volatile.Write(ref _isBlind, Interlocked.Exchange(ref _returns, 0) * BlindShare < Interlocked.Exchange(ref _storedItems, 0));
             Review();
         }
         finally
@@ -111,6 +131,7 @@ internal sealed unsafe class PageEconomy
     public bool TryFindIdle(int exceptShard, int exceptClass, out int shard, out int classIndex)
     {
         int[] idle = Volatile.Read(ref _idle);
+        bool isBlind = Volatile.Read(ref _isBlind); // then large items would look idle beside small ones, so only what is not used at all is
         foreach (int unit in idle)
         {
             if (unit == None)
@@ -119,7 +140,7 @@ internal sealed unsafe class PageEconomy
             if (shard == exceptShard && classIndex == exceptClass)
                 break; // what follows is no worse
             int pages = Volatile.Read(ref _arena.Shards[shard].Classes[classIndex].PageCount);
-            if (pages > 1 && _recentUses[unit] < _idleUsesPerPage * pages)
+            if (pages > 1 && _recentUses[unit] < (isBlind ? UnusedMax : _idleUsesPerPage * pages))
                 return true;
         }
 

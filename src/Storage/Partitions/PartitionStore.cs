@@ -155,6 +155,9 @@ public sealed unsafe partial class PartitionStore : IDisposable
     /// <summary>The sequence number that the last mutation took.</summary>
     public ulong LastCas => _sequence;
 
+    /// <summary>How many changes ago the partition gave this CAS; 0 if it did not.</summary>
+    internal ulong ChangesSince(ulong cas) => cas / _casStep > _sequence ? 0 : _sequence - (cas / _casStep);
+
     /// <summary>When the scheduled flush fires, or 0.</summary>
     public uint ScheduledFlushUnixSeconds => _flushAt == uint.MaxValue ? 0 : _flushAt;
 

@@ -60,7 +60,11 @@ internal sealed unsafe partial class StoreShard
             }
 
             bool isIndex = classIndex == _heap.IndexClass;
+            if (!isIndex && !_noEviction && IsTooSmall(classIndex) && TryTakePageOfALargeClass(classIndex, now))
+                return true;
             if (!isIndex && !_noEviction && TryTakeForMoreHits(classIndex, now))
+                return true;
+            if (!isIndex && !_noEviction && _arena.Economy.IsBlind && TryTakePageOfAnOlderClass(classIndex, now))
                 return true;
             if (isIndex || (!TryEvict(classIndex, now) && !TryEvictOwner(classIndex, now)))
                 return TryTakeAnyPage(classIndex, now);
@@ -93,12 +97,12 @@ internal sealed unsafe partial class StoreShard
     /// A class without items of its own holds the later chunks of chains: evicts one of their items, of a few drawn at random the one that is worth least.
     /// False if there is none to take.
     /// </summary>
-    private bool TryEvictOwner(int classIndex, uint now)
+    public bool TryEvictOwner(int classIndex, uint now)
     {
         if (_noEviction || _classes[classIndex].PageCount == 0)
             return false;
         uint best = 0;
-        uint bestRank = uint.MaxValue;
+        (uint Reads, uint Access, ulong Cas) bestRank = (uint.MaxValue, uint.MaxValue, ulong.MaxValue);
         for (int draw = 0; draw < OwnerDraws; draw++)
         {
             uint page = _arena.DrawPage(Number, classIndex);
@@ -112,8 +116,11 @@ internal sealed unsafe partial class StoreShard
             ItemHeader* item = _space.At(owner);
             if (owner == Guarded || item->Kind != ChunkKind.Item || Pins.IsPinned(owner))
                 continue;
-            uint rank = ((uint)item->Frequency << 26) + ((1u << 25) - Math.Min(item->AgeSeconds(now), 1u << 25)) + (item->Queue == QueueId.Main ? 1u << 24 : 0);
-            if (rank < bestRank)
+
+            // Within a second the CAS tells what was stored first: partitions count about equally fast.
+            uint reads = (uint)item->Frequency + (item->Queue == QueueId.Main ? 1u : 0);
+            (uint Reads, uint Access, ulong Cas) rank = (reads, uint.MaxValue - item->AgeSeconds(now), item->Cas);
+            if (rank.CompareTo(bestRank) < 0)
                 (best, bestRank) = (owner, rank);
         }
 
@@ -178,6 +185,80 @@ internal sealed unsafe partial class StoreShard
     }
 
     // ---- pages ----
+
+    /// <summary>
+    /// A class that is used holds at least a few items, whatever its credit: otherwise each of them would go as soon as the next one comes.
+    /// Not beyond an eighth of the memory.
+    /// </summary>
+    private bool IsTooSmall(int classIndex) => _classes[classIndex].Queues.Count < ItemsPerClassMin
+        && (long)_classes[classIndex].PageCount * _heap.ChunksPerPage(classIndex) < ItemsPerClassMin * _heap.ChunksPerItemMax(classIndex)
+        && _classes[classIndex].PageCount < _heap.PageCount / 8;
+
+    /// <summary>
+    /// What this class would evict is young beside the number of items that there are: takes a page of the class whose next victim is much older, if there is one.
+    /// Age is counted in changes of the item's partition.
+    /// </summary>
+    private bool TryTakePageOfAnOlderClass(int classIndex, uint now)
+    {
+        ref SlabClass slab = ref _classes[classIndex];
+        uint tail = slab.Queues.NextToLeave;
+        if (tail == 0 || --slab.AgeCheckIn > 0)
+            return false;
+        if (!TryGetAge(tail, out ulong own, out long items) || own * YoungShare >= (ulong)items)
+        {
+            slab.AgeCheckIn = _heap.ChunksPerPage(classIndex) / 8;
+            return false;
+        }
+
+        int donor = -1;
+        ulong oldest = own * OlderFactor;
+        for (int c = 0; c < _sizes.Count; c++)
+        {
+            uint other = _classes[c].Queues.NextToLeave;
+            if (c != classIndex && _classes[c].PageCount > 1 && other != 0 && TryGetAge(other, out ulong age, out _) && age > oldest)
+                (donor, oldest) = (c, age);
+        }
+
+        if (donor < 0 || !TryTakePageOf(this, donor, now, out uint page))
+        {
+            slab.AgeCheckIn = _heap.ChunksPerPage(classIndex) / 4;
+            return false;
+        }
+
+        AdoptMoved(page, classIndex);
+        return true;
+    }
+
+    /// <summary>How many changes ago an item was stored, and how many items its partition has; false where its CAS does not tell.</summary>
+    private bool TryGetAge(uint handle, out ulong age, out long items)
+    {
+        ItemHeader* item = _space.At(handle);
+        PartitionStore? store = StoreOf(_arena.HashOf(item));
+        (age, items) = (0, store?.ItemCount ?? 0);
+        if (store is null || item->Cas == 0 || item->Has(ItemWord.ExplicitCas))
+            return false;
+        age = store.ChangesSince(item->Cas);
+        return true;
+    }
+
+    private const int YoungShare = 2;
+    private const int OlderFactor = 2;
+
+    private bool TryTakePageOfALargeClass(int classIndex, uint now)
+    {
+        int donor = -1;
+        for (int c = 0; c < _sizes.Count; c++)
+        {
+            if (c != classIndex && _classes[c].PageCount > 1 && _classes[c].Queues.Count > ItemsPerClassMin * 2
+                && (donor < 0 || _arena.Economy.CreditOf(c) < _arena.Economy.CreditOf(donor)))
+                donor = c;
+        }
+
+        if (donor < 0 || !TryTakePageOf(this, donor, now, out uint page))
+            return false;
+        AdoptMoved(page, classIndex);
+        return true;
+    }
 
     /// <summary>Takes a page of a class that is hardly used, or one that this class has earned.</summary>
     private bool TryTakeForMoreHits(int classIndex, uint now)

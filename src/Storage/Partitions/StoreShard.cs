@@ -26,8 +26,11 @@ internal sealed unsafe partial class StoreShard : ValueOwner, IDisposable
     /// <summary>Steps that may be needed until a chunk of the wanted class is free.</summary>
     private const int RefillStepsMax = 256;
 
+    /// <summary>Items that a class which is used may hold whatever its credit.</summary>
+    private const int ItemsPerClassMin = 16;
+
     /// <summary>Chunks drawn before the item of one of them has to go.</summary>
-    private const int OwnerDraws = 8;
+    private const int OwnerDraws = 16;
 
     /// <summary>Buckets of a flushed or closed partition that a store without memory frees before it evicts.</summary>
     private const int DrainBucketsPerRefill = 2;
@@ -47,6 +50,7 @@ internal sealed unsafe partial class StoreShard : ValueOwner, IDisposable
     private readonly int _stampShift;
     private readonly int _windowStamps;
     private long _storedBytes;
+    private long _storedItems;
     private readonly bool _noEviction;
     private long _itemCount;
     private long _itemBytes;
@@ -237,10 +241,12 @@ internal sealed unsafe partial class StoreShard : ValueOwner, IDisposable
         _itemBytes += bytes;
         _itemCount++;
         _storedBytes += bytes;
+        _storedItems++;
         if (_storedBytes >= StoredBytesStep)
         {
-            _arena.Economy.AddStored(_storedBytes);
+            _arena.Economy.AddStored(_storedBytes, _storedItems);
             _storedBytes = 0;
+            _storedItems = 0;
         }
 
         store.ItemBytes += bytes;

@@ -93,7 +93,8 @@ internal sealed unsafe class PageMover
                 {
                     MoveChunk(chunk, to, chunkBytes);
                 }
-                else if (!_shard.TryEvict(classIndex, now, cause == LossCause.MemoryLimit ? cause : LossCause.Evicted))
+                else if (!_shard.TryEvict(classIndex, now, cause == LossCause.MemoryLimit ? cause : LossCause.Evicted)
+                    && !_shard.TryEvictOwner(classIndex, now))
                 {
                     _shard.Counters.SlabReassignEvictions++;
                     _shard.Evict(owner, _space.ClassOf(owner), now, cause);

@@ -17,6 +17,9 @@ internal struct SlabClass
     /// <summary>Items that asked for a chunk while the class had no page.</summary>
     public int Demand;
 
+    /// <summary>Evictions until the class compares the age of its items with that of others again.</summary>
+    public int AgeCheckIn;
+
     /// <summary>Bytes that the items headed in this class asked for.</summary>
     public long RequestedBytes;
 

@@ -60,6 +60,9 @@ internal sealed unsafe class SlabHeap
 
     public int ChunkBytes(int classIndex) => classIndex == IndexClass ? HashIndex.BlockBytes : _sizes.ChunkBytes(classIndex);
 
+    /// <summary>Chunks of the class that one item may take: of whole pages as many as it is long.</summary>
+    public long ChunksPerItemMax(int classIndex) => classIndex == _sizes.PageClass ? Math.Max(1, _arena.Options.ItemBytesMax / _arena.PageBytes) : 1;
+
     public int ChunksPerPage(int classIndex) => _arena.PageBytes / ChunkBytes(classIndex);
 
     /// <summary>Takes a free chunk of the class, without looking for a page.</summary>

@@ -187,7 +187,7 @@ public sealed unsafe class PageEconomyTests : IDisposable
         }
     }
 
-    private void Review() => Economy.AddStored(_arena.MemoryBytes);
+    private void Review() => Economy.AddStored(_arena.MemoryBytes, 0);
 
     private void Give(int shard, int classIndex, int pages)
     {
