@@ -1,7 +1,8 @@
 using System.Globalization;
 using System.Text;
+using OrleansCache.Storage;
 
-namespace OrleansCache.Storage.Tests.Model;
+namespace OrleansCache.Fuzz.Stores;
 
 // Clients.
 internal sealed partial class StoreWorld
@@ -76,7 +77,7 @@ internal sealed partial class StoreWorld
             StoreModel model = _models[key.Partition];
             if (!_isSealed[key.Partition])
                 model.Visit(Now);
-            var request = new CacheRequest { Operation = CacheOperation.Set, Key = key.Bytes, KeyHash = key.Hash, Value = _noise.AsSpan(at, valueBytes) };
+            var request = new CacheRequest { Operation = CacheOperation.Set, Key = key.Bytes, KeyHash = key.Hash, Value = s_noise.AsSpan(at, valueBytes) };
             Execute(in request, key, model.Items.GetValueOrDefault(key.Text));
         }
     }
@@ -282,7 +283,7 @@ internal sealed partial class StoreWorld
         };
         if (length < 0)
             return Encoding.ASCII.GetBytes(((ulong)_choices.Next(1 << 24) * (ulong)_choices.Pick(0, 1, 1000, 1 << 30)).ToString(CultureInfo.InvariantCulture));
-        return _noise.AsSpan(_choices.Next(1 << 16), Math.Min(length, _noise.Length - (1 << 16)));
+        return s_noise.AsSpan(_choices.Next(1 << 16), Math.Min(length, s_noise.Length - (1 << 16)));
     }
 
     private int LengthAtALimit(Side side, Key key)

@@ -1,7 +1,8 @@
 using System.Buffers;
 using System.Text;
+using OrleansCache.Storage;
 
-namespace OrleansCache.Storage.Tests.Model;
+namespace OrleansCache.Fuzz.Stores;
 
 /// <summary>What a run has found wrong.</summary>
 public sealed class ModelException(string message) : Exception(message);
@@ -16,6 +17,9 @@ internal sealed partial class StoreWorld : IDisposable
     public static readonly HashSeed Seed = new(0x0123456789ABCDEF, 0xFEDCBA9876543210);
     private const uint Start = 1_000_000_000;
 
+    /// <summary>What values are cut from: letters, so that none is a number by chance.</summary>
+    private static readonly byte[] s_noise = Noise();
+
     private readonly Choices _choices;
     private readonly string? _folder;
     private readonly Side[] _sides;
@@ -24,7 +28,6 @@ internal sealed partial class StoreWorld : IDisposable
     private readonly bool[] _isSealed;
     private readonly ulong[] _lastCas;
     private readonly Key[] _keys;
-    private readonly byte[] _noise = new byte[2 << 20];
     private readonly HashSet<string> _everPinned = [];
     private readonly WorldSink _sink = new();
     private readonly PinHolder _pins;
@@ -61,10 +64,6 @@ internal sealed partial class StoreWorld : IDisposable
             _sides[_home[i]].Set.Open(new PartitionId(i), ++_epoch);
         }
 
-        // Letters, so that no value is a number by chance.
-        var noise = new Random(choices.Next(256));
-        for (int i = 0; i < _noise.Length; i++)
-            _noise[i] = (byte)('a' + noise.Next(26));
         _keys = [.. Enumerable.Range(0, choices.Pick(60, 600, 3000, 12_000)).Select(i => new Key(KeyBytes(i), partitions))];
         _pins = new PinHolder(ownThread);
     }
@@ -207,6 +206,15 @@ internal sealed partial class StoreWorld : IDisposable
             GrowthFactor = _choices.Pick<double>(1.25, 1.25, 1.01, 2, 1000),
             MemoryFilePath = _folder is not null && !plenty && _choices.OneIn(3) ? Path.Combine(_folder, $"memory{side}") : null,
         };
+    }
+
+    private static byte[] Noise()
+    {
+        byte[] noise = new byte[2 << 20];
+        var random = new Random(1);
+        for (int i = 0; i < noise.Length; i++)
+            noise[i] = (byte)('a' + random.Next(26));
+        return noise;
     }
 
     private static byte[] KeyBytes(int number) => number switch

@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using System.Security.Cryptography;
 
-namespace OrleansCache.Storage.Tests.Model;
+namespace OrleansCache.Fuzz.Stores;
 
 /// <summary>
 /// Keys with one and the same hash. Whoever knows the seed can build them: where the first half of a 16-byte key equals the first secret of <see cref="KeyHasher"/>, the

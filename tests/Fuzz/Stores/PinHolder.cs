@@ -1,6 +1,6 @@
 using System.Collections.Concurrent;
 
-namespace OrleansCache.Storage.Tests.Model;
+namespace OrleansCache.Fuzz.Stores;
 
 /// <summary>
 /// Holds pins as slow readers do: each for a while, then its bytes are compared once more and it is released. On a thread of its own, or (for a run that must be the
