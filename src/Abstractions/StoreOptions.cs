@@ -21,6 +21,9 @@ public sealed record StoreOptions
     /// <summary>-e: the file that the memory lies in, so that a restart finds its items again; null: none.</summary>
     public string? MemoryFilePath { get; init; }
 
+    /// <summary>Of a silo: a memory file whose items were last served longer ago is not used, because the cluster may have gone on without this silo. Null: a single node.</summary>
+    public TimeSpan? MemoryFileAgeMax { get; init; }
+
     /// <summary>-M: refuse to store instead of evicting.</summary>
     public bool NoEviction { get; init; }
 

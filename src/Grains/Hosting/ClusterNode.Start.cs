@@ -3,6 +3,7 @@ using System.Net.Sockets;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using OrleansCache.Grains.Hosting.Security;
+using OrleansCache.Grains.Ownership;
 
 namespace OrleansCache.Grains.Hosting;
 
@@ -24,6 +25,8 @@ public sealed partial class ClusterNode
     {
         using CancellationTokenSource limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         TimeSpan timeout = IsFirstSilo ? FoundingTimeout : _options.JoinTimeout;
+        if (PartitionSet?.Kept is not null)
+            timeout += TimeSpan.FromMilliseconds(Coordinator.GatherMilliseconds);
         limit.CancelAfter(timeout);
         try
         {

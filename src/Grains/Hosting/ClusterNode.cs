@@ -14,6 +14,7 @@ namespace OrleansCache.Grains.Hosting;
 /// </summary>
 public sealed partial class ClusterNode : IAsyncDisposable
 {
+    private static readonly TimeSpan RestoreTimeMax = TimeSpan.FromMinutes(2);
     private static readonly TimeSpan PollInterval = TimeSpan.FromMilliseconds(20);
     private readonly ClusterNodeOptions _options;
     private readonly TimeProvider _time = TimeProvider.System;
@@ -48,6 +49,13 @@ public sealed partial class ClusterNode : IAsyncDisposable
 
     /// <summary>This silo's partitions; null in a gateway alone.</summary>
     public PartitionSet? PartitionSet { get; }
+
+    /// <summary>
+    /// Before the start, of a silo with a memory file: reads what is in it, which takes as long as there are items. Whether any of it counts is decided by the cluster. Null if
+    /// there is nothing.
+    /// </summary>
+    public MemoryFileReport? ReadMemoryFile(Action<double, long>? progress = null) =>
+        PartitionSet?.ReadKept((uint)_time.GetUtcNow().ToUnixTimeSeconds(), RestoreTimeMax, progress);
 
     /// <summary>The partition table; there after the start.</summary>
     public ITableCache TableCache => (ITableCache?)_runtime ?? _clientTable ?? throw NotStarted();
@@ -107,7 +115,9 @@ public sealed partial class ClusterNode : IAsyncDisposable
             return;
         await DrainAsync(cancellationToken);
         _stopped = true;
-        _runtime?.CloseAllGates();
+
+        // Where others live they have, or take, what was not handed over: only what nobody takes over stays in a memory file.
+        _runtime?.CloseAllGates(keepInFile: _runtime.ReadState().NobodyTakesOver && !_failure.Task.IsCompleted);
         await LeaveAsync(_host, _options.LeaveTimeout);
     }
 
@@ -146,7 +156,7 @@ public sealed partial class ClusterNode : IAsyncDisposable
             await _firstSiloWatch.DisposeAsync();
         if (_runtime is not null)
         {
-            _runtime.CloseAllGates();
+            _runtime.CloseAllGates(keepInFile: true);
             await _runtime.DisposeAsync();
         }
 

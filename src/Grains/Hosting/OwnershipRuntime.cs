@@ -68,6 +68,8 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
         _table = PartitionTable.Unassigned(partitions.PartitionCount);
         _agent = new SiloAgent(LocalSilo, partitions.PartitionCount, partitions.Options.MemoryBytes, this);
         _coordinator = new Coordinator(LocalSilo, partitions.PartitionCount, this);
+        if (partitions.Kept is { } kept)
+            _agent.Keep(kept, NowUnixSeconds - (long)kept.LastSeen, NowMilliseconds);
     }
 
     public event Action<PartitionTable>? Changed;
@@ -106,6 +108,7 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
                 MovesFailed = _coordinator.MovesFailed,
                 MovesUnderWay = _coordinator.MovesUnderWay,
                 Term = _agent.Term,
+                Restored = _agent.RestoredCount,
             };
         }
     }
@@ -119,11 +122,21 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
         }
     }
 
-    /// <summary>Serves nothing any more. What others have not taken over by now is gone.</summary>
-    public void CloseAllGates()
+    /// <summary>
+    /// Serves nothing any more. What others have not taken over by now is gone, unless <paramref name="keepInFile"/>: then it stays in the memory file, if there is one. Only for
+    /// a silo whose partitions nobody takes over.
+    /// </summary>
+    public void CloseAllGates(bool keepInFile)
     {
         lock (_lock)
         {
+            if (keepInFile)
+            {
+                Array.Clear(_contexts);
+                _partitions.Abandon();
+                return;
+            }
+
             for (int partition = 0; partition < _contexts.Length; partition++)
             {
                 _contexts[partition] = null;
@@ -160,7 +173,9 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
             throw new InvalidDataException("No SyncRequest.");
         lock (_lock)
         {
-            return _agent.HandleSync(request, NowMilliseconds)?.Encode();
+            SyncReply? reply = _agent.HandleSync(request, NowMilliseconds);
+            _partitions.NoteSiloCount(_agent.Silos.Silos.Count);
+            return reply?.Encode();
         }
     }
 
@@ -201,7 +216,7 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
                 return;
             PartitionId id = new(partition);
             if (_partitions.TryGet(id) is { } gate)
-                gate.Unseal();
+                gate.Activate(epoch);
             else
                 _partitions.Open(id, epoch);
             _agent.OnActivated(partition, epoch);
@@ -256,6 +271,10 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
         _partitions.TryGet(new PartitionId(partition))?.Unseal();
     }
 
+    void ISiloAgentEnvironment.Renew(int partition, long epoch) => _partitions.TryGet(new PartitionId(partition))?.Renew(epoch);
+
+    void ISiloAgentEnvironment.Release(int partition) => _partitions.TryGet(new PartitionId(partition))?.Release();
+
     void ISiloAgentEnvironment.Drop(int partition)
     {
         _exports[partition] = null;
@@ -308,6 +327,7 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
     void ISiloAgentEnvironment.OnTable(PartitionTable table)
     {
         _table = table;
+        _partitions.NoteTable(table.Version.Term, table.Epochs);
         using AsyncFlowControl flow = ExecutionContext.SuppressFlow();
         ThreadPool.UnsafeQueueUserWorkItem(static state => state.TellChanged(), this, preferLocal: false);
     }
@@ -376,7 +396,9 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
     {
         lock (_lock)
         {
-            if (_agent.HandleSync(request, NowMilliseconds) is { } reply)
+            SyncReply? reply = _agent.HandleSync(request, NowMilliseconds);
+            _partitions.NoteSiloCount(_agent.Silos.Silos.Count);
+            if (reply is not null)
                 _coordinator.OnReply(reply, NowMilliseconds);
         }
     }
@@ -523,4 +545,7 @@ public sealed record NodeState
     public int MovesUnderWay { get; init; }
 
     public long Term { get; init; }
+
+    /// <summary>Partitions that this silo serves again from its memory file, or has served.</summary>
+    public int Restored { get; init; }
 }

@@ -6,9 +6,13 @@ public sealed partial class Coordinator
     /// <summary>All silos have said what they hold: the highest epoch of a partition is its owner's, and whoever knows the seed of the key hash tells it.</summary>
     private void Recover()
     {
-        _hashSeed = ChooseHashSeed();
+        RestorePlan? restore = IsNewLife() ? PlanRestore() : null;
+        _hashSeed = restore?.Seed ?? ChooseHashSeed();
         foreach ((SiloId silo, Member member) in _members)
             Adopt(silo, member);
+        NumberAbove();
+        if (restore is not null)
+            Restore(restore);
         _recovered = true;
         Publish();
         environment.OnEvent(CoordinatorEvent.TookOver, _owners.Count(owner => !owner.IsNone), self);

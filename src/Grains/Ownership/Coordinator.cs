@@ -28,6 +28,8 @@ public enum CoordinatorEvent
     MoveFailed,
     /// <summary>The partition's owner is gone and the partition begins empty at this silo.</summary>
     Reassigned,
+    /// <summary>The cluster was down as a whole, and goes on from its silos' memory files; partition = partitions found in them.</summary>
+    Restored,
     /// <summary>A silo with another partition count gets nothing; partition = its count.</summary>
     PartitionCountDiffers,
     /// <summary>A silo whose items are stored under another seed of the key hash gets nothing.</summary>
@@ -232,10 +234,12 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
         _flushSettled = 0;
         _hashSeed = default;
         _silos = SiloList.Empty;
+        _gatheringSince = null;
         _moves.Clear();
         Array.Clear(_owners);
         Array.Clear(_epochs);
         Array.Clear(_confirmed);
+        Array.Clear(_restoring);
         Array.Clear(_failures);
         foreach (SiloId silo in _members.Keys.ToArray())
             _members[silo] = new Member(_members[silo].SinceVersion);
@@ -262,7 +266,7 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
                 member.OutstandingSequence = 0;
         }
 
-        if (!_recovered && _members.Values.All(member => member.Reply is not null))
+        if (!_recovered && _members.Values.All(member => member.Reply is not null) && HasGathered(now))
             Recover();
         if (_recovered)
         {
@@ -574,6 +578,9 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
                     break;
                 case PartitionPhase.Active when owns && held.Epoch == _epochs[partition]:
                     break;
+                case PartitionPhase.Kept when owns && held.Epoch != 0 && _restoring[partition] == new Restoring(held.Epoch, _epochs[partition]):
+                    commands.Add(PartitionCommand.Restore(partition, held.Epoch, _epochs[partition]));
+                    continue;
                 case not PartitionPhase.None when !owns:
                     // Its epoch is lower than the table's, or it would be the owner.
                     commands.Add(PartitionCommand.Drop(partition, held.Epoch));
@@ -589,11 +596,11 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
     }
 
     private long NextEpoch(int partition) =>
-        _epochsUsed[partition] = Math.Max(Math.Max(_epochsUsed[partition], _epochs[partition]) + 1, _term << EpochBits);
+        _epochsUsed[partition] = Math.Max(Math.Max(_epochsUsed[partition], _epochs[partition]) + 1, _epochMin);
 
     private void Publish()
     {
-        PartitionTableVersion version = new(_term, _table.Version.Term == _term ? _table.Version.Number + 1 : 1);
+        PartitionTableVersion version = new(_tableTerm, _table.Version.Term == _tableTerm ? _table.Version.Number + 1 : 1);
         _table = PartitionTable.Create(version, _hashSeed, _owners, _epochs);
     }
 

@@ -16,6 +16,11 @@ public enum PartitionPhase : byte
     Importing = 4,
     /// <summary>All items are here; not served until the coordinator says so.</summary>
     Imported = 5,
+    /// <summary>
+    /// Kept in this silo's memory file since before it was started; not served. Epoch: in which it was served here, 0 if it was not; MoveEpoch: the highest in which this silo knew it to
+    /// be held by anybody.
+    /// </summary>
+    Kept = 6,
 }
 
 /// <summary>How far a sealed partition's sending has come. Travels between silos: never renumber, only append.</summary>
@@ -45,6 +50,8 @@ public enum CommandKind : byte
     Unseal = 5,
     /// <summary>Somebody else owns it in a higher epoch than yours, which is at most Epoch: delete it.</summary>
     Drop = 6,
+    /// <summary>What you keep of it in your memory file, served in Epoch, is the newest there is: serve it in MoveEpoch.</summary>
+    Restore = 7,
 }
 
 /// <summary>One command. Every command names the epoch that it is about, so that a late or repeated one finds nothing to do.</summary>
@@ -59,6 +66,8 @@ public readonly record struct PartitionCommand(CommandKind Kind, int Partition, 
     public static PartitionCommand Discard(int partition, long moveEpoch) => new(CommandKind.Discard, partition, 0, moveEpoch, default);
 
     public static PartitionCommand Unseal(int partition, long epoch) => new(CommandKind.Unseal, partition, epoch, 0, default);
+
+    public static PartitionCommand Restore(int partition, long epoch, long newEpoch) => new(CommandKind.Restore, partition, epoch, newEpoch, default);
 
     public static PartitionCommand Drop(int partition, long epoch) => new(CommandKind.Drop, partition, epoch, 0, default);
 }
@@ -168,7 +177,7 @@ public sealed record SyncRequest
 public sealed record SyncReply
 {
     /// <summary>The first byte on the wire; version 1 had none.</summary>
-    private const byte WireFormat = 2;
+    private const byte WireFormat = 3;
 
     public required SiloId Silo { get; init; }
 
@@ -202,6 +211,15 @@ public sealed record SyncReply
     /// <summary>Where clients reach the silo's gateway, as in <see cref="SiloEntry"/>; empty if they do not.</summary>
     public string Gateway { get; init; } = "";
 
+    /// <summary>The highest epoch in which this silo knows any partition to be, or to have been, held by anybody.</summary>
+    public long EpochMax { get; init; }
+
+    /// <summary>The highest term of a partition table that this silo knows, also from a former life.</summary>
+    public long TableTermMax { get; init; }
+
+    /// <summary>What a memory file has brought along, until the cluster has decided about it.</summary>
+    public KeptReport Kept { get; init; } = KeptReport.None;
+
     public IReadOnlyList<PartitionReport> Partitions { get; init; } = [];
 
     public byte[] Encode()
@@ -221,6 +239,11 @@ public sealed record SyncReply
         Flush.Write(writer);
         writer.Int32(SilosVersion);
         writer.Text(Gateway);
+        writer.Int64(EpochMax);
+        writer.Int64(TableTermMax);
+        writer.Seed(Kept.Seed);
+        writer.Int32(Kept.AgeSeconds);
+        writer.Int32(Kept.SiloCount);
         writer.Int32(Partitions.Count);
         foreach (PartitionReport report in Partitions)
         {
@@ -252,6 +275,9 @@ public sealed record SyncReply
         FlushMark flush = FlushMark.Read(ref reader);
         int silosVersion = reader.Int32();
         string gateway = reader.String();
+        long epochMax = reader.Int64();
+        long tableTermMax = reader.Int64();
+        KeptReport kept = new(reader.Seed(), reader.Int32(), reader.Int32());
         int count = reader.Int32();
         if (count < 0 || count > reader.Remaining)
             return false;
@@ -265,9 +291,19 @@ public sealed record SyncReply
             Silo = silo, Term = term, Sequence = sequence, TableVersion = version, HashSeed = hashSeed, MemoryBytes = memory, PartitionCount = partitionCount,
             MembershipVersion = membership, Draining = draining,
             Flush = flush, SilosVersion = silosVersion, Gateway = gateway, Partitions = partitions,
+            EpochMax = epochMax, TableTermMax = tableTermMax, Kept = kept,
         };
         return true;
     }
+}
+
+/// <summary>A memory file, as a silo reports it that was started with one.</summary>
+/// <param name="Seed">What its items are hashed under; none if it cannot be used.</param>
+/// <param name="AgeSeconds">For how long nothing of it has been served; -1: there is none, or a new one.</param>
+/// <param name="SiloCount">How many silos the cluster had.</param>
+public readonly record struct KeptReport(HashSeed Seed, int AgeSeconds, int SiloCount)
+{
+    public static KeptReport None { get; } = new(default, -1, 0);
 }
 
 /// <summary>Items of a moving partition. Chunks are numbered from 0; the receiver takes them in order, each once, and acknowledges repeats.</summary>

@@ -100,6 +100,9 @@ public sealed class PartitionTable
         return index < 0 ? default : _silos[index];
     }
 
+    /// <summary>By partition, what <see cref="EpochOf"/> says.</summary>
+    public ReadOnlySpan<long> Epochs => _epochs;
+
     /// <summary>The epoch in which the owner holds the partition.</summary>
     public long EpochOf(PartitionId partition) => _epochs[partition.Value];
 

@@ -16,6 +16,12 @@ public interface ISiloAgentEnvironment
 
     void Unseal(int partition);
 
+    /// <summary>What is served here is held in this higher epoch from now on.</summary>
+    void Renew(int partition, long epoch);
+
+    /// <summary>Another silo has all items of this sealed partition, and may serve them without this silo's hearing of it.</summary>
+    void Release(int partition);
+
     /// <summary>Deletes the partition, whatever its state.</summary>
     void Drop(int partition);
 
@@ -49,7 +55,7 @@ public interface ISiloAgentEnvironment
     /// <summary>Asks that silo, where the coordinator was last, to look at this one soon. May be lost.</summary>
     void Nudge(SiloId coordinator);
 
-    /// <summary>The seed of the key hash is known: called once, before any partition is opened or imported.</summary>
+    /// <summary>The seed of the key hash is known: called once, before any partition is opened or imported. What a memory file kept under another has been dropped.</summary>
     void UseHashSeed(HashSeed seed);
 
     /// <summary><see cref="SiloAgent.HashSeedDiffers"/>: everything has been dropped; the process should end.</summary>
@@ -80,7 +86,7 @@ public interface ISiloAgentEnvironment
 /// </para>
 /// Non-goals: thread safety (the caller serialises), reading clocks (time is an argument), deciding anything about other silos.
 /// </summary>
-public sealed class SiloAgent(SiloId self, int partitionCount, long memoryBytes, ISiloAgentEnvironment environment)
+public sealed partial class SiloAgent(SiloId self, int partitionCount, long memoryBytes, ISiloAgentEnvironment environment)
 {
     /// <summary>Items of one chunk, about. One item may exceed it.</summary>
     public const int ChunkBytes = 1024 * 1024;
@@ -138,8 +144,8 @@ public sealed class SiloAgent(SiloId self, int partitionCount, long memoryBytes,
     /// </summary>
     public bool HashSeedDiffers { get; private set; }
 
-    /// <summary>Partitions held in any phase.</summary>
-    public int HeldCount => _held.Count(held => held is not null);
+    /// <summary>Partitions held in any phase, but for what a memory file keeps.</summary>
+    public int HeldCount => _held.Count(held => held is not null and not { Phase: PartitionPhase.Kept });
 
     /// <summary>What is held of a partition.</summary>
     public PartitionPhase PhaseOf(int partition) => _held[partition]?.Phase ?? PartitionPhase.None;
@@ -179,7 +185,7 @@ public sealed class SiloAgent(SiloId self, int partitionCount, long memoryBytes,
     public SyncReply? HandleSync(SyncRequest request, long nowMilliseconds)
     {
         if (request.Term < _term)
-            return Report(request.Sequence);
+            return Report(request.Sequence, nowMilliseconds);
         if (request.Term > _term)
         {
             _term = request.Term;
@@ -195,15 +201,19 @@ public sealed class SiloAgent(SiloId self, int partitionCount, long memoryBytes,
             environment.RefreshMembership(request.MembershipVersion);
         ForeignPartitionCount = request.PartitionCount == _held.Length ? 0 : request.PartitionCount;
         if (ForeignPartitionCount != 0)
-            return Report(request.Sequence);
+            return Report(request.Sequence, nowMilliseconds);
 
         PartitionTable? newTable = request.Table is { } sent && sent.PartitionCount == _held.Length && sent.Version > _table.Version ? sent : null;
         if (newTable is not null && _table.HashSeed.IsNone)
+        {
+            if (_kept is not null && _kept.Seed != newTable.HashSeed)
+                DropKept();
             environment.UseHashSeed(newTable.HashSeed);
+        }
         else if (newTable is not null && newTable.HashSeed != _table.HashSeed)
             LeaveForeignCluster();
         if (HashSeedDiffers)
-            return Report(request.Sequence);
+            return Report(request.Sequence, nowMilliseconds);
 
         if (request.Silos is { } silos && silos.Version > Silos.Version)
             Silos = silos;
@@ -220,7 +230,7 @@ public sealed class SiloAgent(SiloId self, int partitionCount, long memoryBytes,
             environment.OnTable(newTable);
         }
 
-        return Report(request.Sequence);
+        return Report(request.Sequence, nowMilliseconds);
     }
 
     /// <summary>The partition is served now, in this epoch.</summary>
@@ -258,7 +268,7 @@ public sealed class SiloAgent(SiloId self, int partitionCount, long memoryBytes,
         bool isThisImport = held?.Phase is PartitionPhase.Importing or PartitionPhase.Imported && held.Epoch == chunk.MoveEpoch;
         if (!isThisImport)
         {
-            bool inTheWay = held?.Phase is PartitionPhase.Opening or PartitionPhase.Active || held?.Epoch >= chunk.MoveEpoch;
+            bool inTheWay = held?.Phase is PartitionPhase.Opening or PartitionPhase.Active || (held?.Epoch >= chunk.MoveEpoch && held.Phase != PartitionPhase.Kept);
             if (inTheWay)
                 return new ImportReply(partition, chunk.MoveEpoch, chunk.Number, false, 0);
 
@@ -431,7 +441,15 @@ public sealed class SiloAgent(SiloId self, int partitionCount, long memoryBytes,
                 environment.Unseal(partition);
                 break;
 
-            case CommandKind.Drop when held?.Phase is PartitionPhase.Opening or PartitionPhase.Active or PartitionPhase.Sealed && held.Epoch <= command.Epoch:
+            case CommandKind.Restore when held?.Phase == PartitionPhase.Kept && held.Epoch == command.Epoch:
+                held.Phase = PartitionPhase.Opening;
+                held.Epoch = command.MoveEpoch;
+                held.KeepItems = true;
+                RestoredCount++;
+                environment.Activate(partition, held.Epoch, keepItems: true);
+                break;
+
+            case CommandKind.Drop when held?.Phase is PartitionPhase.Opening or PartitionPhase.Active or PartitionPhase.Sealed or PartitionPhase.Kept && held.Epoch <= command.Epoch:
                 _held[partition] = null;
                 environment.Drop(partition);
                 break;
@@ -445,6 +463,7 @@ public sealed class SiloAgent(SiloId self, int partitionCount, long memoryBytes,
             case PartitionPhase.Active when held.Epoch <= epoch:
                 // Never sealed, so nobody else has had it meanwhile: the items are the newest there are.
                 held.Epoch = epoch;
+                environment.Renew(partition, epoch);
                 return;
 
             case PartitionPhase.Sealed when held.Epoch == epoch:
@@ -458,7 +477,7 @@ public sealed class SiloAgent(SiloId self, int partitionCount, long memoryBytes,
                 environment.Activate(partition, epoch, held.KeepItems);
                 return;
 
-            case not null when held.Epoch >= epoch && held.Phase is not (PartitionPhase.Importing or PartitionPhase.Imported):
+            case not null when held.Epoch >= epoch && held.Phase is not (PartitionPhase.Importing or PartitionPhase.Imported or PartitionPhase.Kept):
                 return;
         }
 
@@ -506,7 +525,10 @@ public sealed class SiloAgent(SiloId self, int partitionCount, long memoryBytes,
         }
 
         if (sending.ReadAll && sending.InFlight.Count == 0)
+        {
+            environment.Release(partition);
             EndSending(sending, SendState.Done);
+        }
     }
 
     private void EndSending(Sending sending, SendState state)
@@ -522,13 +544,17 @@ public sealed class SiloAgent(SiloId self, int partitionCount, long memoryBytes,
             environment.Nudge(Coordinator);
     }
 
-    private SyncReply Report(long sequence)
+    private SyncReply Report(long sequence, long nowMilliseconds)
     {
         List<PartitionReport> partitions = [];
         for (int partition = 0; partition < _held.Length; partition++)
         {
-            if (_held[partition] is { } held)
+            if (_held[partition] is { Phase: PartitionPhase.Kept } kept)
+                partitions.Add(new PartitionReport(partition, PartitionPhase.Kept, kept.Epoch, _kept!.KnownEpochs[partition], SendState.None));
+            else if (_held[partition] is { } held)
                 partitions.Add(new PartitionReport(partition, held.Phase, held.Epoch, held.Sending?.MoveEpoch ?? 0, held.Sending?.State ?? SendState.None));
+            else if (_table.HashSeed.IsNone && _kept is not null && _kept.KnownEpochs[partition] != 0)
+                partitions.Add(new PartitionReport(partition, PartitionPhase.Kept, 0, _kept.KnownEpochs[partition], SendState.None));
         }
 
         return new SyncReply
@@ -537,6 +563,7 @@ public sealed class SiloAgent(SiloId self, int partitionCount, long memoryBytes,
             MemoryBytes = memoryBytes, PartitionCount = _held.Length,
             MembershipVersion = _membershipVersion, Draining = Draining,
             Flush = _flush, SilosVersion = Silos.Version, Gateway = Gateway, Partitions = partitions,
+            EpochMax = EpochMax(), TableTermMax = Math.Max(_table.Version.Term, _kept?.TableTerm ?? 0), Kept = ReportKept(nowMilliseconds),
         };
     }
 

@@ -48,7 +48,15 @@ internal sealed class ClusterMember : INode
         try
         {
             _node = new ClusterNode(NodeOptions());
+            MemoryFileReport? kept = _node.ReadMemoryFile(MemoryFileLines.WriteProgress);
+            MemoryFileLines.Write(_options.MemoryFilePath, _node.PartitionSet?.MemoryFileRefusal, kept);
             await _node.StartAsync(cancellationToken);
+            if (kept is not null)
+                MemoryFileLines.WriteDecision(_options.MemoryFilePath, _node.State?.Restored ?? 0, _node.PartitionSet!.Kept!.Epochs.Count(epoch => epoch != 0));
+        }
+        catch (MemoryFileException exception)
+        {
+            throw new StartException(ExitCode.OperatingSystem, exception.Message, exception);
         }
         catch (ClusterStartException exception)
         {
@@ -56,7 +64,11 @@ internal sealed class ClusterMember : INode
         }
 
         if (_node.PartitionSet is { } partitions)
+        {
+            partitions.NoteServing((uint)TimeProvider.System.GetUtcNow().ToUnixTimeSeconds());
             _keeper = new StoreKeeper(partitions, TimeProvider.System);
+        }
+
         _router = new ClusterRouter(_node.PartitionCount, _node.PartitionSet, _node.TableCache, _node.BatchTransport, TimeProvider.System)
         {
             Stores = _keeper is null ? NoStores.Instance : _keeper,

@@ -10,6 +10,12 @@ internal static class MemoryFileLines
     public static void WriteProgress(double share, long items) =>
         Console.Error.WriteLine(string.Create(CultureInfo.InvariantCulture, $"orleanscache: reading the memory file: {share:P0}, {items:N0} items"));
 
+    /// <summary>Of a silo: what its cluster has made of the file.</summary>
+    public static void WriteDecision(string? path, int restored, int kept) =>
+        Console.Error.WriteLine(restored == 0
+            ? $"orleanscache: the memory file {path} begins empty: the cluster lives, or has newer items"
+            : string.Create(CultureInfo.InvariantCulture, $"orleanscache: the cluster goes on from memory files: {restored} of the {kept} partitions in {path} are served again"));
+
     public static void Write(string? path, string? refusal, MemoryFileReport? report)
     {
         if (refusal is not null)

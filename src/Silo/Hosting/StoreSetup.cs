@@ -16,6 +16,7 @@ internal static class StoreSetup
         NoCas = options.NoCas,
         PartitionCount = options.PartitionCount,
         MemoryFilePath = options.MemoryFilePath,
+        MemoryFileAgeMax = options.WantsCluster ? TimeSpan.FromSeconds(options.MemoryFileAgeSeconds) : null,
         Seed = unchecked((ulong)Random.Shared.NextInt64()),
     };
 

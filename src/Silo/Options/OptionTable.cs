@@ -189,7 +189,7 @@ internal static partial class OptionTable
         {
             Short = 'e', Long = "memory-file", Argument = "file", Group = OptionGroup.Memory, IsMemcached = true,
             Help = "keep the items in this file too, so that a restart finds them again, after kill -9 as well; best on a memory file system (/dev/shm), because the "
-                + "system writes what changes to any other. It takes -m at once, and begins empty with other options",
+                + "system writes what changes to any other. It takes -m at once, and begins empty with other options. In a silo: after the whole cluster was down (docs/cluster.md)",
             Apply = (o, text) => text.Length == 0 ? "No path given for the memory file" : Done(() => o.MemoryFilePath = Path.GetFullPath(text)),
         },
         new()

@@ -96,6 +96,9 @@ internal sealed partial class ServeOptions
     /// <summary>-e; null: none.</summary>
     public string? MemoryFilePath { get; set; }
 
+    /// <summary>--memory-file-age.</summary>
+    public int MemoryFileAgeSeconds { get; set; } = 300;
+
     public string? User { get; set; }
 
     public string? SettingsFile { get; set; }

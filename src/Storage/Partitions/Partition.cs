@@ -23,12 +23,18 @@ public sealed class Partition
         _gate = store.Shard.Lock;
         Epoch = epoch;
         _state = state;
+        if (state != PartitionState.Active)
+            return;
+        lock (_gate)
+        {
+            store.MarkServed(epoch, true);
+        }
     }
 
     public PartitionId Id => _store.Id;
 
     /// <summary>The epoch in which this process holds the partition.</summary>
-    public long Epoch { get; }
+    public long Epoch { get; private set; }
 
     /// <summary>May change at any time unless the caller is the one who changes it.</summary>
     public PartitionState State => _state;
@@ -53,7 +59,42 @@ public sealed class Partition
     public bool Seal() => Change(PartitionState.Sealed);
 
     /// <summary>Lets requests in again; false if the partition is gone.</summary>
-    public bool Unseal() => Change(PartitionState.Active);
+    public bool Unseal() => Activate(Epoch);
+
+    /// <summary>Lets requests in, from now on in this epoch; false if the partition is gone.</summary>
+    public bool Activate(long epoch)
+    {
+        lock (_gate)
+        {
+            if (_state == PartitionState.Gone)
+                return false;
+            Epoch = epoch;
+            _store.MarkServed(epoch, true);
+            _state = PartitionState.Active;
+            return true;
+        }
+    }
+
+    /// <summary>What is served here is from now on held in this higher epoch.</summary>
+    public void Renew(long epoch)
+    {
+        lock (_gate)
+        {
+            Epoch = epoch;
+            if (_state == PartitionState.Active)
+                _store.MarkServed(epoch, true);
+        }
+    }
+
+    /// <summary>Another silo has got all items of this sealed partition and may serve them from now on: a memory file does not bring them back any more.</summary>
+    public void Release()
+    {
+        lock (_gate)
+        {
+            if (_state == PartitionState.Sealed)
+                _store.MarkServed(Epoch, false);
+        }
+    }
 
     /// <summary>Items held, those expired but not yet reclaimed included; 0 when gone.</summary>
     public long ItemCount => Read(static store => store.ItemCount);

@@ -107,6 +107,67 @@ public sealed class PartitionSet : IDisposable
         }
     }
 
+    /// <summary>What a silo's memory file has brought along; null if it has none, or a new one.</summary>
+    public MemoryFileContent? Kept { get; private set; }
+
+    /// <summary>
+    /// Of a silo, before it joins its cluster: opens the partitions that the memory file says it served, sealed, with their items, and says which (<see cref="Kept"/>). The cluster
+    /// decides what becomes of each: <see cref="Partition.Activate"/>, or <see cref="Close"/>. Until then it can be read again.
+    /// </summary>
+    public MemoryFileReport? ReadKept(uint nowUnixSeconds, TimeSpan timeMax, Action<double, long>? progress = null)
+    {
+        if (Arena.File is not { IsOld: true } file)
+            return null;
+        var content = new MemoryFileContent(PartitionCount);
+        Kept = content;
+        if (!file.IsWarm)
+            return null;
+        content.Read(file);
+        if (content.Seed.IsNone)
+            return null;
+        UseHashSeed(content.Seed);
+        for (int i = 0; i < PartitionCount; i++)
+        {
+            if (content.Epochs[i] != 0)
+                Open(new PartitionId(i), content.Epochs[i], PartitionState.Sealed);
+        }
+
+        return ReadMemoryFile(nowUnixSeconds, timeMax, progress);
+    }
+
+    /// <summary>The memory file remembers what this silo knows of its cluster: in which epochs partitions are held, wherever they are.</summary>
+    public void NoteTable(long term, ReadOnlySpan<long> epochs)
+    {
+        if (Arena.File is not { } file)
+            return;
+        file.TableTerm = term;
+        file.NoteEpochs(epochs);
+    }
+
+    /// <summary>The memory file remembers how many silos the cluster has.</summary>
+    public void NoteSiloCount(int count)
+    {
+        if (count > 0 && Arena.File is { } file)
+            file.SiloCount = count;
+    }
+
+    /// <summary>The memory file remembers that what it holds is being served now.</summary>
+    public void NoteServing(uint nowUnixSeconds)
+    {
+        lock (_changes)
+        {
+            if (!_disposed && Arena.File is { } file)
+                file.LastSeen = nowUnixSeconds;
+        }
+    }
+
+    /// <summary>Turns all requests away for good; what lies in a memory file stays there for the next start.</summary>
+    public void Abandon()
+    {
+        foreach (Partition? partition in _partitions)
+            partition?.Abandon();
+    }
+
     /// <summary>More changes than a partition can have seen between two times that the system wrote its record to disk.</summary>
     private const ulong SequencesSkipped = 1 << 24;
 

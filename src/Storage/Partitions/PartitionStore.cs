@@ -76,9 +76,23 @@ public sealed unsafe partial class PartitionStore : IDisposable
         }
         else
         {
-            *_record = default;
-            _record->Flags = PartitionRecord.OpenFlag;
+            *_record = new PartitionRecord { KnownEpoch = _record->KnownEpoch, Flags = PartitionRecord.OpenFlag };
         }
+    }
+
+    /// <summary>For a memory file: what is held is the newest there is, in this epoch, or may not be so any more. The caller has the shard's lock.</summary>
+    internal void MarkServed(long epoch, bool isServed)
+    {
+        if (_record is null)
+            return;
+        if (!isServed)
+        {
+            Volatile.Write(ref _record->Flags, _record->Flags & ~PartitionRecord.ServedFlag);
+            return;
+        }
+
+        Volatile.Write(ref _record->Epoch, epoch);
+        Volatile.Write(ref _record->Flags, _record->Flags | PartitionRecord.ServedFlag);
     }
 
     /// <summary>After a memory file was not closed in order: numbers that may have been given are not given again.</summary>

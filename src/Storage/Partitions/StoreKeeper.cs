@@ -216,6 +216,9 @@ public sealed class StoreKeeper : IStoreAdmin, IDisposable
 
     private void Reclaim()
     {
+        if (!_stop.IsCancellationRequested)
+            _partitions.NoteServing(NowUnixSeconds);
+
         // With very many items a slice may take longer than a period; the next one is left out then.
         if (Interlocked.Exchange(ref _isReclaiming, 1) != 0)
             return;

@@ -30,6 +30,9 @@ public sealed class SiloCluster : IAsyncDisposable
     /// <summary>What all processes printed.</summary>
     public string Output => string.Join("\n\n", _processes.Select(process => process.Output)) + (_postgres is null ? "" : "\n\n" + _postgres.Output);
 
+    /// <summary>A cluster whose silos are added one by one.</summary>
+    public static SiloCluster Create(params string[] options) => new(null, options);
+
     public static async Task<SiloCluster> StartAsync(int count, PostgresServer? postgres = null, params string[] options)
     {
         var cluster = new SiloCluster(postgres, options);
@@ -47,13 +50,15 @@ public sealed class SiloCluster : IAsyncDisposable
     }
 
     /// <summary>Starts one more silo and waits until its gateway answers.</summary>
-    public async Task<ServerProcess> AddSiloAsync()
+    public async Task<ServerProcess> AddSiloAsync(params string[] options)
     {
         int siloPort = TestPorts.Next(adjacent: 2);
+        if (_silos.Count == 0)
+            _firstSiloPort = 0;
         List<string> arguments = ["--silo-port", Text(siloPort), "--allow-gateways", "--join-timeout", Text((int)s_startTimeout.TotalSeconds), .. Membership()];
         if (_silos.Count == 0)
             _firstSiloPort = siloPort;
-        ServerProcess silo = Start("serve", [.. arguments, .. _options]);
+        ServerProcess silo = Start("serve", [.. arguments, .. _options, .. options]);
         lock (_silos)
             _silos.Add(silo);
         await silo.WaitUntilServingAsync(s_startTimeout);

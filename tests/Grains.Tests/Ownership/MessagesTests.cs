@@ -67,9 +67,9 @@ public sealed class MessagesTests
     [Fact]
     public void OtherVersionsOfMessagesAreRefused()
     {
-        foreach (byte[] wire in new[] { Request.Encode(), Reply.Encode(), Request.Table!.Encode() })
+        foreach ((byte[] wire, byte format) in new[] { (Request.Encode(), (byte)2), (Reply.Encode(), (byte)3), (Request.Table!.Encode(), (byte)2) })
         {
-            Assert.Equal(2, wire[0]);
+            Assert.Equal(format, wire[0]);
             wire[0] = 1;
             Assert.False(SyncRequest.TryDecode(wire, out _) || SyncReply.TryDecode(wire, out _) || PartitionTable.TryDecode(wire, out _));
         }

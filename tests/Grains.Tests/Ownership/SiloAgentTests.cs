@@ -75,6 +75,14 @@ public sealed class SiloAgentTests : ISiloAgentEnvironment
     {
     }
 
+    void ISiloAgentEnvironment.Renew(int partition, long epoch)
+    {
+    }
+
+    void ISiloAgentEnvironment.Release(int partition)
+    {
+    }
+
     void ISiloAgentEnvironment.Flush(int partition, uint atUnixSeconds)
     {
     }

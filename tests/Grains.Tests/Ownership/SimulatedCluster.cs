@@ -1,4 +1,5 @@
 using OrleansCache.Grains.Ownership;
+using OrleansCache.Storage;
 
 namespace OrleansCache.Grains.Tests.Ownership;
 
@@ -77,10 +78,16 @@ internal sealed class SimulatedCluster
 
     public IEnumerable<Node> Nodes => _nodes.Values;
 
-    public Node Join(long memoryBytes = 64)
+    /// <summary>Partitions whose former items came back with a silo's memory file.</summary>
+    public int PartitionsRestored { get; private set; }
+
+    /// <summary>The items that must be in a partition.</summary>
+    public IReadOnlySet<int> Stored(int partition) => _stored[partition];
+
+    public Node Join(long memoryBytes = 64, Node? former = null)
     {
         SiloId id = SiloId.Create($"10.0.0.{_random.Next(1, 250)}:11111", ++_generation);
-        Node node = new(this, id, _partitions, memoryBytes);
+        Node node = new(this, id, _partitions, memoryBytes, former);
         _nodes.Add(id, node);
         _active = [.. _active, id];
         TellMembership();
@@ -98,8 +105,30 @@ internal sealed class SimulatedCluster
     public void Crash(Node node)
     {
         node.IsRunning = false;
+        node.StoppedAt = Now;
         LoseItemsOf(node);
         At(_random.Next(1_500, 4_000), () => Remove(node.Id));
+    }
+
+    /// <summary>All silos stop at once. From then on no membership knows them, and what they held is where their memory files say.</summary>
+    public void CrashAll()
+    {
+        foreach (Node node in _nodes.Values.Where(node => node.IsRunning).ToArray())
+        {
+            node.IsRunning = false;
+            node.StoppedAt = Now;
+            _declaredDead.Add(node.Id);
+        }
+
+        for (int partition = 0; partition < _partitions; partition++)
+        {
+            _maybe[partition].UnionWith(_stored[partition]);
+            _stored[partition].Clear();
+            _targets[partition] = default;
+        }
+
+        _active = [];
+        TellMembership();
     }
 
     /// <summary>The silo is taken for dead while it still runs and talks; it ends only when it hears of it.</summary>
@@ -110,7 +139,12 @@ internal sealed class SimulatedCluster
         Node node = _nodes[_active[_random.Next(_active.Count)]];
         LoseItemsOf(node);
         Remove(node.Id);
-        At(_random.Next(100, 6_000), () => node.IsRunning = false);
+        At(_random.Next(100, 6_000), () =>
+        {
+            if (node.IsRunning)
+                node.StoppedAt = Now;
+            node.IsRunning = false;
+        });
     }
 
     /// <summary>The silo asks to be emptied, and leaves when it is.</summary>
@@ -125,6 +159,7 @@ internal sealed class SimulatedCluster
             if (node.Agent.HeldCount == 0 || node.Agent.NobodyTakesOver)
             {
                 node.IsRunning = false;
+                node.StoppedAt = Now;
                 Left++;
                 LoseItemsOf(node);
                 Remove(node.Id);
@@ -473,7 +508,11 @@ internal sealed class SimulatedCluster
         private readonly Queue<int>?[] _exports;
         private readonly uint[] _flushAt;
 
-        public Node(SimulatedCluster cluster, SiloId id, int partitions, long memoryBytes)
+        /// <summary>What its memory file would say if it stopped now.</summary>
+        private readonly MemoryFileContent _file;
+
+        /// <param name="former">The life before of this silo, whose memory file it is started with.</param>
+        public Node(SimulatedCluster cluster, SiloId id, int partitions, long memoryBytes, Node? former)
         {
             _cluster = cluster;
             Id = id;
@@ -484,7 +523,36 @@ internal sealed class SimulatedCluster
             _flushAt = new uint[partitions];
             Agent = new SiloAgent(id, partitions, memoryBytes, this);
             Coordinator = new Coordinator(id, partitions, this);
+            _file = new MemoryFileContent(partitions);
+            if (former is null)
+                return;
+            former.HasSuccessor = true;
+            if (former._file.LastSeen == 0)
+                return;
+            former._file.Epochs.CopyTo(_file.Epochs, 0);
+            former._file.KnownEpochs.CopyTo(_file.KnownEpochs, 0);
+            (_file.Seed, _file.LastSeen, _file.SiloCount, _file.TableTerm) = (former._file.Seed, former._file.LastSeen, former._file.SiloCount, former._file.TableTerm);
+            for (int partition = 0; partition < partitions; partition++)
+            {
+                if (_file.Epochs[partition] == 0)
+                    continue;
+                _items[partition] = [.. former._items[partition]!];
+                _flushAt[partition] = former._flushAt[partition];
+            }
+
+            var kept = new MemoryFileContent(partitions)
+            {
+                Seed = _file.Seed, LastSeen = _file.LastSeen, SiloCount = _file.SiloCount, TableTerm = _file.TableTerm,
+            };
+            _file.Epochs.CopyTo(kept.Epochs, 0);
+            _file.KnownEpochs.CopyTo(kept.KnownEpochs, 0);
+            Agent.Keep(kept, cluster.NowSeconds - kept.LastSeen, cluster.Now);
         }
+
+        public long StoppedAt { get; set; }
+
+        /// <summary>Its memory file has become another's.</summary>
+        public bool HasSuccessor { get; private set; }
 
         public SiloId Id { get; }
 
@@ -512,6 +580,8 @@ internal sealed class SimulatedCluster
 
         public void Tick()
         {
+            if (Agent.Table.PartitionCount != 0 && Agent.Table.AssignedCount == Agent.Table.PartitionCount)
+                _file.LastSeen = _cluster.NowSeconds;
             Agent.Tick(_cluster.Now);
             Coordinator.Tick(_cluster.Now);
         }
@@ -527,8 +597,14 @@ internal sealed class SimulatedCluster
 
         void ISiloAgentEnvironment.UseHashSeed(HashSeed seed)
         {
-            Assert.True(HashSeed.IsNone && _items.All(items => items is null));
-            HashSeed = seed;
+            Assert.True(HashSeed.IsNone && (_file.Seed == seed || _items.All(items => items is null)));
+            if (_file.Seed != seed)
+            {
+                Array.Clear(_file.KnownEpochs);
+                _file.TableTerm = 0;
+            }
+
+            HashSeed = _file.Seed = seed;
         }
 
         void ISiloAgentEnvironment.OnHashSeedDiffers()
@@ -546,9 +622,12 @@ internal sealed class SimulatedCluster
             {
                 if (!IsRunning || Agent.PhaseOf(partition) != PartitionPhase.Opening)
                     return;
+                if (keepItems && _items[partition] is { Count: > 0 } && _file.Epochs[partition] != 0)
+                    _cluster.PartitionsRestored++;
                 _items[partition] ??= [];
                 _open[partition] = true;
                 Agent.IsGranted(partition, out long granted);
+                _file.Epochs[partition] = granted;
                 Agent.OnActivated(partition, granted);
             });
         }
@@ -559,10 +638,16 @@ internal sealed class SimulatedCluster
         {
             _open[partition] = true;
             _cluster._targets[partition] = default;
+            Agent.IsGranted(partition, out _file.Epochs[partition]);
         }
+
+        void ISiloAgentEnvironment.Renew(int partition, long epoch) => _file.Epochs[partition] = epoch;
+
+        void ISiloAgentEnvironment.Release(int partition) => _file.Epochs[partition] = 0;
 
         void ISiloAgentEnvironment.Drop(int partition)
         {
+            _file.Epochs[partition] = 0;
             _open[partition] = false;
             _items[partition] = null;
             _flushAt[partition] = 0;
@@ -657,6 +742,9 @@ internal sealed class SimulatedCluster
 
         void ISiloAgentEnvironment.OnTable(PartitionTable table)
         {
+            _file.TableTerm = table.Version.Term;
+            for (int partition = 0; partition < _file.KnownEpochs.Length; partition++)
+                _file.KnownEpochs[partition] = Math.Max(_file.KnownEpochs[partition], table.Epochs[partition]);
         }
 
         void ICoordinatorEnvironment.SendSync(SiloId target, SyncRequest request)
@@ -665,7 +753,10 @@ internal sealed class SimulatedCluster
             _cluster.Send(target, node =>
             {
                 Assert.True(SyncRequest.TryDecode(wire, out SyncRequest? received));
-                if (node.Agent.HandleSync(received, _cluster.Now)?.Encode() is not { } reply)
+                byte[]? reply = node.Agent.HandleSync(received, _cluster.Now)?.Encode();
+                if (node.Agent.Silos.Silos.Count > 0)
+                    node._file.SiloCount = node.Agent.Silos.Silos.Count;
+                if (reply is null)
                     return;
                 _cluster.Send(Id, self =>
                 {
