@@ -3,8 +3,9 @@ using System.Globalization;
 using OrleansCache.Fuzz;
 using OrleansCache.Fuzz.Stores;
 
-// Usage: [--target text|meta|store|export|file] [--seed N] [--seconds N] [--keep FOLDER], or --run FILE. Fuzzes the targets in turn, or one of them. Ends with 1 and the input
-// in FOLDER (default: the working directory) at the first complaint. --run checks an input that was kept; the first word of its name is the target.
+// Usage: [--target text|meta|store|export|file] [--seed N] [--seconds N] [--keep FOLDER], or --run FILE. Fuzzes the targets in turn, or one of them.
+// Ends with 1 and the input in FOLDER (default: the working directory) at the first complaint. --run checks an input that was kept; the first word of
+// its name is the target.
 int seed = Environment.TickCount, seconds = 10;
 string keep = ".";
 string? only = null, run = null;

@@ -7,7 +7,10 @@ public class FaultTests
 {
     private const long MiB = 1024 * 1024;
 
-    /// <summary>As many pins as are given, spread over everything, while all around them is evicted: no store fails, nothing pinned changes, and all memory comes back.</summary>
+    /// <summary>
+    /// As many pins as are given, spread over everything, while all around them is evicted: no store fails, nothing pinned changes, and all memory
+    /// comes back.
+    /// </summary>
     [Theory]
     [InlineData(2_000)]
     [InlineData(17_000)]
@@ -125,7 +128,8 @@ public class FaultTests
             return;
 
         // More than there are addresses for.
-        var exception = Assert.ThrowsAny<Exception>(() => new PageArena(new StoreOptions { MemoryBytes = 1L << 47, PartitionCount = 1, HashSeed = StoreHarness.HashSeed }));
+        var exception = Assert.ThrowsAny<Exception>(() =>
+            new PageArena(new StoreOptions { MemoryBytes = 1L << 47, PartitionCount = 1, HashSeed = StoreHarness.HashSeed }));
         Assert.True(exception is InsufficientMemoryException or OutOfMemoryException or ArgumentOutOfRangeException, exception.ToString());
     }
 
@@ -161,7 +165,8 @@ public class FaultTests
         {
             for (int i = 0; i < 3000; i++)
             {
-                CacheRequest request = StoreHarness.Request(CacheOperation.Set, OrleansCache.Fuzz.Stores.CollidingKeys.Key(i, StoreHarness.HashSeed), StoreHarness.Bytes(200));
+                CacheRequest request = StoreHarness.Request(CacheOperation.Set,
+                    OrleansCache.Fuzz.Stores.CollidingKeys.Key(i, StoreHarness.HashSeed), StoreHarness.Bytes(200));
                 Assert.Equal(CacheStatus.Ok, store.Run(in request));
             }
 

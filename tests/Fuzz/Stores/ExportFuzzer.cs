@@ -5,8 +5,8 @@ using OrleansCache.Storage;
 namespace OrleansCache.Fuzz.Stores;
 
 /// <summary>
-/// Seeded fuzzing of the form in which items travel between silos: right, odd and damaged blocks. Checks that a store takes exactly what <see cref="NaiveExport"/> reads in
-/// them, takes nothing of a malformed input, stays whole, and exports the same items again, in blocks of any size.
+/// Seeded fuzzing of the form in which items travel between silos: right, odd and damaged blocks. Checks that a store takes exactly what
+/// <see cref="NaiveExport"/> reads in them, takes nothing of a malformed input, stays whole, and exports the same items again, in blocks of any size.
 /// </summary>
 internal sealed class ExportFuzzer(int seed)
 {
@@ -41,7 +41,8 @@ internal sealed class ExportFuzzer(int seed)
             var id = new PartitionId(0);
             Partition partition = set.Open(id, 1);
             NaiveExport? naive = NaiveExport.Read(input);
-            bool isForeign = naive is not null && naive.Items.Exists(item => PartitionId.OfHash(Hasher.Compute(Encoding.Latin1.GetBytes(item.Key)), Partitions) != id);
+            bool isForeign = naive is not null
+                && naive.Items.Exists(item => PartitionId.OfHash(Hasher.Compute(Encoding.Latin1.GetBytes(item.Key)), Partitions) != id);
             ImportStatus expected = naive is null || isForeign ? ImportStatus.Malformed : ImportStatus.Ok;
             ImportStatus status = partition.Import(input, Now, out int count);
             set.CheckIntegrity();
@@ -131,6 +132,7 @@ internal sealed class ExportFuzzer(int seed)
             1 => (uint)_random.NextInt64(1L << 32),
             _ => Expiry.Never,
         };
-        return new TravelItem(key, (byte)_random.Next(256), _random.Next(2) == 0 ? 0 : (uint)_random.Next(), expiresAt, Now - (uint)_random.Next(1000), (ulong)_random.NextInt64(1L << 40), value);
+        return new TravelItem(key, (byte)_random.Next(256), _random.Next(2) == 0 ? 0 : (uint)_random.Next(), expiresAt,
+            Now - (uint)_random.Next(1000), (ulong)_random.NextInt64(1L << 40), value);
     }
 }

@@ -5,8 +5,8 @@ using OrleansCache.Storage;
 namespace OrleansCache.Fuzz.Stores;
 
 /// <summary>
-/// Seeded fuzzing of the memory file (-e): the file of a small store, with some of its bytes changed. Whatever they are, the store that opens it either refuses it and begins
-/// empty, or is whole; and an item that is there is the one that was stored.
+/// Seeded fuzzing of the memory file (-e): the file of a small store, with some of its bytes changed. Whatever they are, the store that opens it
+/// either refuses it and begins empty, or is whole; and an item that is there is the one that was stored.
 /// </summary>
 internal sealed class MemoryFileFuzzer : IDisposable
 {
@@ -109,7 +109,8 @@ internal sealed class MemoryFileFuzzer : IDisposable
         byte[] key = Encoding.ASCII.GetBytes($"key{number}");
         var request = new CacheRequest
         {
-            Operation = operation, Key = key, KeyHash = set.Hasher!.Compute(key), Value = value, Flags = operation == CacheOperation.Get ? RequestFlags.ReturnValue : 0,
+            Operation = operation, Key = key, KeyHash = set.Hasher!.Compute(key), Value = value,
+            Flags = operation == CacheOperation.Get ? RequestFlags.ReturnValue : 0,
             ClientFlags = (uint)(number % 3),
         };
         set.TryGet(PartitionId.OfHash(request.KeyHash, Partitions))!.TryExecute(in request, Now, _sink);

@@ -2,8 +2,9 @@
 namespace OrleansCache.Fuzz.Stores;
 
 /// <summary>
-/// Fuzzing of the stores and their index: the bytes of an input decide what happens to two small stores and their model (<see cref="StoreWorld"/>, which the tests run under
-/// seeds), from their options to each request. Inputs are new, or former ones with a few bytes changed, cut and joined. Non-goal: coverage guidance.
+/// Fuzzing of the stores and their index: the bytes of an input decide what happens to two small stores and their model (<see cref="StoreWorld"/>,
+/// which the tests run under seeds), from their options to each request. Inputs are new, or former ones with a few bytes changed, cut and joined.
+/// Non-goal: coverage guidance.
 /// </summary>
 internal sealed class StoreFuzzer(int seed)
 {
@@ -17,7 +18,8 @@ internal sealed class StoreFuzzer(int seed)
     /// <summary>Makes and checks one input. Returns what is wrong with the stores, or null.</summary>
     public string? Step(out byte[] input)
     {
-        input = _kept.Count == 0 || _random.Next(3) == 0 ? New() : InputMutation.Of(_kept[_random.Next(_kept.Count)], _kept[_random.Next(_kept.Count)], _random);
+        input = _kept.Count == 0 || _random.Next(3) == 0 ? New()
+            : InputMutation.Of(_kept[_random.Next(_kept.Count)], _kept[_random.Next(_kept.Count)], _random);
         if (_kept.Count < KeptMax)
             _kept.Add(input);
         else

@@ -8,8 +8,8 @@ namespace OrleansCache.Fuzz.Stores;
 public sealed class ModelException(string message) : Exception(message);
 
 /// <summary>
-/// Two processes' stores, the partitions that lie in the one or the other, and a <see cref="StoreModel"/> of each partition. Every step does something that clients, operators,
-/// the clock or the cluster might do, to a store and to its model, and compares what can be seen.
+/// Two processes' stores, the partitions that lie in the one or the other, and a <see cref="StoreModel"/> of each partition. Every step does
+/// something that clients, operators, the clock or the cluster might do, to a store and to its model, and compares what can be seen.
 /// What a store may forget (it evicts, pages move, -m shrinks) it may forget only if it counts it; nothing may come back, and nothing may be another's.
 /// </summary>
 internal sealed partial class StoreWorld : IDisposable
@@ -73,10 +73,7 @@ internal sealed partial class StoreWorld : IDisposable
     private uint Now => _time.Now;
 
     /// <summary>For a report: what this world is like.</summary>
-    public override string ToString() =>
-        string.Join(" and ", _sides.Select(side =>
-            $"m={side.Options.MemoryBytes} shards={side.Options.ShardCount} M={side.Options.NoEviction} n={side.Options.ChunkBytesMin} f={side.Options.GrowthFactor} file={side.Options.MemoryFilePath is not null}"))
-        + $", {_models.Length} partitions, {_keys.Length} keys";
+    public override string ToString() => $"{_sides[0]} and {_sides[1]}, {_models.Length} partitions, {_keys.Length} keys";
 
     /// <summary>Does one thing.</summary>
     public void Step()
@@ -298,7 +295,8 @@ internal sealed partial class StoreWorld : IDisposable
     private void WatchOrNot()
     {
         EventLog events = _sides[_choices.Next(2)].Set.Events;
-        using IEventFeed? feed = events.Watch(EventKinds.Fetchers | EventKinds.Mutations | EventKinds.Evictions | EventKinds.Deletions, 64 * 1024, static () => { });
+        using IEventFeed? feed = events.Watch(EventKinds.Fetchers | EventKinds.Mutations | EventKinds.Evictions | EventKinds.Deletions,
+            64 * 1024, static () => { });
         for (int i = _choices.Next(20); i > 0; i--)
             Request();
     }
@@ -502,6 +500,10 @@ internal sealed partial class StoreWorld : IDisposable
                 return losses;
             }
         }
+
+        public override string ToString() =>
+            $"m={Options.MemoryBytes} shards={Options.ShardCount} M={Options.NoEviction} n={Options.ChunkBytesMin} f={Options.GrowthFactor}"
+            + (Options.MemoryFilePath is null ? "" : " file");
 
         public void Restart()
         {
