@@ -9,4 +9,9 @@ internal static class TestSeed
         int.TryParse(Environment.GetEnvironmentVariable("ORLEANSCACHE_TEST_SEED"), NumberStyles.Integer, CultureInfo.InvariantCulture, out int seed)
             ? seed
             : Random.Shared.Next();
+
+    /// <summary>How long a long test is to go on, over ever new seeds (`./orleanscache test --soak N`); 0: once through.</summary>
+    public static int SoakSeconds { get; } =
+        int.TryParse(Environment.GetEnvironmentVariable("ORLEANSCACHE_TEST_SOAK_SECONDS"), NumberStyles.None, CultureInfo.InvariantCulture,
+            out int seconds) ? seconds : 0;
 }

@@ -6,5 +6,11 @@ namespace OrleansCache.Protocol.Tests;
 internal static class TestSeed
 {
     public static int Next() =>
-        Environment.GetEnvironmentVariable("ORLEANSCACHE_TEST_SEED") is { Length: > 0 } text ? int.Parse(text, CultureInfo.InvariantCulture) : Random.Shared.Next();
+        Environment.GetEnvironmentVariable("ORLEANSCACHE_TEST_SEED") is { Length: > 0 } text ? int.Parse(text, CultureInfo.InvariantCulture)
+            : Random.Shared.Next();
+
+    /// <summary>How long a long test is to go on (`./orleanscache test --soak N`); 0: once through.</summary>
+    public static int SoakSeconds { get; } =
+        int.TryParse(Environment.GetEnvironmentVariable("ORLEANSCACHE_TEST_SOAK_SECONDS"), NumberStyles.None, CultureInfo.InvariantCulture,
+            out int seconds) ? seconds : 0;
 }

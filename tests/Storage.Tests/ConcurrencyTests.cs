@@ -5,8 +5,8 @@ using Xunit.Abstractions;
 namespace OrleansCache.Storage.Tests;
 
 /// <summary>
-/// Threads that use, evict, pin, flush, close, open, move and measure at once, over two shards with too little memory. Each value says whose it is, so a read that shows
-/// another's bytes is seen; what remains at the end is checked from every side.
+/// Threads that use, evict, pin, flush, close, open, move and measure at once, over two shards with too little memory. Each value says whose it is,
+/// so a read that shows another's bytes is seen; what remains at the end is checked from every side.
 /// </summary>
 public sealed class ConcurrencyTests(ITestOutputHelper output)
 {
@@ -26,7 +26,8 @@ public sealed class ConcurrencyTests(ITestOutputHelper output)
         long memoryBytes = round % 2 == 0 ? 1 << 20 : 6 << 20;
         using var set = new PartitionSet(new StoreOptions
         {
-            PartitionCount = Partitions, ShardCount = 2, MemoryBytes = memoryBytes, MemoryBytesMax = memoryBytes * 2, HashSeed = StoreHarness.HashSeed, Seed = (ulong)seed,
+            PartitionCount = Partitions, ShardCount = 2, MemoryBytes = memoryBytes, MemoryBytesMax = memoryBytes * 2,
+            HashSeed = StoreHarness.HashSeed, Seed = (ulong)seed,
         });
         set.Arena.Eviction.TempTtlSeconds = 100;
         using var keeper = new StoreKeeper(set, TimeProvider.System);
@@ -161,7 +162,8 @@ public sealed class ConcurrencyTests(ITestOutputHelper output)
                     request.Flags = 0;
                     request.ClientFlags = (uint)(random.Next(2) * number);
                     request.ExpiresAt = random.Next(4) == 0 ? Now + 50 : 0;
-                    Span<byte> value = _value.AsSpan(0, random.Next(200) == 0 ? random.Next(100_000) : random.Next(10) == 0 ? random.Next(10_000) : random.Next(400));
+                    int length = random.Next(200) == 0 ? random.Next(100_000) : random.Next(10) == 0 ? random.Next(10_000) : random.Next(400);
+                    Span<byte> value = _value.AsSpan(0, length);
                     value.Fill(MarkOf(number));
                     request.Value = value;
                     break;

@@ -1,10 +1,10 @@
-using OrleansCache.Storage.Tests.Model;
+using OrleansCache.Fuzz.Stores;
 
 namespace OrleansCache.Storage.Tests;
 
 /// <summary>
-/// Everything that can happen to stores, at random under a seed, against a model; see <see cref="StoreWorld"/>. ORLEANSCACHE_TEST_SEED runs one world again, and
-/// ORLEANSCACHE_TEST_SOAK_SECONDS gives each test so many seconds, with a new seed whenever a world is through.
+/// Everything that can happen to stores, at random under a seed, against a model; see <see cref="StoreWorld"/>. ORLEANSCACHE_TEST_SEED runs one world
+/// again, and ORLEANSCACHE_TEST_SOAK_SECONDS gives each test so many seconds, with a new seed whenever a world is through.
 /// </summary>
 public sealed class ModelTests(Xunit.Abstractions.ITestOutputHelper output) : IDisposable
 {

@@ -1,11 +1,11 @@
+using System.Diagnostics;
 using System.Globalization;
-
 
 namespace OrleansCache.Grains.Tests.Ownership;
 
 public sealed class OwnershipSimulationTests
 {
-    /// <summary>Some 8 s. More of them: ORLEANSCACHE_TEST_RUNS.</summary>
+    /// <summary>Some 8 s. More of them: ORLEANSCACHE_TEST_RUNS, or ORLEANSCACHE_TEST_SOAK_SECONDS.</summary>
     private static readonly int RunsOfChaos = int.TryParse(Environment.GetEnvironmentVariable("ORLEANSCACHE_TEST_RUNS"), CultureInfo.InvariantCulture, out int runs) ? runs : 20;
 
     [Fact]
@@ -104,9 +104,10 @@ public sealed class OwnershipSimulationTests
         long moves = 0;
         long failed = 0;
         long flushes = 0;
-        for (int run = 0; run < (once ? 1 : RunsOfChaos); run++)
+        int runs = 0;
+        for (var clock = Stopwatch.StartNew(); runs < (once ? 1 : RunsOfChaos) || clock.Elapsed.TotalSeconds < TestSeed.SoakSeconds; runs++)
         {
-            int seed = unchecked(first + run);
+            int seed = unchecked(first + runs);
             Random random = new(seed);
             SimulatedCluster cluster = new(seed, 24);
             for (int i = random.Next(1, 5); i > 0; i--)
@@ -154,7 +155,9 @@ public sealed class OwnershipSimulationTests
             failed += cluster.MovesFailed;
         }
 
-        Assert.True(once || (moves > RunsOfChaos * 20 && failed > RunsOfChaos && flushes > RunsOfChaos * 5), $"seed {first}: the chaos was tame: {moves} moves, {failed} failed, {flushes} flushes");
+        Assert.True(
+            once || (moves > runs * 20 && failed > runs && flushes > runs * 5),
+            $"seed {first}: the chaos was tame: {moves} moves, {failed} failed, {flushes} flushes");
     }
 
     /// <summary>Flushes at the very moments when partitions move, over a network that loses little, so that there are many of both.</summary>

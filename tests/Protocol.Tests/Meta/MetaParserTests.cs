@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using OrleansCache.Fuzz;
 using OrleansCache.Protocol.Text;
@@ -66,7 +67,8 @@ public sealed class MetaParserTests
     {
         int seed = TestSeed.Next();
         var fuzzer = new MetaParserFuzzer(seed);
-        for (int step = 0; step < 200_000; step++)
+        var clock = Stopwatch.StartNew();
+        for (int step = 0; step < 200_000 || clock.Elapsed.TotalSeconds < TestSeed.SoakSeconds; step++)
         {
             string? complaint = fuzzer.Step(out byte[] input);
             Assert.True(complaint is null, string.Create(CultureInfo.InvariantCulture, $"seed {seed}, step {step}: {complaint}\ninput {Convert.ToHexString(input)}"));

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using OrleansCache.Fuzz;
 
@@ -25,7 +26,8 @@ public sealed class TextParserFuzzTests
         int seed = TestSeed.Next();
         IEnumerable<byte[]> table = CommandTable.Rows.Select(row => ParseResult.Bytes(CommandTable.Expand(row.Line) + "\r\n"));
         var fuzzer = new TextParserFuzzer(seed, table.Concat(TextParserFuzzer.ReadCorpus(CorpusFolder)));
-        for (int step = 0; step < 100_000; step++)
+        var clock = Stopwatch.StartNew();
+        for (int step = 0; step < 100_000 || clock.Elapsed.TotalSeconds < TestSeed.SoakSeconds; step++)
         {
             string? complaint = fuzzer.Step(out byte[] input);
             Assert.True(complaint is null, string.Create(CultureInfo.InvariantCulture, $"seed {seed}, step {step}: {complaint}\ninput {Convert.ToHexString(input)}"));

@@ -174,7 +174,8 @@ public sealed unsafe class PageEconomyTests : IDisposable
 
         // Nearly all of the memory is the new size's.
         SlabClassStatistics largest = store.Statistics(perClass: true).Classes.MaxBy(c => c.TotalPages);
-        Assert.True(largest.ChunkBytes > 1500 && largest.TotalPages > store.Arena.PageCount * 8L / 10, $"seed {seed}: {largest.TotalPages} pages of {largest.ChunkBytes}");
+        Assert.True(largest.ChunkBytes > 1500 && largest.TotalPages > store.Arena.PageCount * 8L / 10,
+            $"seed {seed}: {largest.TotalPages} pages of {largest.ChunkBytes}");
 
         void Traffic(int valueBytes, int requests)
         {

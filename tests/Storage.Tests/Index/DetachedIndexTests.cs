@@ -29,7 +29,8 @@ public class DetachedIndexTests
         for (int i = freed - 1; i >= freed - 2000; i--)
         {
             store.Set(chunks[i].Key, value);
-            Assert.Equal(chunks[i].Handle, store.Store.Index.Find(StoreHarness.Hash(Encoding.Latin1.GetBytes(chunks[i].Key)), Encoding.Latin1.GetBytes(chunks[i].Key)));
+            Assert.Equal(chunks[i].Handle,
+                store.Store.Index.Find(StoreHarness.Hash(Encoding.Latin1.GetBytes(chunks[i].Key)), Encoding.Latin1.GetBytes(chunks[i].Key)));
         }
 
         store.Store.FlushAll(0, store.Now);
@@ -86,7 +87,8 @@ public class DetachedIndexTests
         var pins = new Queue<PinnedValue>();
         for (int i = 0; i < 60_000; i++)
         {
-            CacheRequest request = StoreHarness.Request(CacheOperation.Set, Encoding.ASCII.GetBytes($"key{random.Next(20_000)}"), StoreHarness.Bytes(SizeOf(random)));
+            CacheRequest request = StoreHarness.Request(CacheOperation.Set, Encoding.ASCII.GetBytes($"key{random.Next(20_000)}"),
+                StoreHarness.Bytes(SizeOf(random)));
             Partition? partition = set.TryGet(PartitionId.OfHash(request.KeyHash, 4));
             partition?.TryExecute(in request, StoreHarness.Start, sink);
             switch (random.Next(1000))

@@ -1,4 +1,4 @@
-using OrleansCache.Storage.Tests.Model;
+using OrleansCache.Fuzz.Stores;
 
 namespace OrleansCache.Storage.Tests.Index;
 

@@ -2,7 +2,10 @@ namespace OrleansCache.Storage.Tests.Slabs;
 
 public class SlabClassesTests
 {
-    /// <summary>Every size from an empty value to several pages, as a store lays it out: the chunks hold the item, and nothing else of them is wasted than is allowed.</summary>
+    /// <summary>
+    /// Every size from an empty value to several pages, as a store lays it out: the chunks hold the item, and nothing else of them is wasted than is
+    /// allowed.
+    /// </summary>
     [Theory]
     [InlineData(48, 1.25, 8, 65536)]
     [InlineData(48, 1.25, 8, 4096)]
@@ -27,14 +30,16 @@ public class SlabClassesTests
             if (classes.SingleClassOf(bytes) is int single and >= 0)
             {
                 Assert.True(bytes <= classes.ChunkBytes(single), $"{bytes} bytes do not fit into {classes.ChunkBytes(single)}");
-                Assert.True(single == 0 || bytes > classes.ChunkBytes(single - 1), $"{bytes} bytes would fit into a smaller chunk than {classes.ChunkBytes(single)}");
+                Assert.True(single == 0 || bytes > classes.ChunkBytes(single - 1),
+                    $"{bytes} bytes would fit into a smaller chunk than {classes.ChunkBytes(single)}");
                 continue;
             }
 
             // Key, links and flags lie in the head, however long the key is.
             int head = classes.ChunkBytes(classes.HeadClass(bytes + ItemHeader.ChainBytes));
             Assert.True(head <= bytes + ItemHeader.ChainBytes, $"a head of {head} bytes is not filled by {bytes}");
-            Assert.True(head >= ItemHeader.Bytes + Limits.KeyBytesMax + ItemHeader.ChainBytes + ItemHeader.FlagsBytes, $"a head of {head} bytes has no room for a key");
+            Assert.True(head >= ItemHeader.Bytes + Limits.KeyBytesMax + ItemHeader.ChainBytes + ItemHeader.FlagsBytes,
+                $"a head of {head} bytes has no room for a key");
             long pages = 1;
             for (int left = bytes + ItemHeader.ChainBytes - head; left > 0; pages++)
             {
@@ -66,7 +71,9 @@ public class SlabClassesTests
         }
     }
 
-    /// <summary>Values whose items end exactly at, one before and one behind the end of every chunk: what is stored comes back, and the sums are right.</summary>
+    /// <summary>
+    /// Values whose items end exactly at, one before and one behind the end of every chunk: what is stored comes back, and the sums are right.
+    /// </summary>
     [Theory]
     [InlineData(64, 48, 1.25)]
     [InlineData(1, 48, 1.25)]

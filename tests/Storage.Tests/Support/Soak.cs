@@ -9,9 +9,13 @@ internal static class Soak
 {
     /// <summary>How long a long test is to go on; 0: once through.</summary>
     public static int Seconds { get; } =
-        int.TryParse(Environment.GetEnvironmentVariable("ORLEANSCACHE_TEST_SOAK_SECONDS"), NumberStyles.None, CultureInfo.InvariantCulture, out int seconds) ? seconds : 0;
+        int.TryParse(Environment.GetEnvironmentVariable("ORLEANSCACHE_TEST_SOAK_SECONDS"), NumberStyles.None, CultureInfo.InvariantCulture,
+            out int seconds) ? seconds : 0;
 
-    /// <summary>Runs a test under a seed, and under others until the time is over; each is printed, so that the one that fails is known even if the process dies of it.</summary>
+    /// <summary>
+    /// Runs a test under a seed, and under others until the time is over; each is printed, so that the one that fails is known even if the process
+    /// dies of it.
+    /// </summary>
     public static void Run(ITestOutputHelper output, int round, Action<int> test)
     {
         int seed = TestSeed.Next() + (round * 1_000_003);

@@ -1,10 +1,10 @@
 using System.Collections.Concurrent;
 
-namespace OrleansCache.Storage.Tests.Model;
+namespace OrleansCache.Fuzz.Stores;
 
 /// <summary>
-/// Holds pins as slow readers do: each for a while, then its bytes are compared once more and it is released. On a thread of its own, or (for a run that must be the
-/// same each time) whenever it is told.
+/// Holds pins as slow readers do: each for a while, then its bytes are compared once more and it is released. On a thread of its own, or (for a run
+/// that must be the same each time) whenever it is told.
 /// </summary>
 internal sealed class PinHolder : IDisposable
 {

@@ -1,20 +1,24 @@
 using System.Buffers;
 using System.Text;
+using OrleansCache.Storage;
 
-namespace OrleansCache.Storage.Tests.Model;
+namespace OrleansCache.Fuzz.Stores;
 
 /// <summary>What a run has found wrong.</summary>
 public sealed class ModelException(string message) : Exception(message);
 
 /// <summary>
-/// Two processes' stores, the partitions that lie in the one or the other, and a <see cref="StoreModel"/> of each partition. Every step does something that clients, operators,
-/// the clock or the cluster might do, to a store and to its model, and compares what can be seen.
+/// Two processes' stores, the partitions that lie in the one or the other, and a <see cref="StoreModel"/> of each partition. Every step does
+/// something that clients, operators, the clock or the cluster might do, to a store and to its model, and compares what can be seen.
 /// What a store may forget (it evicts, pages move, -m shrinks) it may forget only if it counts it; nothing may come back, and nothing may be another's.
 /// </summary>
 internal sealed partial class StoreWorld : IDisposable
 {
     public static readonly HashSeed Seed = new(0x0123456789ABCDEF, 0xFEDCBA9876543210);
     private const uint Start = 1_000_000_000;
+
+    /// <summary>What values are cut from: letters, so that none is a number by chance.</summary>
+    private static readonly byte[] s_noise = Noise();
 
     private readonly Choices _choices;
     private readonly string? _folder;
@@ -24,7 +28,6 @@ internal sealed partial class StoreWorld : IDisposable
     private readonly bool[] _isSealed;
     private readonly ulong[] _lastCas;
     private readonly Key[] _keys;
-    private readonly byte[] _noise = new byte[2 << 20];
     private readonly HashSet<string> _everPinned = [];
     private readonly WorldSink _sink = new();
     private readonly PinHolder _pins;
@@ -61,10 +64,6 @@ internal sealed partial class StoreWorld : IDisposable
             _sides[_home[i]].Set.Open(new PartitionId(i), ++_epoch);
         }
 
-        // Letters, so that no value is a number by chance.
-        var noise = new Random(choices.Next(256));
-        for (int i = 0; i < _noise.Length; i++)
-            _noise[i] = (byte)('a' + noise.Next(26));
         _keys = [.. Enumerable.Range(0, choices.Pick(60, 600, 3000, 12_000)).Select(i => new Key(KeyBytes(i), partitions))];
         _pins = new PinHolder(ownThread);
     }
@@ -74,10 +73,7 @@ internal sealed partial class StoreWorld : IDisposable
     private uint Now => _time.Now;
 
     /// <summary>For a report: what this world is like.</summary>
-    public override string ToString() =>
-        string.Join(" and ", _sides.Select(side =>
-            $"m={side.Options.MemoryBytes} shards={side.Options.ShardCount} M={side.Options.NoEviction} n={side.Options.ChunkBytesMin} f={side.Options.GrowthFactor} file={side.Options.MemoryFilePath is not null}"))
-        + $", {_models.Length} partitions, {_keys.Length} keys";
+    public override string ToString() => $"{_sides[0]} and {_sides[1]}, {_models.Length} partitions, {_keys.Length} keys";
 
     /// <summary>Does one thing.</summary>
     public void Step()
@@ -209,6 +205,15 @@ internal sealed partial class StoreWorld : IDisposable
         };
     }
 
+    private static byte[] Noise()
+    {
+        byte[] noise = new byte[2 << 20];
+        var random = new Random(1);
+        for (int i = 0; i < noise.Length; i++)
+            noise[i] = (byte)('a' + random.Next(26));
+        return noise;
+    }
+
     private static byte[] KeyBytes(int number) => number switch
     {
         < 40 => CollidingKeys.Key(number, Seed),
@@ -290,7 +295,8 @@ internal sealed partial class StoreWorld : IDisposable
     private void WatchOrNot()
     {
         EventLog events = _sides[_choices.Next(2)].Set.Events;
-        using IEventFeed? feed = events.Watch(EventKinds.Fetchers | EventKinds.Mutations | EventKinds.Evictions | EventKinds.Deletions, 64 * 1024, static () => { });
+        using IEventFeed? feed = events.Watch(EventKinds.Fetchers | EventKinds.Mutations | EventKinds.Evictions | EventKinds.Deletions,
+            64 * 1024, static () => { });
         for (int i = _choices.Next(20); i > 0; i--)
             Request();
     }
@@ -494,6 +500,10 @@ internal sealed partial class StoreWorld : IDisposable
                 return losses;
             }
         }
+
+        public override string ToString() =>
+            $"m={Options.MemoryBytes} shards={Options.ShardCount} M={Options.NoEviction} n={Options.ChunkBytesMin} f={Options.GrowthFactor}"
+            + (Options.MemoryFilePath is null ? "" : " file");
 
         public void Restart()
         {

@@ -1,11 +1,11 @@
 using System.Buffers.Binary;
 using System.Security.Cryptography;
 
-namespace OrleansCache.Storage.Tests.Model;
+namespace OrleansCache.Fuzz.Stores;
 
 /// <summary>
-/// Keys with one and the same hash. Whoever knows the seed can build them: where the first half of a 16-byte key equals the first secret of <see cref="KeyHasher"/>, the
-/// product that takes in the other half is 0. It is how the secrets come from the seed that is written down there.
+/// Keys with one and the same hash. Whoever knows the seed can build them: where the first half of a 16-byte key equals the first secret of
+/// <see cref="KeyHasher"/>, the product that takes in the other half is 0. It is how the secrets come from the seed that is written down there.
 /// </summary>
 internal static class CollidingKeys
 {

@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Text;
 
-namespace OrleansCache.Storage.Tests.Model;
+namespace OrleansCache.Fuzz.Stores;
 
 /// <summary>An item as the model knows it. It changes in place.</summary>
 public sealed class ModelItem
@@ -52,7 +52,8 @@ public sealed class ModelReply
 }
 
 /// <summary>
-/// One partition's rules over a dictionary: written from what the operations promise, with no thought for memory. The caller tells it which items the store has lost.
+/// One partition's rules over a dictionary: written from what the operations promise, with no thought for memory. The caller tells it which items the
+/// store has lost.
 /// </summary>
 public sealed class StoreModel(int itemBytesMax, bool noCas)
 {
@@ -90,7 +91,8 @@ public sealed class StoreModel(int itemBytesMax, bool noCas)
     }
 
     /// <summary>
-    /// What the request does and answers. <paramref name="isRefused"/>: the store had no memory for it; <paramref name="storedCas"/> is the CAS that the store gave,
+    /// What the request does and answers. <paramref name="isRefused"/>: the store had no memory for it; <paramref name="storedCas"/> is the CAS that
+    /// the store gave,
     /// <paramref name="keptLength"/> the length of a counter that somebody may hold on to.
     /// </summary>
     public ModelReply Apply(in CacheRequest request, string key, uint now, bool isRefused, ulong storedCas, int? keptLength)
@@ -138,14 +140,16 @@ public sealed class StoreModel(int itemBytesMax, bool noCas)
         {
             if (!Has(in request, RequestFlags.CreateOnMiss))
                 return new ModelReply { Status = CacheStatus.NotFound };
-            Items[key] = item = new ModelItem { ExpiresAt = request.CreateExpiresAt, Cas = storedCas, LastAccess = now, IsTokenSent = true, IsFetched = !isPeek };
+            Items[key] = item = new ModelItem { ExpiresAt = request.CreateExpiresAt, Cas = storedCas, LastAccess = now, IsTokenSent = true,
+                IsFetched = !isPeek };
             return new ModelReply { Status = CacheStatus.Ok, ItemFlags = ItemFlags.Won | ItemFlags.Created, ExpiresAt = item.ExpiresAt, LastAccess = now };
         }
 
         uint formerExpiresAt = item.ExpiresAt;
         var reply = new ModelReply
         {
-            Status = CacheStatus.Ok, ClientFlags = item.ClientFlags, LastAccess = Math.Min(item.LastAccess, now), Cas = item.Cas, ValueLength = item.Value.Length,
+            Status = CacheStatus.Ok, ClientFlags = item.ClientFlags, LastAccess = Math.Min(item.LastAccess, now), Cas = item.Cas,
+            ValueLength = item.Value.Length,
             ItemFlags = item.IsFetched ? ItemFlags.Fetched : 0, AreFlagsUnknown = item.AreMarksUnknown,
         };
         if (Has(in request, RequestFlags.Touch))
@@ -261,7 +265,8 @@ public sealed class StoreModel(int itemBytesMax, bool noCas)
         {
             if (!Has(in request, RequestFlags.ExplicitCas) && !invalidates)
                 cas = item.Cas;
-            Items[key] = item = new ModelItem { ClientFlags = request.ClientFlags, ExpiresAt = request.ExpiresAt, Cas = storedCas, LastAccess = now, IsExplicitCas = item.IsExplicitCas };
+            Items[key] = item = new ModelItem { ClientFlags = request.ClientFlags, ExpiresAt = request.ExpiresAt, Cas = storedCas,
+                LastAccess = now, IsExplicitCas = item.IsExplicitCas };
         }
 
         if (invalidates)
@@ -295,7 +300,8 @@ public sealed class StoreModel(int itemBytesMax, bool noCas)
             return new ModelReply { Status = CacheStatus.NotNumeric };
         if (Has(in request, RequestFlags.CompareCas) && request.CompareCas != 0 && request.CompareCas != item.Cas)
             return new ModelReply { Status = CacheStatus.Exists };
-        if (Limits.IsItemTooLarge(request.Key.Length, item.Value.Length, item.ClientFlags, Limits.CounterItemBytesMax) || !TryReadNumber(item.Value, out ulong number))
+        if (Limits.IsItemTooLarge(request.Key.Length, item.Value.Length, item.ClientFlags, Limits.CounterItemBytesMax)
+            || !TryReadNumber(item.Value, out ulong number))
             return new ModelReply { Status = CacheStatus.NotNumeric };
         number = request.Operation == CacheOperation.Increment ? unchecked(number + request.Delta) : number - Math.Min(number, request.Delta);
         byte[] text = Text(number);
@@ -316,7 +322,8 @@ public sealed class StoreModel(int itemBytesMax, bool noCas)
         }
         else
         {
-            Items[key] = item = new ModelItem { Value = text, ClientFlags = item.ClientFlags, ExpiresAt = item.ExpiresAt, AreMarksUnknown = item.AreMarksUnknown };
+            Items[key] = item = new ModelItem { Value = text, ClientFlags = item.ClientFlags, ExpiresAt = item.ExpiresAt,
+                AreMarksUnknown = item.AreMarksUnknown };
         }
 
         item.Cas = storedCas;

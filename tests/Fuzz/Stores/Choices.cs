@@ -1,4 +1,4 @@
-namespace OrleansCache.Storage.Tests.Model;
+namespace OrleansCache.Fuzz.Stores;
 
 /// <summary>Where a run takes its decisions from: numbers drawn under a seed, or the bytes of a fuzzer's input.</summary>
 public abstract class Choices

@@ -1,4 +1,4 @@
-namespace OrleansCache.Storage.Tests.Model;
+namespace OrleansCache.Fuzz.Stores;
 
 /// <summary>Keeps what a reply says, and pins its value if it is to.</summary>
 internal sealed class WorldSink : ReplySink

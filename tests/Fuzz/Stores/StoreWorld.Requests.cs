@@ -1,7 +1,8 @@
 using System.Globalization;
 using System.Text;
+using OrleansCache.Storage;
 
-namespace OrleansCache.Storage.Tests.Model;
+namespace OrleansCache.Fuzz.Stores;
 
 // Clients.
 internal sealed partial class StoreWorld
@@ -46,10 +47,14 @@ internal sealed partial class StoreWorld
     /// <summary>Many items of one size, so that indexes grow, memory runs short, and a flush is not over at once.</summary>
     private void StoreMany()
     {
-        StoreMany(_choices.Next(_keys.Length), _choices.Next(Math.Min(_keys.Length, 4000)), _choices.OneIn(2) ? 1 : _keys.Length - 1, _choices.Pick(10, 100, 1000));
+        StoreMany(_choices.Next(_keys.Length), _choices.Next(Math.Min(_keys.Length, 4000)), _choices.OneIn(2) ? 1 : _keys.Length - 1,
+            _choices.Pick(10, 100, 1000));
     }
 
-    /// <summary>Flushes that follow each other, with the same keys between them and page moves behind them, while the memory of the first is still coming back.</summary>
+    /// <summary>
+    /// Flushes that follow each other, with the same keys between them and page moves behind them, while the memory of the first is still coming
+    /// back.
+    /// </summary>
     private void FlushAgainAndAgain()
     {
         int first = _choices.Next(_keys.Length), count = Math.Min(_keys.Length, 2000 + _choices.Next(8000)), valueBytes = _choices.Pick(10, 100);
@@ -76,7 +81,7 @@ internal sealed partial class StoreWorld
             StoreModel model = _models[key.Partition];
             if (!_isSealed[key.Partition])
                 model.Visit(Now);
-            var request = new CacheRequest { Operation = CacheOperation.Set, Key = key.Bytes, KeyHash = key.Hash, Value = _noise.AsSpan(at, valueBytes) };
+            var request = new CacheRequest { Operation = CacheOperation.Set, Key = key.Bytes, KeyHash = key.Hash, Value = s_noise.AsSpan(at, valueBytes) };
             Execute(in request, key, model.Items.GetValueOrDefault(key.Text));
         }
     }
@@ -142,7 +147,8 @@ internal sealed partial class StoreWorld
         bool extends = request.Operation is CacheOperation.Append or CacheOperation.Prepend && isLive;
         bool mayBe = _sink.Status == CacheStatus.OutOfMemory
             || (_sink.Status == CacheStatus.NotStored && extends)
-            || (_sink.Status == CacheStatus.NotFound && request.Operation == CacheOperation.Get && !isLive && (request.Flags & RequestFlags.CreateOnMiss) != 0);
+            || (_sink.Status == CacheStatus.NotFound && request.Operation == CacheOperation.Get && !isLive
+            && (request.Flags & RequestFlags.CreateOnMiss) != 0);
         if (!mayBe)
             return false;
         long valueBytes = request.Value.Length + (extends ? item!.Value.Length : 0);
@@ -160,15 +166,19 @@ internal sealed partial class StoreWorld
     {
         CacheOperation operation = request.Operation;
         Require(_sink.Status == expected.Status, $"{operation} {request.Flags} answers {_sink.Status}, not {expected.Status}");
-        if (expected.Status != CacheStatus.Ok || (operation == CacheOperation.Delete && (request.Flags & (RequestFlags.Invalidate | RequestFlags.DropValue)) == 0))
+        if (expected.Status != CacheStatus.Ok
+            || (operation == CacheOperation.Delete && (request.Flags & (RequestFlags.Invalidate | RequestFlags.DropValue)) == 0))
             return;
-        Require(expected.AreFlagsUnknown || _sink.ItemFlags == expected.ItemFlags, $"{operation} {request.Flags} shows {_sink.ItemFlags}, not {expected.ItemFlags}");
+        Require(expected.AreFlagsUnknown || _sink.ItemFlags == expected.ItemFlags,
+            $"{operation} {request.Flags} shows {_sink.ItemFlags}, not {expected.ItemFlags}");
         Require(_sink.ClientFlags == expected.ClientFlags, $"{operation} shows flags {_sink.ClientFlags}, not {expected.ClientFlags}");
         Require(_sink.ExpiresAt == expected.ExpiresAt, $"{operation} {request.Flags} shows expiry {_sink.ExpiresAt}, not {expected.ExpiresAt}");
-        Require(expected.LastAccess is null || _sink.LastAccess == expected.LastAccess, $"{operation} shows access {_sink.LastAccess}, not {expected.LastAccess}, at {Now}");
+        Require(expected.LastAccess is null || _sink.LastAccess == expected.LastAccess,
+            $"{operation} shows access {_sink.LastAccess}, not {expected.LastAccess}, at {Now}");
         Require(_sink.Number == expected.Number, $"{operation} counts {_sink.Number}, not {expected.Number}");
         Require(_sink.ValueLength == expected.ValueLength, $"{operation} shows {_sink.ValueLength} bytes, not {expected.ValueLength}");
-        Require(_sink.HasValue == (expected.Value is not null) || expected.Value is { Length: 0 } || _sink.ValueLength == 0, $"{operation} {request.Flags} shows a value, or none");
+        Require(_sink.HasValue == (expected.Value is not null) || expected.Value is { Length: 0 } || _sink.ValueLength == 0,
+            $"{operation} {request.Flags} shows a value, or none");
         if (expected.Value is not null)
             Require(_sink.Value.SequenceEqual(expected.Value), $"{operation} shows another value of {expected.Value.Length} bytes");
         if (expected.Cas is { } cas)
@@ -187,7 +197,8 @@ internal sealed partial class StoreWorld
         }
         else
         {
-            Require(_sink.Cas > _lastCas[partition] && _sink.Cas % (ulong)_models.Length == (ulong)partition, $"{operation} gives CAS {_sink.Cas} after {_lastCas[partition]}");
+            Require(_sink.Cas > _lastCas[partition] && _sink.Cas % (ulong)_models.Length == (ulong)partition,
+                $"{operation} gives CAS {_sink.Cas} after {_lastCas[partition]}");
             _lastCas[partition] = _sink.Cas;
         }
     }
@@ -210,7 +221,8 @@ internal sealed partial class StoreWorld
                 Require(told.Add(key), "an item is told twice");
                 if (!model.Items.TryGetValue(key, out ModelItem? item))
                     throw new ModelException($"step {Steps}: {key} is told, but was deleted or never stored");
-                Require((record.Cas, record.ExpiresAt, record.ClientFlags) == (item.Cas, item.ExpiresAt, item.ClientFlags), $"{key} is told with other numbers");
+                Require((record.Cas, record.ExpiresAt, record.ClientFlags) == (item.Cas, item.ExpiresAt, item.ClientFlags),
+                    $"{key} is told with other numbers");
             }
 
             if (page.IsLast)
@@ -245,7 +257,8 @@ internal sealed partial class StoreWorld
             CacheOperation.Touch => [RequestFlags.MetaCommand],
             CacheOperation.Delete =>
             [
-                RequestFlags.CompareCas, RequestFlags.Invalidate, RequestFlags.DropValue, RequestFlags.Touch, RequestFlags.RefusedStore, RequestFlags.ExplicitCas, RequestFlags.MetaCommand,
+                RequestFlags.CompareCas, RequestFlags.Invalidate, RequestFlags.DropValue, RequestFlags.Touch, RequestFlags.RefusedStore,
+                RequestFlags.ExplicitCas, RequestFlags.MetaCommand,
             ],
             CacheOperation.Increment or CacheOperation.Decrement =>
                 [RequestFlags.CompareCas, RequestFlags.CreateOnMiss, RequestFlags.Touch, RequestFlags.FormerExpiry, RequestFlags.ExplicitCas],
@@ -282,7 +295,7 @@ internal sealed partial class StoreWorld
         };
         if (length < 0)
             return Encoding.ASCII.GetBytes(((ulong)_choices.Next(1 << 24) * (ulong)_choices.Pick(0, 1, 1000, 1 << 30)).ToString(CultureInfo.InvariantCulture));
-        return _noise.AsSpan(_choices.Next(1 << 16), Math.Min(length, _noise.Length - (1 << 16)));
+        return s_noise.AsSpan(_choices.Next(1 << 16), Math.Min(length, s_noise.Length - (1 << 16)));
     }
 
     private int LengthAtALimit(Side side, Key key)
