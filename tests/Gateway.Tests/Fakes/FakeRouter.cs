@@ -74,7 +74,7 @@ public sealed class FakeRouter : IPartitionRouter
 
     public void ResetStatistics() => Resets++;
 
-    private sealed class Channel(FakeRouter router, ICompletionQueue loop) : RouterChannel(Hasher)
+    private sealed class Channel(FakeRouter router, ICompletionQueue loop) : RouterChannel(FakeRouter.Hasher)
     {
         private readonly List<RemoteRequest> _collected = [];
         private readonly Queue<RemoteRequest[]> _leaving = [];
