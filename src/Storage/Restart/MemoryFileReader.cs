@@ -78,10 +78,11 @@ internal sealed unsafe class MemoryFileReader
     private void ReadShard(StoreShard shard, List<uint> pages)
     {
         var found = new List<(uint Age, uint Handle)>();
+        var claimed = new HashSet<uint>();
         lock (shard.Lock)
         {
             foreach (uint page in pages)
-                Examine(page, shard.Number, found);
+                Examine(page, shard.Number, found, claimed);
             foreach (uint page in pages)
                 shard.Heap.AdoptRestored(page, (int)(_file.PageTable[page] & 0xFF) - 1, Claimed);
 
@@ -97,7 +98,7 @@ internal sealed unsafe class MemoryFileReader
     }
 
     /// <summary>Keeps the items of a page that are whole and still wanted; the heads of all others become free chunks.</summary>
-    private void Examine(uint page, int shard, List<(uint Age, uint Handle)> found)
+    private void Examine(uint page, int shard, List<(uint Age, uint Handle)> found, HashSet<uint> claimed)
     {
         Interlocked.Increment(ref _pagesSeen);
         _isLate |= _clock.Elapsed > _timeMax;
@@ -108,7 +109,13 @@ internal sealed unsafe class MemoryFileReader
         {
             var item = (ItemHeader*)(start + (i * chunkBytes));
             if (item->Kind == ChunkKind.Continuation)
+            {
+                // The mark may be what the file says, and then nobody's.
+                if (!claimed.Contains(_space.HandleOf(item)))
+                    item->Word &= ~Claimed;
                 continue;
+            }
+
             if (item->Kind != ChunkKind.Item || _isLate)
             {
                 item->Word = 0;
@@ -120,7 +127,7 @@ internal sealed unsafe class MemoryFileReader
                 Interlocked.Increment(ref _damaged);
             else if (!IsWanted(item, shard))
                 Interlocked.Increment(ref _expired);
-            else if (!Claim(handle))
+            else if (!Claim(handle, claimed))
                 Interlocked.Increment(ref _damaged);
             else
             {
@@ -202,14 +209,14 @@ internal sealed unsafe class MemoryFileReader
     }
 
     /// <summary>Claims the chunks of an item's chain; false if another item has claimed one.</summary>
-    private bool Claim(uint handle)
+    private bool Claim(uint handle, HashSet<uint> claimed)
     {
         ItemHeader* item = _space.At(handle);
         if (!item->IsChained)
             return true;
         for (uint next = _space.LinkOf(item)->Next; next != 0; next = _space.ContinuationAt(next)->Next)
         {
-            if ((_space.ContinuationAt(next)->Word & Claimed) != 0)
+            if (!claimed.Add(next))
                 return false;
             _space.ContinuationAt(next)->Word |= Claimed;
         }
