@@ -38,7 +38,10 @@ public sealed class SecretTests : IDisposable
 
         int gatewayPort = TestPorts.Next();
         await using ServerProcess gateway = ServerProcess.Launch(
-            ServerUnderTest.OrleansCacheCommand(["gateway", "-p", gatewayPort.ToString(CultureInfo.InvariantCulture), "--join", $"127.0.0.1:{port}", "--join-timeout", "60", "--cluster-secret-file", secret]),
+            ServerUnderTest.OrleansCacheCommand(
+            [
+                "gateway", "-p", gatewayPort.ToString(CultureInfo.InvariantCulture), "--join", $"127.0.0.1:{port}", "--join-timeout", "60", "--cluster-secret-file", secret,
+            ]),
             gatewayPort);
         await gateway.WaitUntilServingAsync(TimeSpan.FromSeconds(60));
         using (RawClient client = gateway.Connect())
@@ -50,7 +53,8 @@ public sealed class SecretTests : IDisposable
     {
         int siloPort = TestPorts.Next(2);
         await using ServerProcess silo = await ServerProcess.StartAsync(
-            "-l", "127.0.0.1", "--silo-port", siloPort.ToString(CultureInfo.InvariantCulture), "--advertise", "127.0.0.2", "--cluster-secret-file", WriteSecret("secret"));
+            "-l", "127.0.0.1", "--silo-port", siloPort.ToString(CultureInfo.InvariantCulture), "--advertise", "127.0.0.2",
+            "--cluster-secret-file", WriteSecret("secret"));
         await AssertRefusedAsync("127.0.0.1", siloPort);
         await AssertRefusedAsync("127.0.0.3", siloPort);
 

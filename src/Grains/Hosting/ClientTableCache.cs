@@ -5,7 +5,8 @@ using OrleansCache.Grains.Ownership;
 namespace OrleansCache.Grains.Hosting;
 
 /// <summary>The table as a gateway without a silo sees it: asked for each second, and soon after somebody has found it stale.</summary>
-internal sealed partial class ClientTableCache(IGrainFactory grains, TimeProvider time, ILogger<ClientTableCache> logger, GatewayDirectory? gateways = null) : ITableCache, IAsyncDisposable
+internal sealed partial class ClientTableCache(IGrainFactory grains, TimeProvider time, ILogger<ClientTableCache> logger, GatewayDirectory? gateways = null)
+    : ITableCache, IAsyncDisposable
 {
     private static readonly TimeSpan PollInterval = TimeSpan.FromSeconds(1);
 

@@ -70,8 +70,8 @@ public sealed partial class ClusterNode
     {
         Freeze?.Evict();
         _failure.TrySetResult(new ClusterFailure(
-            "The cluster has declared this silo dead, because it did not answer for some seconds (frozen, overloaded or cut off), and has opened its partitions elsewhere. "
-            + "Start it again to join anew.",
+            "The cluster has declared this silo dead, because it did not answer for some seconds (frozen, overloaded or cut off), "
+            + "and has opened its partitions elsewhere. Start it again to join anew.",
             IsEvicted: true));
     }
 
@@ -80,10 +80,12 @@ public sealed partial class ClusterNode
 
     [LoggerMessage(
         Level = LogLevel.Warning,
-        Message = "This silo did not run for {Seconds:F1} s, and the membership store does not answer whether it is still in the cluster; it serves again, on the assumption that it is")]
+        Message = "This silo did not run for {Seconds:F1} s, and the membership store does not answer whether it is still in the cluster; it serves again")]
     private static partial void LogUnconfirmed(ILogger logger, double seconds);
 
-    /// <summary>What Orleans takes for the end: mostly, that the membership shows this silo as dead. Its own handler prints pages and aborts the process.</summary>
+    /// <summary>
+    /// What Orleans takes for the end: mostly, that the membership shows this silo as dead. Its own handler prints pages and aborts the process.
+    /// </summary>
     private sealed class FatalErrors(ClusterNode node) : IFatalErrorHandler
     {
         public bool IsUnexpected(Exception exception) => exception is not OperationCanceledException;
@@ -95,7 +97,12 @@ public sealed partial class ClusterNode
             if (exception is null)
                 node.Evicted();
             else
-                node._failure.TrySetResult(new ClusterFailure($"Orleans has failed ({context}): {exception.GetType().Name}: {exception.Message.ReplaceLineEndings(" ")}", IsEvicted: false));
+            {
+                string reason = $"{exception.GetType().Name}: {exception.Message.ReplaceLineEndings(" ")}";
+                node._failure.TrySetResult(new ClusterFailure($"Orleans has failed ({context}): {reason}", IsEvicted: false));
+            }
+
+
             node.Freeze?.Evict();
         }
     }

@@ -13,10 +13,13 @@ public sealed partial class ClusterNode
     /// <summary>A first silo depends on nobody: only on how busy its machine is.</summary>
     private static readonly TimeSpan FoundingTimeout = TimeSpan.FromSeconds(60);
 
-    private bool IsFirstSilo => !_options.GatewayOnly && _options.ClusteringName is null && _options.Join.Count == 0;
+    /// <summary>Also one that is told to join itself, so that all silos can be started with the same options.</summary>
+    private bool IsFirstSilo => !_options.GatewayOnly && _options.ClusteringName is null
+        && (_options.Join.Count == 0 || _options.Join[0].Equals(new IPEndPoint(Advertised(), _options.SiloEndPoint.Port)));
 
     /// <summary>
-    /// Joins the cluster, or founds it, and returns when every partition has an owner and the seed of the key hash is known. Throws <see cref="ClusterStartException"/> with a message for the operator.
+    /// Joins the cluster, or founds it, and returns when every partition has an owner and the seed of the key hash is known. Throws
+    /// <see cref="ClusterStartException"/> with a message for the operator.
     /// </summary>
     public async Task StartAsync(CancellationToken cancellationToken)
     {
@@ -67,7 +70,8 @@ public sealed partial class ClusterNode
 
     private string WhyNotTakenIn() =>
         _runtime is null && _clientTable is null ? ": its silos do not answer, or cannot reach this one"
-        : _runtime?.Current.PartitionCount > 0 ? $": {_runtime.Current.PartitionCount - _runtime.Current.AssignedCount} partitions have no owner yet, its coordinator does not answer"
+        : _runtime?.Current is { PartitionCount: > 0 } table
+            ? $": {table.PartitionCount - table.AssignedCount} partitions have no owner yet, its coordinator does not answer"
         : ": its coordinator does not answer";
 
     private async Task CheckSurroundingsAsync(CancellationToken cancellationToken)
@@ -90,7 +94,10 @@ public sealed partial class ClusterNode
         {
             _ports.Add(PortClaim.Take(_options.SiloEndPoint, "The silo"));
             if (_options.AllowGateways)
-                _ports.Add(PortClaim.Take(new IPEndPoint(_options.SiloEndPoint.Address, GatewayPort(_options.SiloEndPoint.Port)), "The silo's port for gateways"));
+            {
+                IPEndPoint gateways = new(_options.SiloEndPoint.Address, GatewayPort(_options.SiloEndPoint.Port));
+                _ports.Add(PortClaim.Take(gateways, "The silo's port for gateways"));
+            }
         }
 
         if (IsFirstSilo)
@@ -107,9 +114,9 @@ public sealed partial class ClusterNode
         if (addresses.FirstOrDefault(address => !IPAddress.IsLoopback(address)) is { } reached)
         {
             throw new ClusterStartException(
-                $"A cluster beyond this machine ({reached}) needs a secret that all its silos and gateways know, or whoever reaches its ports reads and writes everything: "
-                + "make a file (head -c 32 /dev/urandom | base64 > cluster.secret), copy it to each, and give --cluster-secret-file; or --cluster-tls-cert, -key and -ca. "
-                + "--allow-insecure-cluster starts without.") { IsUsage = true };
+                $"A cluster beyond this machine ({reached}) needs a secret that all its silos and gateways know, or whoever reaches its ports reads and "
+                + "writes everything: make a file (head -c 32 /dev/urandom | base64 > cluster.secret), copy it to each, and give --cluster-secret-file; "
+                + "or --cluster-tls-cert, -key and -ca. --allow-insecure-cluster starts without.") { IsUsage = true };
         }
     }
 
@@ -122,10 +129,12 @@ public sealed partial class ClusterNode
     }
 
     private string OtherClusterLives() =>
-        $"The cluster {_options.ClusterId} whose first silo was at {_options.SiloEndPoint} lives without it, and its membership ended with that silo, so nobody can join it: "
-        + "stop its other silos first, then start this one (or keep the membership in PostgreSQL, so that no silo is special).";
+        $"The cluster {_options.ClusterId} whose first silo was at {_options.SiloEndPoint} lives without it, and its membership ended with that silo, "
+        + "so nobody can join it: stop its other silos first, then start this one (or keep the membership in PostgreSQL, so that no silo is special).";
 
-    /// <summary>Waits until a member of the cluster answers at an address to join. If those that answer are none of this cluster, the wait ends at once.</summary>
+    /// <summary>
+    /// Waits until a member of the cluster answers at an address to join. If those that answer are none of this cluster, the wait ends at once.
+    /// </summary>
     private async Task FindMemberAsync(CancellationToken cancellationToken)
     {
         long started = _time.GetTimestamp();

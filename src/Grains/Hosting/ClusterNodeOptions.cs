@@ -15,14 +15,17 @@ public sealed record ClusterNodeOptions
 
     public string ServiceId { get; init; } = "orleanscache";
 
-    /// <summary>--silo-port: where this silo listens for other silos. The address is one of this machine's (--silo-listen), normally the advertised one.</summary>
+    /// <summary>
+    /// --silo-port: where this silo listens for other silos. The address is one of this machine's (--silo-listen), normally the advertised one.
+    /// </summary>
     public IPEndPoint SiloEndPoint { get; init; } = new(IPAddress.Loopback, 11111);
 
     /// <summary>--advertise: the host name or address under which others reach this silo; null: the address that it listens on.</summary>
     public string? AdvertisedHost { get; init; }
 
     /// <summary>
-    /// --join: of a silo, the first silo of its cluster with embedded clustering (none: this is the first one); of a gateway alone, any silos: one that answers is enough.
+    /// --join: of a silo, the first silo of its cluster with embedded clustering (none: this is the first one); of a gateway alone, any silos: one that
+    /// answers is enough.
     /// </summary>
     public IReadOnlyList<IPEndPoint> Join { get; init; } = [];
 

@@ -4,9 +4,10 @@ using OrleansCache.Grains.Hosting.Security;
 namespace OrleansCache.Grains.Hosting;
 
 /// <summary>
-/// With embedded clustering the membership lives in the first silo's memory. If that silo is started again at its address while others of its cluster live, it must not
-/// found a second, empty cluster. So every silo that has joined keeps a connection to the first one's address, and knocks there while it has none: a first silo that
-/// starts hears it (<see cref="ClusterProbe.HearsMembersAsync"/>) and one that already serves learns of it (<see cref="ConnectionGuard.OtherClusterFound"/>).
+/// With embedded clustering the membership lives in the first silo's memory. If that silo is started again at its address while others of its cluster
+/// live, it must not found a second, empty cluster. So every silo that has joined keeps a connection to the first one's address, and knocks there while it
+/// has none: a first silo that starts hears it (<see cref="ClusterProbe.HearsMembersAsync"/>) and one that already serves learns of it (<see
+/// cref="ConnectionGuard.OtherClusterFound"/>).
 /// </summary>
 internal sealed class FirstSiloWatch : IAsyncDisposable
 {

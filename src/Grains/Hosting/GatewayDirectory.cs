@@ -4,8 +4,8 @@ using Orleans.Messaging;
 namespace OrleansCache.Grains.Hosting;
 
 /// <summary>
-/// The silos that a gateway alone may connect to: at first those of --join that have answered, later those that the cluster names as well, so that it goes on whichever
-/// of them goes. The given ones stay for good: if all others are gone, they are where the cluster may come back.
+/// The silos that a gateway alone may connect to: at first those of --join that have answered, later those that the cluster names as well, so that it goes
+/// on whichever of them goes. The given ones stay for good: if all others are gone, they are where the cluster may come back.
 /// </summary>
 internal sealed class GatewayDirectory : IGatewayListProvider
 {

@@ -4,9 +4,10 @@ using System.Net.Sockets;
 namespace OrleansCache.Grains.Hosting;
 
 /// <summary>
-/// One port, one owner. Orleans's listener lets others share its port (.NET's ReuseAddress is SO_REUSEADDR and SO_REUSEPORT on Linux), so two silos could listen at one
-/// address without noticing each other. Before Orleans listens, this looks whether anybody does, and on Linux it also holds a name in the abstract socket namespace,
-/// which is the network's as ports are, and goes with the process: so two that start at the same moment do not both find the port free.
+/// One port, one owner. Orleans's listener lets others share its port (.NET's ReuseAddress is SO_REUSEADDR and SO_REUSEPORT on Linux), so two silos could
+/// listen at one address without noticing each other. Before Orleans listens, this looks whether anybody does, and on Linux it also holds a name in the
+/// abstract socket namespace, which is the network's as ports are, and goes with the process: so two that start at the same moment do not both find the
+/// port free.
 /// </summary>
 internal sealed class PortClaim : IDisposable
 {
@@ -34,7 +35,8 @@ internal sealed class PortClaim : IDisposable
         catch (SocketException exception)
         {
             name?.Dispose();
-            string hint = exception.SocketErrorCode == SocketError.AddressNotAvailable ? " (--silo-listen says at which address of this machine to listen)" : "";
+            string hint = exception.SocketErrorCode == SocketError.AddressNotAvailable
+                ? " (--silo-listen says at which address of this machine to listen)" : "";
             throw new ClusterStartException($"{what} cannot listen at {endPoint}: {exception.Message}{hint}", exception);
         }
     }

@@ -4,14 +4,15 @@ using System.Net;
 namespace OrleansCache.Grains.Ownership;
 
 /// <summary>
-/// A silo and where it is reached, as <c>host|address|port|port for gateways</c>: the first three for clients, the last for gateways that run alone; parts that there are
-/// not are empty, and all of it while nobody should use it: the silo does not listen yet, or is leaving.
+/// A silo and where it is reached, as <c>host|address|port|port for gateways</c>: the first three for clients, the last for gateways that run alone; parts
+/// that there are not are empty, and all of it while nobody should use it: the silo does not listen yet, or is leaving.
 /// </summary>
 public readonly record struct SiloEntry(SiloId Silo, string Gateway)
 {
     /// <summary>The gateway's parts; null if there is none.</summary>
     public GatewayAddress? ReadGateway() =>
-        (Gateway ?? "").Split('|') is [{ Length: > 0 } host, { Length: > 0 } address, { } port, ..] && int.TryParse(port, NumberStyles.None, CultureInfo.InvariantCulture, out int number)
+        (Gateway ?? "").Split('|') is [{ Length: > 0 } host, { Length: > 0 } address, { } port, ..]
+            && int.TryParse(port, NumberStyles.None, CultureInfo.InvariantCulture, out int number)
             ? new GatewayAddress(host, address, number) : null;
 
     /// <summary>Where gateways that run alone reach this silo; null if nowhere.</summary>

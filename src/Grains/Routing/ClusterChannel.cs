@@ -11,8 +11,8 @@ namespace OrleansCache.Grains.Routing;
 /// sent on together. The direct path is closed to a partition for as long as any of its operations is out.
 ///
 /// Retries: an operation that was refused, or never left, was not executed: it is tried again until <see cref="ClusterRouterOptions.RequestTimeout"/>.
-/// An operation whose batch got no answer may have been executed: a plain read is tried again (if no write of its key follows in the batch), everything else is
-/// answered with Unavailable.
+/// An operation whose batch got no answer may have been executed: a plain read is tried again (if no write of its key follows in the batch), everything
+/// else is answered with Unavailable.
 ///
 /// A cluster that was lost as a whole begins anew with another seed of the key hash. Then (a gateway alone lives to see it) the hashes
 /// of all operations that are out mean nothing any more: those that were not executed are answered with Unavailable, at a moment
@@ -325,8 +325,9 @@ internal sealed class ClusterChannel : RouterChannel
     }
 
     /// <summary>
-    /// No answer came. If it is certain that nothing was executed, everything is held and sent again; else plain reads are, unless a write of the same key stands behind
-    /// them, which they might see, and everything else is answered with Unavailable. What waited behind was never sent: it is held, and goes where the table says by then.
+    /// No answer came. If it is certain that nothing was executed, everything is held and sent again; else plain reads are, unless a write of the same key
+    /// stands behind them, which they might see, and everything else is answered with Unavailable. What waited behind was never sent: it is held, and goes
+    /// where the table says by then.
     /// </summary>
     private void Fail(SiloLane lane, Batch batch, int handled)
     {

@@ -59,7 +59,8 @@ public sealed class ClusterRouter : IPartitionRouter
         long started = _time.GetTimestamp();
         while (true)
         {
-            if (Freeze?.MayServeNow() != false && _local?.TryGet(partition) is { } here && here.TryScan(position, (uint)_time.GetUtcNow().ToUnixTimeSeconds(), out ItemScanPage? page))
+            if (Freeze?.MayServeNow() != false && _local?.TryGet(partition) is { } here
+                && here.TryScan(position, (uint)_time.GetUtcNow().ToUnixTimeSeconds(), out ItemScanPage? page))
                 return page;
             SiloId owner = _table.Current.OwnerOf(partition);
             TimeSpan pause = _options.RetryInterval;

@@ -1,14 +1,14 @@
 namespace OrleansCache.Grains.Routing;
 
 /// <summary>
-/// Notices that this process did not run for a while: a frozen or paused machine, a stopped process. Meanwhile the cluster may have declared the silo dead and opened its
-/// partitions elsewhere, so nothing may be read or written here until it is known whether it still counts as a member.
+/// Notices that this process did not run for a while: a frozen or paused machine, a stopped process. Meanwhile the cluster may have declared the silo dead
+/// and opened its partitions elsewhere, so nothing may be read or written here until it is known whether it still counts as a member.
 /// <para>
-/// A thread of its own beats every <see cref="BeatInterval"/>. Serving asks twice: a flag, before every request, and the time since the last beat, at the first
-/// request of each turn, because on wake-up a loop may run before the thread does.
+/// A thread of its own beats every <see cref="BeatInterval"/>. Serving asks twice: a flag, before every request, and the time since the last beat, at the
+/// first request of each turn, because on wake-up a loop may run before the thread does.
 /// </para>
-/// Goals: no cost but a flag per request. Non-goal: a lease. What was under way at the moment of the freeze may still be answered, and a silo that runs but is cut off notices
-/// nothing.
+/// Goals: no cost but a flag per request. Non-goal: a lease. What was under way at the moment of the freeze may still be answered, and a silo that runs
+/// but is cut off notices nothing.
 /// </summary>
 public sealed class FreezeDetector : IDisposable
 {
@@ -87,7 +87,8 @@ public sealed class FreezeDetector : IDisposable
 
     /// <summary>Serves again, unless there was another gap since <paramref name="gapCount"/> was read.</summary>
     public bool TryResume(int gapCount) =>
-        GapCount == gapCount && _time.GetElapsedTime(Volatile.Read(ref _beat)) <= GapMax && Interlocked.CompareExchange(ref _state, Serving, Suspended) != Evicted;
+        GapCount == gapCount && _time.GetElapsedTime(Volatile.Read(ref _beat)) <= GapMax
+            && Interlocked.CompareExchange(ref _state, Serving, Suspended) != Evicted;
 
     public void Evict() => _state = Evicted;
 

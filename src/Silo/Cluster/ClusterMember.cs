@@ -129,7 +129,9 @@ internal sealed class ClusterMember : INode
         LoggerFactory = _loggers,
     };
 
-    /// <summary>Silos listen where others reach them: at the advertised address, or else where clients do, on the first address of -l. Never on more than that.</summary>
+    /// <summary>
+    /// Silos listen where others reach them: at the advertised address, or else where clients do, on the first address of -l. Never on more than that.
+    /// </summary>
     private IPAddress SiloAddress()
     {
         if (_options.SiloListenHost is { } listen)
@@ -137,7 +139,11 @@ internal sealed class ClusterMember : INode
         if (_options.AdvertisedHost is { } advertised)
             return ResolveHost(advertised, "--advertise");
         if (_options.Listen is not null && ListenSpec.TryParse(_options.Listen, _options.Port, out List<ListenSpec> listeners, out _))
-            return listeners[0].Host is { } host && ResolveHost(host, "-l") is var first && !first.Equals(IPAddress.Any) && !first.Equals(IPAddress.IPv6Any) ? first : OwnAddress();
+        {
+            IPAddress first = listeners[0].Host is { } host ? ResolveHost(host, "-l") : IPAddress.Any;
+            return first.Equals(IPAddress.Any) || first.Equals(IPAddress.IPv6Any) ? OwnAddress() : first;
+        }
+
         return IPAddress.Loopback;
     }
 
@@ -146,11 +152,13 @@ internal sealed class ClusterMember : INode
     {
         try
         {
-            return Dns.GetHostAddresses(Dns.GetHostName()).First(address => address.AddressFamily == AddressFamily.InterNetwork && !IPAddress.IsLoopback(address));
+            return Dns.GetHostAddresses(Dns.GetHostName())
+                .First(address => address.AddressFamily == AddressFamily.InterNetwork && !IPAddress.IsLoopback(address));
         }
         catch (Exception exception) when (exception is SocketException or InvalidOperationException)
         {
-            throw StartException.Usage("the silo serves clients on every address, and at which one the other silos reach it is not clear: say it with --advertise");
+            throw StartException.Usage(
+                "the silo serves clients on every address, and at which one the other silos reach it is not clear: say it with --advertise");
         }
     }
 

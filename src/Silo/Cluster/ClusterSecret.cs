@@ -25,7 +25,11 @@ internal static class ClusterSecret
 
         ReadOnlySpan<byte> secret = bytes.AsSpan().Trim(" \t\r\n"u8);
         if (bytes.Length > BytesMax || secret.Length < BytesMin)
-            throw StartException.Usage($"--cluster-secret-file: {path}: a secret has {BytesMin} to {BytesMax} bytes (head -c 32 /dev/urandom | base64 makes one)");
+        {
+            throw StartException.Usage(
+                $"--cluster-secret-file: {path}: a secret has {BytesMin} to {BytesMax} bytes (head -c 32 /dev/urandom | base64 makes one)");
+        }
+
         return secret.ToArray();
     }
 }

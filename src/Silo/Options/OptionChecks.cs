@@ -38,7 +38,11 @@ internal static class OptionChecks
             throw StartException.Usage("--join: a silo joins the first silo, where the membership lives: one address; only a gateway takes several");
         if ((options.ClusterTlsCertificateFile ?? options.ClusterTlsKeyFile ?? options.ClusterTlsAuthorityFile) is not null
             && (options.ClusterTlsCertificateFile is null || options.ClusterTlsAuthorityFile is null))
-            throw StartException.Usage("TLS between silos needs --cluster-tls-cert and --cluster-tls-ca (and --cluster-tls-key, if the key does not stand with the certificate)");
+        {
+            throw StartException.Usage(
+                "TLS between silos needs --cluster-tls-cert and --cluster-tls-ca (and --cluster-tls-key, if the key does not stand with the certificate)");
+        }
+
         if (options.Verb == Verb.Gateway && !hasCluster)
             throw StartException.Usage("this build has no cluster support (Cluster=false): `gateway` needs the Orleans packages. " + OptionReader.WithoutCluster);
         if (options.Verb == Verb.Gateway && options.Join.Count == 0 && options.ClusteringName is null)

@@ -50,7 +50,8 @@ internal static partial class OptionTable
         new()
         {
             Long = "cluster-secret-file", Argument = "file", Group = OptionGroup.Cluster,
-            Help = "file with the secret that all silos and gateways of the cluster share, at least 16 bytes; needed if the cluster reaches beyond this machine",
+            Help = "file with the secret that all silos and gateways of the cluster share, at least 16 bytes; needed if the cluster reaches beyond "
+                + "this machine",
             Apply = (o, text) => text.Length == 0 ? "No path given for the secret" : Done(() => o.ClusterSecretFile = text),
         },
         new()
@@ -93,7 +94,8 @@ internal static partial class OptionTable
         {
             Long = "clustering", Argument = "name", Group = OptionGroup.Cluster,
             Help = "where the membership lives instead: postgres",
-            Apply = (o, text) => text == "postgres" ? Done(() => o.ClusteringName = text) : $"\"{text}\" is not a membership store; this version knows postgres",
+            Apply = (o, text) => text == "postgres" ? Done(() => o.ClusteringName = text)
+                : $"\"{text}\" is not a membership store; this version knows postgres",
         },
         new()
         {

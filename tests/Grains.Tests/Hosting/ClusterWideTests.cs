@@ -82,7 +82,7 @@ public sealed class ClusterWideTests
 
         ClusterNode third = await cluster.StartNodeAsync();
         await cluster.BalancedAsync(first, second, third);
-        await ClusterNodes.EventuallyAsync(() => third.PartitionSet!.Events.Watched == EventKinds.Mutations, () => "the new silo is not watched");
+        await ClusterNodes.EventuallyAsync(() => third.PartitionSet!.Events.ReadStatistics().Feeds == 2, () => "the new silo is not watched by both");
         for (int i = 100; i < 1_000; i++)
             Tell(i, first, second, third);
         await AssertSeesAsync(feed, woken, 100, 1_000);

@@ -80,6 +80,16 @@ public sealed class JoinTests
     }
 
     [Fact]
+    public async Task AFirstSiloMayBeToldToJoinItself()
+    {
+        await using ClusterNodes cluster = new();
+        ClusterNodeOptions options = cluster.OptionsForNext();
+        ClusterNode first = await cluster.StartNodeAsync(options with { Join = [options.SiloEndPoint] });
+        ClusterNode second = await cluster.StartNodeAsync();
+        await cluster.BalancedAsync(first, second);
+    }
+
+    [Fact]
     public async Task TwoSilosCannotOwnOnePort()
     {
         await using ClusterNodes cluster = new();
@@ -158,7 +168,8 @@ public sealed class JoinTests
 
         await joined.StopAsync();
         await cluster.BalancedAsync(first);
-        await ClusterNodes.EventuallyAsync(() => gateway.TableCache.Current.Version == first.TableCache.Current.Version, () => "the gateway does not follow any more");
+        await ClusterNodes.EventuallyAsync(
+            () => gateway.TableCache.Current.Version == first.TableCache.Current.Version, () => "the gateway does not follow any more");
         await gateway.BatchTransport.FlushAllAsync(0, CancellationToken.None);
     }
 }

@@ -61,16 +61,18 @@ internal sealed class ModelChannel(ModelCluster cluster, SiloId localSilo, int p
         }
     }
 
-    public ValueTask<BatchReply> SendAsync(SiloId target, int lane, BatchRequest request, CancellationToken cancellationToken) => cluster.Send(this, target, request);
+    public ValueTask<BatchReply> SendAsync(SiloId target, int lane, BatchRequest request, CancellationToken cancellationToken) =>
+        cluster.Send(this, target, request);
 
-    public ValueTask<ItemScanPage?> ScanAsync(SiloId target, PartitionId partition, ulong position, CancellationToken cancellationToken) => ValueTask.FromResult<ItemScanPage?>(null);
+    public ValueTask<ItemScanPage?> ScanAsync(SiloId target, PartitionId partition, ulong position, CancellationToken cancellationToken) =>
+        ValueTask.FromResult<ItemScanPage?>(null);
 
     public ValueTask FlushAllAsync(uint atUnixSeconds, CancellationToken cancellationToken) => ValueTask.CompletedTask;
 }
 
 /// <summary>
-/// Two silos with real stores, gates and executors, and the channels of both and of a gateway alone. Everything that happens is drawn from one random source, also what
-/// happens between two operations of a batch. Batches of one channel for one silo arrive in order; a call that failed takes no effect later.
+/// Two silos with real stores, gates and executors, and the channels of both and of a gateway alone. Everything that happens is drawn from one random
+/// source, also what happens between two operations of a batch. Batches of one channel for one silo arrive in order; a call that failed takes no effect later.
 /// </summary>
 internal sealed class ModelCluster : IDisposable
 {
@@ -233,7 +235,10 @@ internal sealed class ModelCluster : IDisposable
         if (call.Reply is { } reply && fault is not (0 or 1))
             call.Completion.SetResult(new BatchReply(reply, 1, _version));
         else
-            call.Completion.SetException(fault == 0 || call.Reply is not null ? new InvalidOperationException("request or reply was lost") : new BatchNotExecutedException("unknown silo"));
+        {
+            bool isUnknown = fault == 0 || call.Reply is not null;
+            call.Completion.SetException(isUnknown ? new InvalidOperationException("request or reply was lost") : new BatchNotExecutedException("unknown silo"));
+        }
 
         // What follows runs on another thread; the order of events is the seed's all the same.
         SpinWait.SpinUntil(() => call.From.PostedCount > posted, TimeSpan.FromSeconds(20));

@@ -35,8 +35,8 @@ internal sealed class HandshakeException(string message, bool mayRetry = false) 
 }
 
 /// <summary>
-/// Both ends of a connection prove to each other that they know the cluster's secret and mean the same cluster, before a byte of Orleans is read. Without a secret it only
-/// tells clusters and versions apart.
+/// Both ends of a connection prove to each other that they know the cluster's secret and mean the same cluster, before a byte of Orleans is read. Without
+/// a secret it only tells clusters and versions apart.
 /// <code>
 /// frame:      "OCCL" | version u8 = 1 | kind u8 | 2 bytes 0 | first silo's life i32 LE | nonce 32         (44 bytes; kind and life are 0 in the answer)
 /// initiator -> frame I
@@ -45,8 +45,8 @@ internal sealed class HandshakeException(string message, bool mayRetry = false) 
 /// acceptor  -> HMAC-SHA256(K, "acceptor"  | I | A)
 /// K = HMAC-SHA256(secret, "orleanscache cluster 1" | cluster id)
 /// </code>
-/// The initiator proves itself first, so that a stranger who connects gets nothing that a guessed secret could be tried on. Neither proof can be replayed (both nonces are
-/// in it) or reflected (the end's name is in it). Bounded: 76 bytes from either end and <see cref="Timeout"/>.
+/// The initiator proves itself first, so that a stranger who connects gets nothing that a guessed secret could be tried on. Neither proof can be replayed
+/// (both nonces are in it) or reflected (the end's name is in it). Bounded: 76 bytes from either end and <see cref="Timeout"/>.
 /// Non-goals: secrecy and integrity of what follows (TLS gives them), telling one member from another.
 /// </summary>
 internal sealed class ClusterHandshake
@@ -75,7 +75,8 @@ internal sealed class ClusterHandshake
         {
             byte[] mine = Frame(hello);
             await pipe.Output.WriteAsync(mine, limit.Token);
-            byte[] answer = await ReadAsync(pipe.Input, FrameBytes, hasMagic: true, limit.Token) ?? throw new HandshakeException("closed the connection", mayRetry: true);
+            byte[] answer = await ReadAsync(pipe.Input, FrameBytes, hasMagic: true, limit.Token)
+                ?? throw new HandshakeException("closed the connection", mayRetry: true);
             CheckVersion(answer);
             await pipe.Output.WriteAsync(Proof("initiator", mine, answer), limit.Token);
             byte[] proof = await ReadAsync(pipe.Input, ProofBytes, hasMagic: false, limit.Token) ?? throw new HandshakeException(Mismatch);
@@ -93,8 +94,8 @@ internal sealed class ClusterHandshake
     }
 
     /// <summary>
-    /// The end that was connected to. Throws <see cref="HandshakeException"/> unless the other one is a member of the cluster. Null if <paramref name="admit"/> turned it away
-    /// by what it says, or if it left without a word.
+    /// The end that was connected to. Throws <see cref="HandshakeException"/> unless the other one is a member of the cluster. Null if <paramref
+    /// name="admit"/> turned it away by what it says, or if it left without a word.
     /// </summary>
     public async Task<Hello?> AcceptAsync(IDuplexPipe pipe, Func<Hello, bool> admit, CancellationToken cancellationToken)
     {
@@ -111,7 +112,8 @@ internal sealed class ClusterHandshake
                 return null;
             byte[] mine = Frame(default);
             await pipe.Output.WriteAsync(mine, limit.Token);
-            byte[] proof = await ReadAsync(pipe.Input, ProofBytes, hasMagic: false, limit.Token) ?? throw new HandshakeException("closed the connection", mayRetry: true);
+            byte[] proof = await ReadAsync(pipe.Input, ProofBytes, hasMagic: false, limit.Token)
+                ?? throw new HandshakeException("closed the connection", mayRetry: true);
             if (!CryptographicOperations.FixedTimeEquals(proof, Proof("initiator", theirs, mine)))
                 throw new HandshakeException(Mismatch);
             await pipe.Output.WriteAsync(Proof("acceptor", theirs, mine), limit.Token);
@@ -149,7 +151,9 @@ internal sealed class ClusterHandshake
     private byte[] Proof(string end, byte[] initiatorFrame, byte[] acceptorFrame) =>
         HMACSHA256.HashData(_key, (byte[])[.. Encoding.ASCII.GetBytes(end), .. initiatorFrame, .. acceptorFrame]);
 
-    /// <summary>Takes so many bytes and no more; null if the other end closed instead. What does not begin as a frame is refused with its first byte.</summary>
+    /// <summary>
+    /// Takes so many bytes and no more; null if the other end closed instead. What does not begin as a frame is refused with its first byte.
+    /// </summary>
     private static async ValueTask<byte[]?> ReadAsync(PipeReader reader, int count, bool hasMagic, CancellationToken cancellationToken)
     {
         while (true)

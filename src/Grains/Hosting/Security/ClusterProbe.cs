@@ -1,6 +1,7 @@
 using System.IO.Pipelines;
 using System.Net;
 using System.Net.Sockets;
+using System.Security.Authentication;
 
 namespace OrleansCache.Grains.Hosting.Security;
 
@@ -34,8 +35,8 @@ internal sealed class ClusterProbe(ClusterHandshake handshake, ClusterTls? tls)
     }
 
     /// <summary>
-    /// Listens for a while where the first silo of an embedded cluster is about to. True if a silo came that is a member of a cluster whose first silo was here before.
-    /// Others are turned away without an answer, and try again.
+    /// Listens for a while where the first silo of an embedded cluster is about to. True if a silo came that is a member of a cluster whose first silo was
+    /// here before. Others are turned away without an answer, and try again.
     /// </summary>
     public async Task<bool> HearsMembersAsync(Socket listener, TimeSpan duration, CancellationToken cancellationToken)
     {
@@ -70,7 +71,7 @@ internal sealed class ClusterProbe(ClusterHandshake handshake, ClusterTls? tls)
                     await end.CancelAsync();
                 }
             }
-            catch (Exception exception) when (exception is HandshakeException or OperationCanceledException or IOException or SocketException or System.Security.Authentication.AuthenticationException)
+            catch (Exception exception) when (exception is HandshakeException or OperationCanceledException or IOException or SocketException or AuthenticationException)
             {
                 // No member.
             }
@@ -107,7 +108,7 @@ internal sealed class ClusterProbe(ClusterHandshake handshake, ClusterTls? tls)
         {
             return await tls.ConnectAsync(connection, cancellationToken);
         }
-        catch (Exception exception) when (exception is System.Security.Authentication.AuthenticationException or IOException)
+        catch (Exception exception) when (exception is AuthenticationException or IOException)
         {
             throw new HandshakeException($"TLS: {exception.Message}", mayRetry: exception is IOException);
         }

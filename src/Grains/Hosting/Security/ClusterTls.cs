@@ -6,8 +6,8 @@ using Orleans.Connections.Security;
 namespace OrleansCache.Grains.Hosting.Security;
 
 /// <summary>
-/// Mutual TLS between the members of a cluster: each shows a certificate that the cluster's own authority has signed. Names are not compared, because silos find each other
-/// by address: what the authority signs is a member, so it should sign nothing else.
+/// Mutual TLS between the members of a cluster: each shows a certificate that the cluster's own authority has signed. Names are not compared, because
+/// silos find each other by address: what the authority signs is a member, so it should sign nothing else.
 /// </summary>
 public sealed class ClusterTls : IDisposable
 {

@@ -25,7 +25,10 @@ internal sealed partial class ConnectionGuard(ClusterHandshake handshake, ILogge
         set => Volatile.Write(ref _firstSiloLife, value);
     }
 
-    /// <summary>Called once if a silo shows up whose embedded cluster had another first silo at this address: that cluster lives, and this process's is a second one.</summary>
+    /// <summary>
+    /// Called once if a silo shows up whose embedded cluster had another first silo at this address: that cluster lives, and this process's is a second
+    /// one.
+    /// </summary>
     public Action? OtherClusterFound { get; set; }
 
     public ConnectionDelegate Outbound(ConnectionDelegate next, PeerKind kind) => async context =>
@@ -42,7 +45,8 @@ internal sealed partial class ConnectionGuard(ClusterHandshake handshake, ILogge
         LinkedListNode<ConnectionContext> pending = Enter(context);
         try
         {
-            hello = await handshake.AcceptAsync(context.Transport, said => said.Kind == served || said.Kind is PeerKind.Probe or PeerKind.Witness, context.ConnectionClosed);
+            hello = await handshake.AcceptAsync(
+                context.Transport, said => said.Kind == served || said.Kind is PeerKind.Probe or PeerKind.Witness, context.ConnectionClosed);
         }
         catch (HandshakeException exception)
         {

@@ -41,7 +41,8 @@ public sealed class ClusterHandshakeTests
     public async Task AnAcceptorWithoutTheSecretIsRefused()
     {
         (Pipe there, Pipe back) = (new Pipe(), new Pipe());
-        Task initiated = new ClusterHandshake("c", s_secret).InitiateAsync(new End(back.Reader, there.Writer), new Hello(PeerKind.Silo, 0), CancellationToken.None);
+        ClusterHandshake member = new("c", s_secret);
+        Task initiated = member.InitiateAsync(new End(back.Reader, there.Writer), new Hello(PeerKind.Silo, 0), CancellationToken.None);
         byte[] mine = await TakeAsync(there.Reader, ClusterHandshake.FrameBytes);
 
         // What it has heard is all that it knows: it sends frame and proof back.
