@@ -1,6 +1,9 @@
 using System.Globalization;
 using System.Net;
+using System.Text;
 using OrleansCache.Grains.Hosting;
+using OrleansCache.Grains.Routing;
+using OrleansCache.Grains.Tests.Routing;
 
 namespace OrleansCache.Grains.Tests.Hosting;
 
@@ -114,6 +117,45 @@ public sealed class ClusterNodeTests
         await cluster.BalancedAsync(first, second);
         await ClusterNodes.EventuallyAsync(() => gateway.TableCache.Current.Version == first.TableCache.Current.Version, () => gateway.TableCache.Current.Version.ToString());
         await gateway.BatchTransport.FlushAllAsync(0, CancellationToken.None);
+    }
+
+    /// <summary>The only silo ends and another one begins at its ports: another life, another seed, and tables that count from the beginning.</summary>
+    [Fact]
+    public async Task AGatewayAloneOutlivesTheCluster()
+    {
+        await using ClusterNodes cluster = new();
+        ClusterNodeOptions silo = cluster.OptionsForNext();
+        ClusterNode first = await cluster.StartNodeAsync(silo);
+        ClusterNodeOptions options = cluster.OptionsForNext();
+        await using ClusterNode gateway = new(options with { GatewayOnly = true, Join = silo.SiloEndPoint, GatewayOrleansPort = silo.GatewayOrleansPort });
+        await gateway.StartAsync(CancellationToken.None);
+        HandLoop loop = new();
+        RouterChannel channel = new ClusterRouter(64, null, gateway.TableCache, gateway.BatchTransport, TimeProvider.System).OpenChannel(loop);
+        HashSeed seed = first.TableCache.Current.HashSeed;
+        Assert.Equal(seed, channel.Hasher.Seed);
+        Assert.Equal(CacheStatus.Ok, Set("key"));
+
+        await first.StopAsync();
+        ClusterNode second = await cluster.StartNodeAsync(silo);
+        Assert.NotEqual(seed, second.TableCache.Current.HashSeed);
+        await ClusterNodes.EventuallyAsync(() => gateway.TableCache.Current.HashSeed == second.TableCache.Current.HashSeed, () => gateway.TableCache.Current.Version.ToString());
+        loop.RunOne();
+        Assert.Equal(second.TableCache.Current.HashSeed, channel.Hasher.Seed);
+        Assert.Equal(CacheStatus.Ok, Set("key"));
+        Assert.Equal("value", cluster.Get("key", second));
+        second.PartitionSet!.CheckIntegrity();
+        Assert.False(gateway.Failure.IsCompleted || second.Failure.IsCompleted);
+
+        CacheStatus Set(string key)
+        {
+            byte[] bytes = Encoding.ASCII.GetBytes(key);
+            RecordingSink sink = new(key);
+            channel.Send(new CacheRequest { Operation = CacheOperation.Set, Key = bytes, KeyHash = channel.Hasher.Compute(bytes), Value = "value"u8 }, sink);
+            channel.Flush();
+            while (sink.Replies == 0)
+                loop.RunOne();
+            return sink.Status;
+        }
     }
 
     private static PartitionId FirstOf(ClusterNode node) =>
