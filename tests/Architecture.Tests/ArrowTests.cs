@@ -20,7 +20,7 @@ public sealed partial class ArrowTests
     [
         ("Orleans", ["Grains", "Silo"]),
         ("Npgsql", ["Grains", "Silo"]),
-        ("Microsoft.AspNetCore", ["Gateway", "Silo"]),
+        ("Microsoft.AspNetCore", ["Gateway", "Silo", "Grains"]), // Grains: the connections that Orleans gives to its middleware
         ("Microsoft.Extensions.Hosting", ["Grains", "Silo"]),
         ("System.Net.Sockets", ["Gateway", "Grains", "Silo"]),
         ("OrleansCache.Protocol", ["Protocol", "Gateway", "Silo"]),
