@@ -127,7 +127,7 @@ public sealed class ClusterNodeTests
         ClusterNodeOptions silo = cluster.OptionsForNext();
         ClusterNode first = await cluster.StartNodeAsync(silo);
         ClusterNodeOptions options = cluster.OptionsForNext();
-        await using ClusterNode gateway = new(options with { GatewayOnly = true, Join = silo.SiloEndPoint, GatewayOrleansPort = silo.GatewayOrleansPort });
+        await using ClusterNode gateway = new(options with { GatewayOnly = true, Join = [silo.SiloEndPoint], GatewayOrleansPort = silo.GatewayOrleansPort });
         await gateway.StartAsync(CancellationToken.None);
         HandLoop loop = new();
         RouterChannel channel = new ClusterRouter(64, null, gateway.TableCache, gateway.BatchTransport, TimeProvider.System).OpenChannel(loop);
