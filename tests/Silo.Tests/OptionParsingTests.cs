@@ -230,7 +230,6 @@ public sealed class OptionParsingTests
     [InlineData("-B foo", "Invalid value for binding protocol: foo")]
     [InlineData("-U 65536", "ERROR: Invalid port number 65536.")]
     [InlineData("-U x", "\"x\" is not a number")]
-    [InlineData("-p 0 -U 0", "nothing to listen on")]
     [InlineData("--memory-file=", "No path given for the memory file")]
     [InlineData("--memory-file-age 0", "The time must be greater than 0")]
     [InlineData("--prefix-delimiter=", "No delimiter specified")]
