@@ -135,7 +135,7 @@ public sealed class ClusterNodeTests
         Assert.Equal(seed, channel.Hasher.Seed);
         Assert.Equal(CacheStatus.Ok, Set("key"));
 
-        await first.StopAsync();
+        await first.DisposeAsync(); // a stop alone keeps the ports
         ClusterNode second = await cluster.StartNodeAsync(silo);
         Assert.NotEqual(seed, second.TableCache.Current.HashSeed);
         await ClusterNodes.EventuallyAsync(() => gateway.TableCache.Current.HashSeed == second.TableCache.Current.HashSeed, () => gateway.TableCache.Current.Version.ToString());
