@@ -20,19 +20,6 @@ internal unsafe struct ItemQueue
         Count++;
     }
 
-    public void AddTail(in HandleSpace space, uint handle)
-    {
-        ItemHeader* item = space.At(handle);
-        item->Next = 0;
-        item->Prev = Tail;
-        if (Tail != 0)
-            space.At(Tail)->Next = handle;
-        else
-            Head = handle;
-        Tail = handle;
-        Count++;
-    }
-
     public void Remove(in HandleSpace space, uint handle)
     {
         ItemHeader* item = space.At(handle);

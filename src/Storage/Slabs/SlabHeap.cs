@@ -134,15 +134,8 @@ internal sealed unsafe class SlabHeap
     {
         ref SlabClass slab = ref _classes[classIndex];
         PageInfo* info = _arena.Info(page);
-        info->ShardPlusOne = _shardPlusOne;
         info->LiveChunks = 0;
-        info->Prev = 0;
-        info->Next = slab.PageHead;
-        if (slab.PageHead != 0)
-            _arena.Info(slab.PageHead)->Prev = page;
-        slab.PageHead = page;
-        slab.PageCount++;
-        Volatile.Write(ref _pageCount, _pageCount + 1);
+        Enlist(page, info, ref slab);
 
         int chunkBytes = ChunkBytes(classIndex);
         int count = ChunksPerPage(classIndex);
@@ -194,14 +187,7 @@ internal sealed unsafe class SlabHeap
             return;
         }
 
-        info->ShardPlusOne = _shardPlusOne;
-        info->Prev = 0;
-        info->Next = slab.PageHead;
-        if (slab.PageHead != 0)
-            _arena.Info(slab.PageHead)->Prev = page;
-        slab.PageHead = page;
-        slab.PageCount++;
-        Volatile.Write(ref _pageCount, _pageCount + 1);
+        Enlist(page, info, ref slab);
         _arena.SetClass(page, classIndex, _shardPlusOne - 1);
         for (byte* place = start; place < end; place += chunkBytes)
         {
@@ -319,6 +305,19 @@ internal sealed unsafe class SlabHeap
             _grantedCount--;
             _arena.Give(page);
         }
+    }
+
+    /// <summary>Puts a page at the head of its class's list.</summary>
+    private void Enlist(uint page, PageInfo* info, ref SlabClass slab)
+    {
+        info->ShardPlusOne = _shardPlusOne;
+        info->Prev = 0;
+        info->Next = slab.PageHead;
+        if (slab.PageHead != 0)
+            _arena.Info(slab.PageHead)->Prev = page;
+        slab.PageHead = page;
+        slab.PageCount++;
+        Volatile.Write(ref _pageCount, _pageCount + 1);
     }
 
     private void WithdrawChunks(uint page)
