@@ -559,7 +559,8 @@ public sealed class OperationTests : IDisposable
         _store.Set("k", "v");
         foreach (string key in new[] { "k", "none" })
         {
-            foreach (RequestFlags flags in new[] { RequestFlags.TakeToken, RequestFlags.TakeToken | RequestFlags.Peek, RequestFlags.TakeToken | RequestFlags.Touch, RequestFlags.Peek })
+            foreach (RequestFlags flags in new[] { RequestFlags.TakeToken, RequestFlags.TakeToken | RequestFlags.Peek,
+                RequestFlags.TakeToken | RequestFlags.Touch, RequestFlags.Peek })
                 _store.Get(key, flags);
         }
 
