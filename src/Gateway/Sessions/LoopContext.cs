@@ -1,4 +1,6 @@
 using OrleansCache.Gateway.Buffers;
+using OrleansCache.Gateway.Sessions.Binary;
+using OrleansCache.Gateway.Sessions.Text;
 using OrleansCache.Protocol.Binary;
 using OrleansCache.Protocol.Meta;
 using OrleansCache.Protocol.Text;
