@@ -11,6 +11,7 @@ public sealed partial class ArrowTests
         ["Protocol"] = ["Abstractions"],
         ["Storage"] = ["Abstractions"],
         ["Gateway"] = ["Abstractions", "Protocol"],
+        ["Client"] = ["Abstractions", "Protocol"],
         ["Grains"] = ["Abstractions", "Storage"],
         ["Silo"] = ["Abstractions", "Gateway", "Grains", "Protocol", "Storage"],
     };
@@ -20,12 +21,13 @@ public sealed partial class ArrowTests
     [
         ("Orleans", ["Grains", "Silo"]),
         ("Npgsql", ["Grains", "Silo"]),
-        ("Microsoft.AspNetCore", ["Gateway", "Silo", "Grains"]), // Grains: the connections that Orleans gives to its middleware
+        ("Microsoft.AspNetCore", ["Gateway", "Silo", "Grains", "Client"]), // Grains: the connections that Orleans gives to its middleware; Client: output caching
         ("Microsoft.Extensions.Hosting", ["Grains", "Silo"]),
-        ("System.Net.Sockets", ["Gateway", "Grains", "Silo"]),
-        ("OrleansCache.Protocol", ["Protocol", "Gateway", "Silo"]),
+        ("System.Net.Sockets", ["Gateway", "Grains", "Silo", "Client"]),
+        ("OrleansCache.Protocol", ["Protocol", "Gateway", "Silo", "Client"]),
         ("OrleansCache.Storage", ["Storage", "Grains", "Silo"]),
         ("OrleansCache.Gateway", ["Gateway", "Silo"]),
+        ("OrleansCache.Client", ["Client"]),
         ("OrleansCache.Grains", ["Grains", "Silo"]),
         ("OrleansCache.Silo", ["Silo"]),
     ];
