@@ -31,3 +31,19 @@ public sealed class GatewayConformanceTests(GatewayFixture fixture) : Distribute
 
 /// <summary>Over a socket, to the built server.</summary>
 public sealed class ProcessConformanceTests(ProcessFixture fixture) : DistributedCacheConformance(fixture), IClassFixture<ProcessFixture>;
+
+public sealed class InProcessFixture : CacheFixture
+{
+    internal override Task<CacheUnderTest> StartAsync() => Task.FromResult<CacheUnderTest>(new RouterCache());
+}
+
+/// <summary>Without a socket, over the router of a single node.</summary>
+public sealed class InProcessConformanceTests(InProcessFixture fixture) : DistributedCacheConformance(fixture), IClassFixture<InProcessFixture>;
+
+public sealed class DeferredFixture : CacheFixture
+{
+    internal override Task<CacheUnderTest> StartAsync() => Task.FromResult<CacheUnderTest>(new RouterCache(defers: true));
+}
+
+/// <summary>Without a socket, over a router that answers everything later, as another silo does.</summary>
+public sealed class DeferredConformanceTests(DeferredFixture fixture) : DistributedCacheConformance(fixture), IClassFixture<DeferredFixture>;
