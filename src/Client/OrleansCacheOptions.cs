@@ -38,7 +38,7 @@ public sealed class OrleansCacheOptions
     public TimeSpan ReconnectDelayMax { get; set; } = TimeSpan.FromSeconds(10);
 
     /// <summary>Operations of one connection that may wait for replies; more fail at once with <see cref="OrleansCacheError.Busy"/>.</summary>
-    public int PendingOperationsMax { get; set; } = 8192;
+    public int PendingOperationsMax { get; set; } = 32_768;
 
     /// <summary>Bytes of one connection that may wait to be sent; more fail at once in the same way. One value may exceed it.</summary>
     public int PendingBytesMax { get; set; } = 64 * 1024 * 1024;
