@@ -98,7 +98,9 @@ internal sealed partial class OrleansOutputCacheStore(IBufferDistributedCache ca
             if (entry is null || !TryRead(entry, out List<(string Tag, ReadOnlyMemory<byte> Generation)> tags, out ReadOnlyMemory<byte> response))
                 return null;
             bool[] counts = await Task.WhenAll(tags.Select(tag => HasGenerationAsync(tag.Tag, tag.Generation, cancellationToken))).ConfigureAwait(false);
-            return Array.TrueForAll(counts, static is_ => is_) ? response : null;
+            
+            // The type is said: without it null would become an empty response.
+            return Array.TrueForAll(counts, static isRight => isRight) ? (ReadOnlyMemory<byte>?)response : null;
         }
         catch (OrleansCacheException exception)
         {
