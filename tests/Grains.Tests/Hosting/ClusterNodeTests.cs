@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Net;
-using System.Text;
 using OrleansCache.Grains.Hosting;
 using OrleansCache.Grains.Routing;
 using OrleansCache.Grains.Tests.Routing;
