@@ -6,6 +6,9 @@ namespace OrleansCache.Client.Gateways;
 // Following the cluster: which gateways there are, and connections spread over them.
 internal sealed partial class GatewayPool
 {
+    /// <summary>A gateway waits up to 2 s for silos that do not answer.</summary>
+    private static readonly TimeSpan s_answerTimeout = TimeSpan.FromSeconds(3);
+
     private readonly TaskCompletionSource _firstUp = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private TaskCompletionSource _lookNow = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private long _listVersion = -1;
@@ -58,7 +61,9 @@ internal sealed partial class GatewayPool
 
     private async Task DiscoverAsync()
     {
-        WireOperation operation = WireOperation.Rent(WireCommand.Discover, ValueUse.Array, null, DueAt);
+        // Behind an operation that hangs it would hang as well: then the next one goes elsewhere.
+        long dueAt = _time.GetTimestamp() + Math.Min(_timeoutTicks, (long)(s_answerTimeout.TotalSeconds * _time.TimestampFrequency));
+        WireOperation operation = WireOperation.Rent(WireCommand.Discover, ValueUse.Array, null, dueAt);
         ValueTask<byte[]?> answer = operation.AsValue();
         Submit(operation);
         try

@@ -38,9 +38,12 @@ internal sealed partial class GatewayPool
         Publish(slot, gateway, connection, leave);
         connection.Start();
         await Task.WhenAny(connection.Closed, leave.Task).ConfigureAwait(false);
-        bool isLost = connection.Closed.IsCompleted && connection.Closed.Result is not null;
+        bool isOver = connection.Closed.IsCompleted;
+        bool isLost = isOver && connection.Closed.Result is not null;
         lock (_lock)
         {
+            if (!isOver)
+                _retiring.Add(connection);
             slot.Current = null;
             slot.Gateway = null;
             slot.Leave = null;
@@ -53,13 +56,23 @@ internal sealed partial class GatewayPool
             }
         }
 
-        connection.Retire();
+        if (!isOver)
+            _ = RetireAsync(connection);
         if (isLost && !_isDisposed)
         {
             _metrics.OnConnectionLost();
             Log.Lost(_logger, gateway.EndPoint, connection.Closed.Result!);
             Wake();
         }
+    }
+
+    /// <summary>Lets the connection end when its replies are in.</summary>
+    private async Task RetireAsync(Connection connection)
+    {
+        connection.Retire();
+        await connection.Closed.ConfigureAwait(false);
+        lock (_lock)
+            _retiring.Remove(connection);
     }
 
     private async Task<Connection?> TryConnectAsync(Gateway gateway)

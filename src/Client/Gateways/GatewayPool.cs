@@ -30,6 +30,9 @@ internal sealed partial class GatewayPool : IConnectionOwner, IAsyncDisposable
     private readonly CancellationTokenSource _stop = new();
     private readonly long _timeoutTicks;
     private readonly int _firstGateway;
+
+    /// <summary>Connections that take nothing new and still wait for replies.</summary>
+    private readonly List<Connection> _retiring = [];
     private List<Gateway> _gateways;
     private Queue<WireOperation> _waiting = new();
     private TaskCompletionSource _changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -159,8 +162,10 @@ internal sealed partial class GatewayPool : IConnectionOwner, IAsyncDisposable
         long now = _time.GetTimestamp();
         foreach (Slot slot in _slots)
             slot.Current?.CheckTimeouts(now, _timeoutTicks);
+        Connection[] retiring;
         lock (_lock)
         {
+            retiring = [.. _retiring];
             int count = _waiting.Count;
             for (int i = 0; i < count; i++)
             {
@@ -175,6 +180,9 @@ internal sealed partial class GatewayPool : IConnectionOwner, IAsyncDisposable
                 operation.Release();
             }
         }
+
+        foreach (Connection connection in retiring)
+            connection.CheckTimeouts(now, _timeoutTicks);
     }
 
     public void OnTimeout(Connection connection, WireOperation operation, long now) => OnTimeout(operation, now);
@@ -203,11 +211,13 @@ internal sealed partial class GatewayPool : IConnectionOwner, IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         Queue<WireOperation> waiting;
+        Connection[] retiring;
         lock (_lock)
         {
             if (_isDisposed)
                 return;
             _isDisposed = true;
+            retiring = [.. _retiring];
             waiting = _waiting;
             _waiting = new Queue<WireOperation>();
         }
@@ -221,7 +231,9 @@ internal sealed partial class GatewayPool : IConnectionOwner, IAsyncDisposable
 
         foreach (Slot slot in _slots)
             slot.Current?.Close(null);
-        await Task.WhenAll(_loops).ConfigureAwait(false);
+        foreach (Connection connection in retiring)
+            connection.Close(null);
+        await Task.WhenAll([.. _loops, .. retiring.Select(connection => connection.Closed)]).ConfigureAwait(false);
         if (_timer is not null)
             await _timer.DisposeAsync().ConfigureAwait(false);
         _stop.Dispose();

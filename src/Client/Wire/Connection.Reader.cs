@@ -92,6 +92,9 @@ internal sealed partial class Connection
                 continue;
             }
 
+            // An answer to something else means that replies and commands do not match any more: nobody gets a wrong one.
+            if (!MayAnswer(operation.Command, line.Kind))
+                throw new InvalidDataException($"{Gateway} answers {operation.Command} with {line.Kind}: {Show(line.Text)}");
             _start += length;
             if (line.Kind == MetaReplyKind.Value)
             {
@@ -116,10 +119,18 @@ internal sealed partial class Connection
         }
     }
 
+    private static bool MayAnswer(WireCommand command, MetaReplyKind kind) => kind switch
+    {
+        MetaReplyKind.ServerError or MetaReplyKind.ClientError or MetaReplyKind.Error => true,
+        MetaReplyKind.Value => command is WireCommand.Get or WireCommand.RefreshByValue,
+        MetaReplyKind.Done => command is WireCommand.Set or WireCommand.Remove or WireCommand.Refresh or WireCommand.Extend,
+        MetaReplyKind.NotFound => command != WireCommand.Discover,
+        MetaReplyKind.NotStored or MetaReplyKind.Exists => command is WireCommand.Set or WireCommand.Remove,
+        _ => false,
+    };
+
     private void BeginValue(WireOperation operation, in MetaReplyLine line)
     {
-        if (!operation.HasValue)
-            throw new InvalidDataException($"{Gateway} sent a value that was not asked for.");
         if (line.ValueBytes > (long)_valueBytesMax + EntryLifetime.DeadlineBytes)
             throw new InvalidDataException($"{Gateway} announces a value of {line.ValueBytes} bytes; {nameof(OrleansCacheOptions.ValueBytesMax)} allows {_valueBytesMax}.");
         bool asArray = operation.ValueUse == ValueUse.Array && !EntryLifetime.IsWithDeadline(line.ClientFlags);

@@ -72,8 +72,6 @@ internal sealed class WireOperation : PendingOperation
 
     public int ValueBytes => _valueBytes;
 
-    public bool HasValue => Command is WireCommand.Get or WireCommand.RefreshByValue;
-
     public static WireOperation Rent(WireCommand command, ValueUse valueUse, IBufferWriter<byte>? writer, long dueAt)
     {
         WireOperation operation = s_pool.Get();

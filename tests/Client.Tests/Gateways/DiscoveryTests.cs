@@ -40,6 +40,37 @@ public sealed class DiscoveryTests
     }
 
     [Fact]
+    public async Task WhatAGatewayThatLeavesNeverAnswersTimesOut()
+    {
+        await using var first = new FakeGateway();
+        await using var second = new FakeGateway();
+        first.Cluster = second.Cluster = (1, [first.EndPoint]);
+        await using OrleansCacheClient client = Client(first, options => options.OperationTimeout = TimeSpan.FromSeconds(2));
+        Task<byte[]?> read = client.GetAsync("a");
+        await first.ExpectAsync("mg a ");
+        first.Cluster = second.Cluster = (2, [second.EndPoint]);
+        OrleansCacheException failure = await Assert.ThrowsAsync<OrleansCacheException>(() => read.WaitAsync(s_patience));
+        Assert.Equal(OrleansCacheError.TimedOut, failure.Error);
+        await UntilAsync(() => first.Open == 0);
+    }
+
+    [Fact]
+    public async Task DisposingEndsWhatWaitsAtAGatewayThatLeaves()
+    {
+        await using var first = new FakeGateway();
+        await using var second = new FakeGateway();
+        first.Cluster = second.Cluster = (1, [first.EndPoint]);
+        OrleansCacheClient client = Client(first);
+        Task<byte[]?> read = client.GetAsync("a");
+        await first.ExpectAsync("mg a ");
+        first.Cluster = second.Cluster = (2, [second.EndPoint]);
+        await UntilAsync(() => second.Open == 2);
+        await client.DisposeAsync().AsTask().WaitAsync(s_patience);
+        await Assert.ThrowsAsync<ObjectDisposedException>(() => read.WaitAsync(s_patience));
+        await UntilAsync(() => first.Open == 0 && second.Open == 0);
+    }
+
+    [Fact]
     public async Task WhereTheListLeadsNowhereTheConfiguredGatewayServes()
     {
         await using var configured = new FakeGateway();
@@ -113,11 +144,12 @@ public sealed class DiscoveryTests
     [InlineData("1\na|b|65536\n")]
     public void WhatIsNoListIsRefused(string text) => Assert.False(GatewayListReader.TryRead(Encoding.ASCII.GetBytes(text), out _, out _));
 
-    private static OrleansCacheClient Client(FakeGateway gateway) => new(TestOptions.For([gateway.EndPoint], options =>
+    private static OrleansCacheClient Client(FakeGateway gateway, Action<OrleansCacheOptions>? configure = null) => new(TestOptions.For([gateway.EndPoint], options =>
     {
         options.Discover = true;
         options.DiscoveryInterval = TimeSpan.FromMilliseconds(20);
         options.ReconnectDelayMax = TimeSpan.FromMilliseconds(100);
+        configure?.Invoke(options);
     }));
 
     /// <summary>The client tells nobody when it has moved: it is looked at until it has.</summary>

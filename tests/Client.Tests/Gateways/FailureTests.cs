@@ -139,6 +139,9 @@ public sealed class FailureTests
     [InlineData("VA 999999999 f0 t-1\r\n")]
     [InlineData("VA 2 f0 t-1\r\nabc\r\n")]
     [InlineData("HD fx\r\n")]
+    [InlineData("HD\r\n")]
+    [InlineData("NS\r\n")]
+    [InlineData("MN\r\n")]
     [InlineData("\r\n\r\n")]
     public async Task DamageEndsTheConnectionAndNobodyGetsAWrongAnswer(string damage)
     {
@@ -147,13 +150,6 @@ public sealed class FailureTests
         Task<byte[]?> read = client.GetAsync("a");
         FakeCommand command = await gateway.ExpectAsync("mg a ");
         await command.AnswerAsync(damage);
-        if (damage.StartsWith("GARBAGE", StringComparison.Ordinal))
-        {
-            // A line of its own is an answer that refuses.
-            Assert.Equal(OrleansCacheError.Refused, (await Assert.ThrowsAsync<OrleansCacheException>(() => read.WaitAsync(s_patience))).Error);
-            return;
-        }
-
         command = await gateway.ExpectAsync("mg a ");
         await command.AnswerAsync("EN\r\n");
         Assert.Null(await read.WaitAsync(s_patience));

@@ -112,6 +112,7 @@ internal sealed class FakeGateway : IAsyncDisposable
         {
             NetworkStream stream = client.GetStream();
             using var reader = new StreamReader(stream, Encoding.Latin1);
+            Task former = Task.CompletedTask;
             while (await reader.ReadLineAsync(_stop.Token) is { } line)
             {
                 if (line == "mn")
@@ -123,13 +124,18 @@ internal sealed class FakeGateway : IAsyncDisposable
                 if (line == "config get cluster" && Cluster is { } cluster)
                 {
                     string body = $"{cluster.Version}\n{string.Join(' ', cluster.EndPoints.Select(endPoint => endPoint.Replace(":", "|127.0.0.1|", StringComparison.Ordinal)))}\n";
+
+                    // In its turn: replies come in the order of the commands.
+                    await former.WaitAsync(_stop.Token);
                     await stream.WriteAsync(Encoding.Latin1.GetBytes($"CONFIG cluster 0 {body.Length}\r\n{body}\r\nEND\r\n"), _stop.Token);
                     continue;
                 }
 
                 // Values of tests have no line ends.
                 string value = line.StartsWith("ms ", StringComparison.Ordinal) ? await reader.ReadLineAsync(_stop.Token) ?? "" : "";
-                await _commands.Writer.WriteAsync(new FakeCommand(client, line, value), _stop.Token);
+                var command = new FakeCommand(client, line, value);
+                former = Task.WhenAll(former, command.Answered);
+                await _commands.Writer.WriteAsync(command, _stop.Token);
             }
         }
         catch (Exception exception) when (exception is OperationCanceledException or IOException or ObjectDisposedException or InvalidOperationException)
@@ -146,7 +152,15 @@ internal sealed class FakeGateway : IAsyncDisposable
 /// <summary>A command that has arrived at a <see cref="FakeGateway"/>.</summary>
 internal sealed record FakeCommand(TcpClient Client, string Line, string Value)
 {
-    public async Task AnswerAsync(string answer) => await Client.GetStream().WriteAsync(Encoding.Latin1.GetBytes(answer));
+    private readonly TaskCompletionSource _answered = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    public Task Answered => _answered.Task;
+
+    public async Task AnswerAsync(string answer)
+    {
+        await Client.GetStream().WriteAsync(Encoding.Latin1.GetBytes(answer));
+        _answered.TrySetResult();
+    }
 
     /// <summary>Closes its connection.</summary>
     public void Cut() => Client.Close();
