@@ -12,6 +12,7 @@ public sealed partial class ArrowTests
         ["Events"] = ["Abstractions"],
         ["Storage"] = ["Abstractions"],
         ["Gateway"] = ["Abstractions", "Protocol"],
+        ["Client"] = ["Abstractions", "Protocol"],
         ["Grains"] = ["Abstractions", "Storage"],
         ["Silo"] = ["Abstractions", "Events", "Gateway", "Grains", "Protocol", "Storage"],
     };
@@ -21,13 +22,15 @@ public sealed partial class ArrowTests
     [
         ("Orleans", ["Grains", "Silo"]),
         ("Npgsql", ["Grains", "Silo"]),
-        ("Microsoft.AspNetCore", ["Gateway", "Silo", "Grains"]), // Grains: the connections that Orleans gives to its middleware
+        // Grains: the connections that Orleans gives to its middleware; Client: output caching.
+        ("Microsoft.AspNetCore", ["Gateway", "Silo", "Grains", "Client"]),
         ("Microsoft.Extensions.Hosting", ["Grains", "Silo"]),
-        ("System.Net.Sockets", ["Gateway", "Grains", "Silo"]),
-        ("OrleansCache.Protocol", ["Protocol", "Gateway", "Silo"]),
+        ("System.Net.Sockets", ["Gateway", "Grains", "Silo", "Client"]),
+        ("OrleansCache.Protocol", ["Protocol", "Gateway", "Silo", "Client"]),
         ("OrleansCache.Events", ["Events", "Silo"]),
         ("OrleansCache.Storage", ["Storage", "Grains", "Silo"]),
         ("OrleansCache.Gateway", ["Gateway", "Silo"]),
+        ("OrleansCache.Client", ["Client"]),
         ("OrleansCache.Grains", ["Grains", "Silo"]),
         ("OrleansCache.Silo", ["Silo"]),
     ];
