@@ -73,13 +73,13 @@ foreach (bool isGet in (bool[])[true, false])
         {
             List<Result> all = results[name];
             double perSecond = Median(all, result => result.PerSecond);
-            double client = Median(all, r => r.ClientMicroseconds);
-            double server = Median(all, r => r.ServerMicroseconds);
+            double clientMicroseconds = Median(all, r => r.ClientMicroseconds);
+            double serverMicroseconds = Median(all, r => r.ServerMicroseconds);
             double bytes = Median(all, r => r.BytesPerOperation);
             Console.WriteLine(string.Create(
                 CultureInfo.InvariantCulture,
                 $"{name,-18} {(isGet ? "get" : "set"),-5} {count,7} {perSecond,10:N0} {perSecond / baseline,10:F2} "
-                + $"{client,12:F2} {server,12:F2} {bytes,8:F0}"));
+                + $"{clientMicroseconds,12:F2} {serverMicroseconds,12:F2} {bytes,8:F0}"));
         }
     }
 }
