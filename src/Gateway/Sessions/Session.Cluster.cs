@@ -46,11 +46,11 @@ internal sealed partial class Session
         _loop.Channel.Send(request, pending);
     }
 
-    private class DiscoveryProbe : ReplySink
+    private class DiscoveryProbe : SessionSink
     {
-        public bool Found { get; private set; }
+        public bool Found => Status != CacheStatus.NotFound;
 
-        public override void OnReply(in CacheReply reply) => Found = reply.Status != CacheStatus.NotFound;
+        public override void OnReply(in CacheReply reply) => Status = reply.Status;
     }
 
     /// <summary>The owner is elsewhere: what it says decides. Nothing behind the get is parsed meanwhile.</summary>

@@ -6,7 +6,7 @@ using OrleansCache.Protocol.Text;
 namespace OrleansCache.Gateway.Sessions;
 
 /// <summary>Writes the hit of a get straight into the output, under the partition's lock. One per loop, filled in before each call.</summary>
-internal sealed unsafe class GetSink : ReplySink
+internal sealed unsafe class GetSink : SessionSink
 {
     public OutputList Output = null!;
     public byte* Key;
@@ -24,6 +24,7 @@ internal sealed unsafe class GetSink : ReplySink
 
     public override void OnReply(in CacheReply reply)
     {
+        Status = reply.Status;
         if (reply.Status == CacheStatus.Ok)
         {
             if (WriteHit(Output, new ReadOnlySpan<byte>(Key, KeyLength), WithCas, reply, must: false))
@@ -70,7 +71,7 @@ internal sealed unsafe class GetSink : ReplySink
 }
 
 /// <summary>Writes the line that answers a command with one key. One per loop.</summary>
-internal sealed class ResultSink : ReplySink
+internal sealed class ResultSink : SessionSink
 {
     public OutputList Output = null!;
     public TextVerb Verb;
@@ -78,6 +79,7 @@ internal sealed class ResultSink : ReplySink
 
     public override void OnReply(in CacheReply reply)
     {
+        Status = reply.Status;
         if (reply.Status == CacheStatus.Unavailable)
             Counters.Unavailable++;
         Output.Commit(TextReply.WriteResult(Output.Reserve(TextReply.LineBytesMax), Verb, reply));
@@ -85,9 +87,7 @@ internal sealed class ResultSink : ReplySink
 }
 
 /// <summary>For noreply.</summary>
-internal sealed class SilentSink : ReplySink
+internal sealed class SilentSink : SessionSink
 {
-    public override void OnReply(in CacheReply reply)
-    {
-    }
+    public override void OnReply(in CacheReply reply) => Status = reply.Status;
 }

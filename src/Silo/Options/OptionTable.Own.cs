@@ -49,8 +49,15 @@ internal static partial class OptionTable
         },
         new()
         {
-            Long = "http", Argument = "port", State = OptionState.NotYet, Group = OptionGroup.Process,
-            Help = "port for metrics, health and administration over HTTP",
+            Long = "http", Argument = "[host:]port", Group = OptionGroup.Monitoring,
+            Help = "serve metrics, health, JSON and a dashboard over HTTP (docs/http.md); without a host at 127.0.0.1. Beyond loopback only with --http-token-file or -Y",
+            Apply = (o, text) => HttpPlace.TryParse(text, out string? host, out int port) ? Done(() => (o.HttpHost, o.HttpPort) = (host, port)) : $"\"{text}\" is neither PORT nor HOST:PORT",
+        },
+        new()
+        {
+            Long = "http-token-file", Argument = "file", Group = OptionGroup.Monitoring,
+            Help = "file with a token of at least 16 bytes; who reads over HTTP (but for health) must show it",
+            Apply = (o, text) => text.Length == 0 ? "No path given for the token" : Done(() => o.HttpTokenFile = text),
         },
         .. Cluster(),
     ];
