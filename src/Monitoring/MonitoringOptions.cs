@@ -15,6 +15,9 @@ public sealed record MonitoringOptions
     /// <summary>-Y: its users may read everything. Null: there are none.</summary>
     public PasswordCheck? Logins { get; init; }
 
+    /// <summary>--otlp: the collector that metrics are sent to; null: none.</summary>
+    public Uri? Otlp { get; init; }
+
     /// <summary>The product's own version.</summary>
     public required string Version { get; init; }
 

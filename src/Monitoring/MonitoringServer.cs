@@ -1,12 +1,14 @@
 using System.Net;
+using System.Runtime.CompilerServices;
 using Microsoft.Extensions.Logging;
 using OrleansCache.Gateway;
 using OrleansCache.Monitoring.Http;
+using OrleansCache.Monitoring.Metrics;
 
 namespace OrleansCache.Monitoring;
 
 /// <summary>
-/// Metrics, health, JSON and the dashboard of one process, over HTTP. Reads only.
+/// Metrics, health, JSON and the dashboard of one process, over HTTP, and metrics to a collector. Reads only.
 /// Life: <see cref="StartAsync"/> before the node starts, so that a port in use is told early and probes get an answer meanwhile; <see cref="Attach"/> when the gateway listens;
 /// <see cref="BeginStop"/> when the process is asked to end; then Dispose, last of all.
 /// </summary>
@@ -16,7 +18,8 @@ public sealed class MonitoringServer : IAsyncDisposable
     private readonly TimeProvider _time;
     private readonly Readiness _readiness = new();
     private readonly HttpPort? _port;
-    private NodeReader? _reader;
+    private MeterBridge? _meter;
+    private OtlpExport? _otlp;
 
     public MonitoringServer(MonitoringOptions options, ILoggerFactory loggerFactory, TimeProvider timeProvider)
     {
@@ -42,8 +45,11 @@ public sealed class MonitoringServer : IAsyncDisposable
         ArgumentNullException.ThrowIfNull(router);
         ArgumentNullException.ThrowIfNull(notReady);
         _readiness.Attach(notReady);
-        _reader = new NodeReader(_options, gateway, router, _readiness, _time);
-        _port?.Attach(_reader);
+        var reader = new NodeReader(_options, gateway, router, _readiness, _time);
+        _meter = new MeterBridge(reader);
+        if (_options.Otlp is not null)
+            _otlp = StartExport(gateway, router);
+        _port?.Attach(reader);
     }
 
     /// <summary>From now on the process is not ready, while everything else still answers.</summary>
@@ -51,7 +57,17 @@ public sealed class MonitoringServer : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        _otlp?.Dispose();
+        _meter?.Dispose();
         if (_port is not null)
             await _port.DisposeAsync().ConfigureAwait(false);
+    }
+
+    /// <summary>On its own, so that the packages are loaded only where they are wanted.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private OtlpExport StartExport(GatewayServer gateway, IPartitionRouter router)
+    {
+        string instance = router.Cluster?.ReadOwners().Here ?? (gateway.FindAddress(Environment.MachineName, null) is { } place ? $"{place.Host}:{place.Port}" : Environment.MachineName);
+        return new OtlpExport(_options, instance);
     }
 }

@@ -4,6 +4,7 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.Logging;
 using OrleansCache.Monitoring.Api;
+using OrleansCache.Monitoring.Dashboard;
 using OrleansCache.Monitoring.Metrics;
 
 namespace OrleansCache.Monitoring.Http;
@@ -123,6 +124,8 @@ internal sealed partial class HttpApplication : IHttpApplication<HttpContext>, I
 
     private Task ReadAsync(HttpContext context, string path)
     {
+        if (DashboardFiles.Contains(path))
+            return DashboardFiles.AnswerAsync(context, path);
         if (path is not "/metrics" && !ApiPaths.Contains(path))
             return Reply.ErrorAsync(context, StatusCodes.Status404NotFound, "no such path; docs/http.md lists them");
         if (_reader is not { } reader)

@@ -55,6 +55,13 @@ internal static partial class OptionTable
         },
         new()
         {
+            Long = "otlp", Argument = "url", Group = OptionGroup.Monitoring,
+            Help = "send metrics to this OpenTelemetry collector every 10 s: http://HOST:4318 (HTTP) or http://HOST:4317 (gRPC)",
+            Apply = (o, text) => Uri.TryCreate(text, UriKind.Absolute, out Uri? url) && url.Scheme is "http" or "https"
+                ? Done(() => o.Otlp = url) : $"\"{text}\" is not an http:// or https:// URL",
+        },
+        new()
+        {
             Long = "http-token-file", Argument = "file", Group = OptionGroup.Monitoring,
             Help = "file with a token of at least 16 bytes; who reads over HTTP (but for health) must show it",
             Apply = (o, text) => text.Length == 0 ? "No path given for the token" : Done(() => o.HttpTokenFile = text),

@@ -110,6 +110,9 @@ internal sealed partial class ServeOptions
 
     public string? HttpTokenFile { get; set; }
 
+    /// <summary>--otlp; null: metrics are sent nowhere.</summary>
+    public Uri? Otlp { get; set; }
+
     public int PartitionCount { get; set; } = Limits.PartitionsDefault;
 
     /// <summary>First of the cluster options that was given, as messages name it; null if none was: then the node stands alone.</summary>
