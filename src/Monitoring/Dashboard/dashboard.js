@@ -123,7 +123,7 @@ const color = index => {
 
 // ---- charts -------------------------------------------------------------------------------------------------------------------
 
-function Chart({ title, note, history, lines, format, max }) {
+function Chart({ title, note, history, lines, format, max, least }) {
   const place = useRef(null);
   const plot = useRef(null);
   const [dark, setDark] = useState(darkQuery.matches);
@@ -142,18 +142,21 @@ function Chart({ title, note, history, lines, format, max }) {
     const resolve = value => { probe.style.color = value; return getComputedStyle(probe).color; };
     const axis = { stroke: resolve(soft), grid: { stroke: resolve(grid), width: 1 }, ticks: { show: false }, font: "11px system-ui" };
     plot.current = new uPlot({
-      width: place.current.clientWidth || 300, height: 170, padding: [8, 8, 0, 0],
+      width: place.current.clientWidth || 300, height: 150, padding: [8, 8, 0, 0],
       cursor: { y: false, points: { size: 6 } }, legend: { show: false },
-      scales: { x: { time: true }, y: { range: (_, low, high) => [0, max ?? Math.max(high * 1.1, 1e-9)] } },
+      scales: {
+        x: { time: true, range: (_, low, high) => isNumber(high) ? [Math.min(low, high - 60), high] : [Date.now() / 1000 - 60, Date.now() / 1000] },
+        y: { range: (_, low, high) => [0, max ?? Math.max((high || 0) * 1.1, least)] },
+      },
       axes: [
-        { ...axis, space: 70, values: [[60, "{HH}:{mm}", null, null, null, null, null, null, 1], [1, "{HH}:{mm}:{ss}", null, null, null, null, null, null, 1]] },
+        { ...axis, size: 26, space: 70, values: [[60, "{HH}:{mm}", null, null, null, null, null, null, 1], [1, "{HH}:{mm}:{ss}", null, null, null, null, null, null, 1]] },
         { ...axis, size: 62, space: 32, values: (_, ticks) => ticks.map(format) },
       ],
       series: [{}, ...lines.map((line, index) => ({ stroke: color(index), width: 1.6, points: { show: false }, spanGaps: false,
         fill: lines.length === 1 ? color(index) + "22" : undefined }))],
     }, data(), place.current);
     probe.remove();
-    const observer = new ResizeObserver(() => plot.current && plot.current.setSize({ width: place.current.clientWidth, height: 170 }));
+    const observer = new ResizeObserver(() => plot.current && plot.current.setSize({ width: place.current.clientWidth, height: 150 }));
     observer.observe(place.current);
     return () => { observer.disconnect(); plot.current.destroy(); plot.current = null; };
   }, [dark]);
@@ -161,7 +164,6 @@ function Chart({ title, note, history, lines, format, max }) {
   useEffect(() => { if (plot.current) plot.current.setData(data()); });
 
   function data() {
-    // A straight line has two ends: until there are two points, nothing is drawn.
     return [history.map(p => p.time), ...lines.map(line => history.map(p => p[line.name] ?? null))];
   }
 
@@ -356,13 +358,13 @@ function Page() {
           kind=${status.cluster && status.cluster.silosAnswering < status.cluster.silos ? "bad" : ""} more=${`${now.partitions.count} partitions`} />`}
       </div>
       <${Warnings} list=${now.warnings.warnings} />
-      <${Chart} title="Operations per second" note="all silos" history=${state.history} format=${count} lines=${[{ name: "operations", label: "operations" }]} />
-      <${Chart} title="Hit ratio" note="all silos" history=${state.history} format=${percent} max=${1} lines=${[{ name: "hitRatio", label: "hits" }]} />
-      <${Chart} title="Latency" note="this gateway, 10 s" history=${state.history} format=${micros} lines=${[{ name: "p50", label: "p50" }, { name: "p99", label: "p99" }, { name: "p999", label: "p99.9" }]} />
-      <${Chart} title="Items lost per second" note="all silos" history=${state.history} format=${count}
+      <${Chart} title="Operations per second" note="all silos" history=${state.history} format=${count} least=${10} lines=${[{ name: "operations", label: "operations" }]} />
+      <${Chart} title="Hit ratio" note="all silos" history=${state.history} format=${percent} max=${1} least=${1} lines=${[{ name: "hitRatio", label: "hits" }]} />
+      <${Chart} title="Latency" note="this gateway, 10 s" history=${state.history} format=${micros} least=${10} lines=${[{ name: "p50", label: "p50" }, { name: "p99", label: "p99" }, { name: "p999", label: "p99.9" }]} />
+      <${Chart} title="Items lost per second" note="all silos" history=${state.history} format=${count} least=${1}
         lines=${[{ name: "evictedRoom", label: "room" }, { name: "evictedPages", label: "page moved" }, { name: "evictedLimit", label: "limit" }, { name: "expired", label: "expired" }]} />
-      <${Chart} title="Memory" note="all silos" history=${state.history} format=${bytes} lines=${[{ name: "memory", label: "items" }, { name: "used", label: "pages" }, { name: "limit", label: "limit" }]} />
-      <${Chart} title="Bytes per second" note="all silos" history=${state.history} format=${bytes} lines=${[{ name: "received", label: "received" }, { name: "sent", label: "sent" }]} />
+      <${Chart} title="Memory" note="all silos" history=${state.history} format=${bytes} least=${1024} lines=${[{ name: "memory", label: "items" }, { name: "used", label: "pages" }, { name: "limit", label: "limit" }]} />
+      <${Chart} title="Bytes per second" note="all silos" history=${state.history} format=${bytes} least=${1024} lines=${[{ name: "received", label: "received" }, { name: "sent", label: "sent" }]} />
       <${Partitions} now=${now} moved=${state.moved} colors=${colors} />
       <${Silos} now=${now} before=${before} colors=${colors} />
       <${Classes} now=${now} older=${older} />
