@@ -51,6 +51,27 @@ public sealed class AccessTests
         Assert.Equal(HttpStatusCode.OK, (await server.Http.GetAsync("/health/ready")).StatusCode);
     }
 
+    [Fact]
+    public async Task GuessesAreSlowAndTheRightTokenStillOpens()
+    {
+        await using MonitoredServer server = await MonitoredServer.StartAsync(Token);
+        HttpStatusCode[] answers = await Task.WhenAll(Enumerable.Range(0, 40).Select(async number =>
+        {
+            using var request = new HttpRequestMessage(HttpMethod.Get, "/metrics");
+            request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", $"guess{number}");
+            using HttpResponseMessage response = await server.Http.SendAsync(request);
+            return response.StatusCode;
+        }));
+        Assert.Equal([HttpStatusCode.Unauthorized, HttpStatusCode.TooManyRequests], answers.Distinct().Order());
+        Assert.InRange(answers.Count(static answer => answer == HttpStatusCode.Unauthorized), 1, 39);
+
+        server.Http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", Token);
+        while ((await server.Http.GetAsync("/metrics")).StatusCode != HttpStatusCode.OK)
+        {
+            // The last guesses still hold their places.
+        }
+    }
+
     private sealed class OneLogin : PasswordCheck
     {
         public override bool IsRight(ReadOnlySpan<byte> user, ReadOnlySpan<byte> password) => user.SequenceEqual("ann"u8) && password.SequenceEqual("secret"u8);

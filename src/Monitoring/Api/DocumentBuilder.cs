@@ -192,7 +192,7 @@ internal sealed class DocumentBuilder(NodeReader reader, NodeSnapshot snapshot)
         RequestedBytes = slab.MemRequested,
 
         // A value in several chunks counts where its first one lies, so that a class may seem to hold more than it has.
-        UsefulRatio = slab.TotalPages == 0 ? null : Math.Round(Math.Min(1, (double)slab.MemRequested / (slab.TotalPages * pageBytes)), 4),
+        UsefulRatio = slab.TotalPages == 0 ? null : Math.Round(Math.Min(1, (double)WarningFinder.UsefulBytes(slab) / (slab.TotalPages * pageBytes)), 4),
         AgeSeconds = slab.AgeSeconds,
         Evicted = slab.Evicted,
         EvictedAgeSeconds = slab.Evicted == 0 ? null : slab.EvictedTimeSeconds,

@@ -113,9 +113,10 @@ internal sealed class WarningFinder(NodeSnapshot now, NodeSnapshot? past)
                 young.Add(slab);
         }
 
+        int named = 0;
         foreach (SlabClassStatistics slab in young.OrderBy(static slab => slab.EvictedTimeSeconds).Take(ClassesMax))
         {
-            string more = young.Count > ClassesMax ? Text($" {young.Count - ClassesMax} other classes do so, too.") : "";
+            string more = ++named == ClassesMax && young.Count > ClassesMax ? Text($" So do {young.Count - ClassesMax} other classes.") : "";
             Add("class_evicts_young", "warning", Text($"class {slab.ClassId}"),
                 Text($"Class {slab.ClassId} (chunks of {slab.ChunkBytes} bytes) evicts items {slab.EvictedTimeSeconds} s after their last use.") + more,
                 "Raise -m or add a silo; or store less, or with a shorter time to live.");
@@ -130,7 +131,10 @@ internal sealed class WarningFinder(NodeSnapshot now, NodeSnapshot? past)
         }
     }
 
-    private long Waste(SlabClassStatistics slab) => (slab.TotalPages * now.Store.PageBytes) - slab.MemRequested;
+    private long Waste(SlabClassStatistics slab) => (slab.TotalPages * now.Store.PageBytes) - UsefulBytes(slab);
+
+    /// <summary>What items asked for; where only later pieces of large values lie, which count with their first one, the chunks that they fill.</summary>
+    public static long UsefulBytes(SlabClassStatistics slab) => slab.Items == 0 ? slab.UsedChunks * slab.ChunkBytes : slab.MemRequested;
 
     private void LookAtLoops()
     {

@@ -212,7 +212,7 @@ function Partitions({ now, moved, colors }) {
 function Silos({ now, before, colors }) {
   const dt = before ? now.status.time - before.status.time : 0;
   return html`<section class="card wide" id="silos"><h2>Silos<span class="soft">of the whole cluster</span></h2><div class="scroll"><table>
-    <thead><tr><th>silo</th><th>state</th><th>partitions</th><th>items</th><th>memory</th><th>hit ratio</th><th>operations/s</th><th class="optional">evictions/s</th><th class="optional">connections</th><th class="optional">up</th></tr></thead>
+    <thead><tr><th>silo</th><th>state</th><th>partitions</th><th>operations/s</th><th>hit ratio</th><th>items</th><th>memory</th><th class="optional">evictions/s</th><th class="optional">connections</th><th class="optional">up</th></tr></thead>
     <tbody>${now.silos.silos.map(silo => {
       const former = before && before.silos.silos.find(other => other.silo === silo.silo);
       const v = silo.values, f = former && former.values;
@@ -220,9 +220,9 @@ function Silos({ now, before, colors }) {
       const hits = per("get_hits"), misses = per("get_misses");
       const ratio = hits !== null && misses !== null && hits + misses > 0 ? hits / (hits + misses) : silo.hitRatio;
       return html`<tr key=${silo.silo}><td><i class="dot" style=${{ background: colors(silo.silo) }}></i>${silo.silo}${silo.isThis ? html` <span class="soft">(asked)</span>` : ""}</td>
-        <td class=${silo.state === "up" ? "good" : "bad"}>${silo.state === "up" ? "up" : "no answer"}</td><td>${silo.partitions}</td><td>${count(v?.curr_items)}</td>
+        <td class=${silo.state === "up" ? "good" : "bad"}>${silo.state === "up" ? "up" : "no answer"}</td><td>${silo.partitions}</td><td>${count(per("operations"))}</td><td>${percent(ratio)}</td><td>${count(v?.curr_items)}</td>
         <td><${Meter} share=${v ? v.page_bytes_used / v.limit_maxbytes : 0} />${v ? `${bytes(v.page_bytes_used)} of ${bytes(v.limit_maxbytes)}` : "–"}</td>
-        <td>${percent(ratio)}</td><td>${count(per("operations"))}</td><td class="optional">${count(per("evictions"))}</td><td class="optional">${count(v?.curr_connections)}</td><td class="optional">${seconds(v?.uptime)}</td></tr>`;
+        <td class="optional">${count(per("evictions"))}</td><td class="optional">${count(v?.curr_connections)}</td><td class="optional">${seconds(v?.uptime)}</td></tr>`;
     })}</tbody></table></div></section>`;
 }
 

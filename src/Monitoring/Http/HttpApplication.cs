@@ -18,7 +18,10 @@ internal sealed partial class HttpApplication : IHttpApplication<HttpContext>, I
     private readonly ILogger _logger;
     private readonly TokenBucketRateLimiter _requests = NewLimiter();
     private readonly TokenBucketRateLimiter _probes = NewLimiter();
+    private readonly SemaphoreSlim _logins = new(HttpLimits.LoginsAtOnceMax);
     private volatile NodeReader? _reader;
+    private int _wrongLogins;
+    private long _wrongLoginsToldAt = long.MinValue / 2;
 
     public HttpApplication(Access access, Readiness readiness, ILogger logger)
     {
@@ -57,6 +60,7 @@ internal sealed partial class HttpApplication : IHttpApplication<HttpContext>, I
     {
         _requests.Dispose();
         _probes.Dispose();
+        _logins.Dispose();
     }
 
     private static TokenBucketRateLimiter NewLimiter() => new(new TokenBucketRateLimiterOptions
@@ -105,21 +109,50 @@ internal sealed partial class HttpApplication : IHttpApplication<HttpContext>, I
 
     private async ValueTask<bool> MayReadAsync(HttpContext context)
     {
-        switch (_access.Check(context.Request))
+        // A wrong login keeps its place for a while: that bounds how many can be tried, from wherever.
+        if (!await _logins.WaitAsync(TimeSpan.FromMilliseconds(HttpLimits.RefusalMilliseconds), context.RequestAborted).ConfigureAwait(false))
         {
-            case AccessResult.Granted:
-                return true;
-            case AccessResult.ForeignHost:
-                await Reply.ErrorAsync(context, StatusCodes.Status403Forbidden, "ask by an IP address or localhost, or set --http-token-file").ConfigureAwait(false);
-                return false;
-            case AccessResult.LoginWrong:
-                await Task.Delay(HttpLimits.RefusalMilliseconds, context.RequestAborted).ConfigureAwait(false);
-                break;
+            await Reply.ErrorAsync(context, StatusCodes.Status429TooManyRequests, "too many wrong logins").ConfigureAwait(false);
+            return false;
+        }
+
+        try
+        {
+            switch (_access.Check(context.Request))
+            {
+                case AccessResult.Granted:
+                    return true;
+                case AccessResult.ForeignHost:
+                    await Reply.ErrorAsync(context, StatusCodes.Status403Forbidden, "ask by an IP address or localhost, or set --http-token-file").ConfigureAwait(false);
+                    return false;
+                case AccessResult.LoginWrong:
+                    NoteWrongLogin(context);
+
+                    // Also when the client hangs up meanwhile.
+                    await Task.Delay(HttpLimits.WrongLoginMilliseconds, CancellationToken.None).ConfigureAwait(false);
+                    break;
+            }
+        }
+        finally
+        {
+            _logins.Release();
         }
 
         context.Response.Headers.WWWAuthenticate = "Basic realm=\"OrleansCache\", charset=\"UTF-8\"";
         await Reply.ErrorAsync(context, StatusCodes.Status401Unauthorized, "a token or login is needed").ConfigureAwait(false);
         return false;
+    }
+
+    /// <summary>At most one line in a while.</summary>
+    private void NoteWrongLogin(HttpContext context)
+    {
+        int wrong = Interlocked.Increment(ref _wrongLogins);
+        long now = Environment.TickCount64;
+        long last = Interlocked.Read(ref _wrongLoginsToldAt);
+        if (now - last < Limits.LoginLogSeconds * 1000 || Interlocked.CompareExchange(ref _wrongLoginsToldAt, now, last) != last)
+            return;
+        Interlocked.Add(ref _wrongLogins, -wrong);
+        LogWrongLogin(_logger, wrong, context.Connection.RemoteIpAddress?.ToString() ?? "?");
     }
 
     private Task ReadAsync(HttpContext context, string path)
@@ -140,6 +173,9 @@ internal sealed partial class HttpApplication : IHttpApplication<HttpContext>, I
         text.Write(reader.Read());
         return Reply.BytesAsync(context, StatusCodes.Status200OK, isOpenMetrics ? PrometheusText.OpenMetricsType : PrometheusText.TextType, text.Bytes);
     }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Count} wrong logins at the HTTP port, the last from {Address}")]
+    private static partial void LogWrongLogin(ILogger logger, int count, string address);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "The answer to {Path} failed")]
     private static partial void LogFailed(ILogger logger, Exception exception, string path);
