@@ -1,5 +1,6 @@
 using System.Globalization;
 using OrleansCache.Gateway.Metering;
+using OrleansCache.Gateway.Options;
 using OrleansCache.Gateway.Sessions;
 using OrleansCache.Gateway.Stats;
 

@@ -1,5 +1,5 @@
 using System.Net;
-using OrleansCache.Gateway;
+using OrleansCache.Gateway.Passwords;
 
 namespace OrleansCache.Monitoring;
 

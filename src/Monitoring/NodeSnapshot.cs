@@ -1,5 +1,6 @@
-using OrleansCache.Gateway;
 using OrleansCache.Gateway.Metering;
+using OrleansCache.Gateway.Options;
+using OrleansCache.Gateway.Stats;
 
 namespace OrleansCache.Monitoring;
 

@@ -9,11 +9,12 @@ public sealed partial class ArrowTests
     {
         ["Abstractions"] = [],
         ["Protocol"] = ["Abstractions"],
+        ["Events"] = ["Abstractions"],
         ["Storage"] = ["Abstractions"],
         ["Gateway"] = ["Abstractions", "Protocol"],
         ["Grains"] = ["Abstractions", "Storage"],
         ["Monitoring"] = ["Abstractions", "Gateway"],
-        ["Silo"] = ["Abstractions", "Gateway", "Grains", "Monitoring", "Protocol", "Storage"],
+        ["Silo"] = ["Abstractions", "Events", "Gateway", "Grains", "Monitoring", "Protocol", "Storage"],
     };
 
     /// <summary>Who may know a package or a part of the shared framework; everybody else may not.</summary>
@@ -26,6 +27,7 @@ public sealed partial class ArrowTests
         ("System.Net.Sockets", ["Gateway", "Grains", "Monitoring", "Silo"]),
         ("OpenTelemetry", ["Monitoring"]),
         ("OrleansCache.Protocol", ["Protocol", "Gateway", "Silo"]),
+        ("OrleansCache.Events", ["Events", "Silo"]),
         ("OrleansCache.Storage", ["Storage", "Grains", "Silo"]),
         ("OrleansCache.Gateway", ["Gateway", "Monitoring", "Silo"]),
         ("OrleansCache.Monitoring", ["Monitoring", "Silo"]),

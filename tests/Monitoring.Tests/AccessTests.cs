@@ -2,7 +2,7 @@ using System.Net;
 using System.Net.Http.Headers;
 using System.Text;
 using Microsoft.Extensions.Logging.Abstractions;
-using OrleansCache.Gateway;
+using OrleansCache.Gateway.Passwords;
 
 namespace OrleansCache.Monitoring.Tests;
 

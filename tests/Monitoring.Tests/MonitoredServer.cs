@@ -3,6 +3,8 @@ using System.Net.Sockets;
 using System.Text;
 using Microsoft.Extensions.Logging.Abstractions;
 using OrleansCache.Gateway;
+using OrleansCache.Gateway.Options;
+using OrleansCache.Gateway.Passwords;
 using OrleansCache.Storage;
 
 namespace OrleansCache.Monitoring.Tests;

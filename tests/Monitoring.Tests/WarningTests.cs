@@ -1,4 +1,5 @@
-using OrleansCache.Gateway;
+using OrleansCache.Gateway.Options;
+using OrleansCache.Gateway.Stats;
 using OrleansCache.Monitoring.Api;
 
 namespace OrleansCache.Monitoring.Tests;

@@ -26,7 +26,8 @@ internal enum PendingKind : byte
     GroupEnd,
 
     /// <summary>
-    /// noreply at another silo: answers nothing, but holds its place, so that whoever reads a later reply of this connection finds the write done, through every gateway.
+    /// noreply at another silo: answers nothing, but holds its place, so that whoever reads a later reply of this connection finds the write done, through
+    /// every gateway.
     /// </summary>
     Silent,
 
@@ -126,7 +127,11 @@ internal sealed class PendingReply(LoopContext loop) : ReplySink
                 MetaSink.Write(target, MetaForm, _key.AsSpan(0, _keyLength), reply, loop.NowUnixSeconds, must: true);
                 break;
             case PendingKind.TooLarge:
-                var outcome = new CacheReply { Status = reply.Status == CacheStatus.Unavailable ? CacheStatus.Unavailable : CacheStatus.TooLarge, Reason = reply.Reason };
+                var outcome = new CacheReply
+                {
+                    Status = reply.Status == CacheStatus.Unavailable ? CacheStatus.Unavailable : CacheStatus.TooLarge,
+                    Reason = reply.Reason,
+                };
                 target.Commit(TextReply.WriteResult(target.Reserve(TextReply.LineBytesMax), Verb, outcome));
                 break;
             case PendingKind.SingleGet when reply.Status is CacheStatus.Ok:

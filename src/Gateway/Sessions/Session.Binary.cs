@@ -2,12 +2,14 @@ using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Text;
 using OrleansCache.Gateway.Buffers;
+using OrleansCache.Gateway.Options;
 using OrleansCache.Gateway.Stats;
 using OrleansCache.Protocol.Binary;
 
 namespace OrleansCache.Gateway.Sessions;
 
-// The binary protocol: packets, from their parsed heads to requests. A packet whose header, extras and key have not arrived waits in _line, whatever follows is never copied.
+// The binary protocol: packets, from their parsed heads to requests. A packet whose header, extras and key have not arrived waits in _line, whatever follows is
+// never copied.
 internal sealed unsafe partial class Session
 {
     private BinaryAccess _access;
@@ -169,7 +171,7 @@ internal sealed unsafe partial class Session
         Commands++;
         if (command.Error == BinaryStatus.TooLarge)
         {
-            TellRefusedStore(command.Key, ItemStoreCommand.None);
+            PublishRefusedStore(command.Key, ItemStoreCommand.None);
             if (_loop.Shared.Detail.IsEnabled)
                 _loop.Shared.Detail.CountSet(command.Key);
         }
@@ -227,7 +229,8 @@ internal sealed unsafe partial class Session
             case BinaryOpcode.Prepend:
                 if (available < command.ValueLength)
                     return AwaitValue(command, next, available);
-                StorePacket(command.Opcode, command.Opaque, command.Key, command.ClientFlags, command.Exptime, command.Cas, new ReadOnlySpan<byte>(next, command.ValueLength));
+                StorePacket(command.Opcode, command.Opaque, command.Key, command.ClientFlags, command.Exptime, command.Cas,
+                    new ReadOnlySpan<byte>(next, command.ValueLength));
                 return command.ValueLength;
             case BinaryOpcode.Delete:
             case BinaryOpcode.Touch:

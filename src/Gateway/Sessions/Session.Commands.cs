@@ -334,8 +334,8 @@ internal sealed unsafe partial class Session
     }
 
     /// <summary>
-    /// A value that is too large takes the former one with it. Returns false if that happens at another silo: then the error line waits for it, so that whoever has read
-    /// the error does not find the former value afterwards.
+    /// A value that is too large takes the former one with it. Returns false if that happens at another silo: then the error line waits for it, so that whoever
+    /// has read the error does not find the former value afterwards.
     /// </summary>
     private bool DeleteBeforeError(ReadOnlySpan<byte> key, bool noReply)
     {

@@ -1,11 +1,12 @@
 using System.Globalization;
 using System.Text;
+using OrleansCache.Gateway.Options;
 using OrleansCache.Protocol.Text;
 
 namespace OrleansCache.Gateway.Sessions;
 
-// lru_crawler, lru and slabs: memcached's words, its order of checks and its replies. Cold: they allocate. Like memcached they compare only as many characters of a
-// sub-command as the client sent.
+// lru_crawler, lru and slabs: memcached's words, its order of checks and its replies. Cold: they allocate. Like memcached they compare only as many characters
+// of a sub-command as the client sent.
 internal sealed partial class Session
 {
     private const int SleepMicrosecondsMax = 1_000_000;
@@ -24,27 +25,27 @@ internal sealed partial class Session
         bool noReply = command.NoReply;
         switch (words)
         {
-            case [var name, var classes] when Means(name, "crawl"):
+            case [var name, var classes] when IsPrefixOf(name, "crawl"):
                 Answer(Crawl(classes), noReply);
                 break;
-            case [var name, var classes] when Means(name, "metadump"):
+            case [var name, var classes] when IsPrefixOf(name, "metadump"):
                 Dump(keysOnly: false, classes, noReply);
                 break;
-            case [var name, var classes] when Means(name, "mgdump"):
+            case [var name, var classes] when IsPrefixOf(name, "mgdump"):
                 Dump(keysOnly: true, classes, noReply);
                 break;
-            case [var name, var count] when Means(name, "tocrawl"):
+            case [var name, var count] when IsPrefixOf(name, "tocrawl"):
                 if (TryReadUInt32(count, out uint itemsMax))
                     _loop.Shared.ChangeLru(lru => lru with { CrawlerItemsMax = itemsMax });
                 Answer(TryReadUInt32(count, out _) ? "OK" : BadFormat, noReply);
                 break;
-            case [var name, var time] when Means(name, "sleep"):
+            case [var name, var time] when IsPrefixOf(name, "sleep"):
                 Answer(SetCrawlerSleep(time), noReply);
                 break;
-            case [var name] when Means(name, "enable"):
+            case [var name] when IsPrefixOf(name, "enable"):
                 Answer(_loop.Shared.Lru.CrawlerEnabled ? "ERROR failed to start lru crawler thread" : EnableCrawler(true), noReply);
                 break;
-            case [var name] when Means(name, "disable"):
+            case [var name] when IsPrefixOf(name, "disable"):
                 Answer(EnableCrawler(false), noReply);
                 break;
             default:
@@ -60,9 +61,9 @@ internal sealed partial class Session
         Answer(
             words switch
             {
-                [var name, var hot, var warm, var hotFactor, var warmFactor, ..] when Means(name, "tune") => Tune(hot, warm, hotFactor, warmFactor),
-                [var name, var mode, ..] when Means(name, "mode") && lru.MaintainerEnabled => SetLruMode(mode),
-                [var name, var ttl, ..] when Means(name, "temp_ttl") && lru.MaintainerEnabled => SetTemporaryTtl(ttl),
+                [var name, var hot, var warm, var hotFactor, var warmFactor, ..] when IsPrefixOf(name, "tune") => Tune(hot, warm, hotFactor, warmFactor),
+                [var name, var mode, ..] when IsPrefixOf(name, "mode") && lru.MaintainerEnabled => SetLruMode(mode),
+                [var name, var ttl, ..] when IsPrefixOf(name, "temp_ttl") && lru.MaintainerEnabled => SetTemporaryTtl(ttl),
                 _ => "ERROR",
             },
             command.NoReply);
@@ -73,8 +74,8 @@ internal sealed partial class Session
         Answer(
             Words(command) switch
             {
-                [var name, var source, var target] when Means(name, "reassign") => Reassign(source, target),
-                [var name, var what, .. var rest] when Means(name, "automove") => SetAutomove(what, rest),
+                [var name, var source, var target] when IsPrefixOf(name, "reassign") => Reassign(source, target),
+                [var name, var what, .. var rest] when IsPrefixOf(name, "automove") => SetAutomove(what, rest),
                 _ => "ERROR",
             },
             command.NoReply);
@@ -131,7 +132,10 @@ internal sealed partial class Session
         return "OK";
     }
 
-    /// <summary>"all" (null), or numbers with commas between them. False: one is no class. Of other silos, which a dump asks too, nobody here knows how many classes they have.</summary>
+    /// <summary>
+    /// "all" (null), or numbers with commas between them. False: one is no class. Of other silos, which a dump asks too, nobody here knows how many classes
+    /// they have.
+    /// </summary>
     private static bool TryReadClasses(string text, int classIdMax, out bool[]? classes)
     {
         classes = null;
@@ -159,7 +163,8 @@ internal sealed partial class Session
             return "ERROR hot and warm pcts must not exceed 80";
         if (!(hotAge > 0 && warmAge > 0))
             return "ERROR hot/warm age factors must be greater than 0";
-        _loop.Shared.ChangeLru(lru => lru with { HotPercent = (int)hotPercent, WarmPercent = (int)warmPercent, HotAgeFactor = hotAge, WarmAgeFactor = warmAge });
+        _loop.Shared.ChangeLru(lru =>
+            lru with { HotPercent = (int)hotPercent, WarmPercent = (int)warmPercent, HotAgeFactor = hotAge, WarmAgeFactor = warmAge });
         return "OK";
     }
 
@@ -201,15 +206,15 @@ internal sealed partial class Session
 
     private string SetAutomove(string what, string[] rest)
     {
-        if (Means(what, "ratio") || Means(what, "freeratio"))
+        if (IsPrefixOf(what, "ratio") || IsPrefixOf(what, "freeratio"))
         {
             if (rest.Length == 0 || !TryReadDouble(rest[0], out double ratio))
                 return "ERROR";
-            _loop.Shared.ChangeLru(lru => Means(what, "ratio") ? lru with { SlabAutomoveRatio = ratio } : lru with { SlabAutomoveFreeRatio = ratio });
+            _loop.Shared.ChangeLru(lru => IsPrefixOf(what, "ratio") ? lru with { SlabAutomoveRatio = ratio } : lru with { SlabAutomoveFreeRatio = ratio });
             return "OK";
         }
 
-        if (Means(what, "window"))
+        if (IsPrefixOf(what, "window"))
         {
             if (rest.Length == 0 || !TryReadUInt32(rest[0], out uint window))
                 return BadFormat;
@@ -237,7 +242,7 @@ internal sealed partial class Session
 
     private static string[] Words(in TextCommand command) => Encoding.Latin1.GetString(command.Keys).Split(' ', StringSplitOptions.RemoveEmptyEntries);
 
-    private static bool Means(string word, string name) => name.StartsWith(word, StringComparison.Ordinal);
+    private static bool IsPrefixOf(string word, string name) => name.StartsWith(word, StringComparison.Ordinal);
 
     private static bool TryReadUInt32(string word, out uint value) => uint.TryParse(word, NumberStyles.None, CultureInfo.InvariantCulture, out value);
 

@@ -2,8 +2,8 @@ using OrleansCache.Protocol.Text;
 
 namespace OrleansCache.Gateway.Sessions;
 
-// Dumps: the one reply that is made while it is sent. A part is read when little of the former one is left unsent, so a client that does not read holds up nobody but
-// itself, and a few dozen kilobytes. Other commands of the connection wait meanwhile.
+// Dumps: the one reply that is made while it is sent. A part is read when little of the former one is left unsent, so a client that does not read holds up
+// nobody but itself, and a few dozen kilobytes. Other commands of the connection wait meanwhile.
 internal sealed partial class Session
 {
     /// <summary>Parts read in one turn: small partitions make small parts, and the neighbours want their turn.</summary>

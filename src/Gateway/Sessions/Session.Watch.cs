@@ -1,8 +1,10 @@
+using OrleansCache.Gateway.Transports;
 using OrleansCache.Protocol.Text;
 
 namespace OrleansCache.Gateway.Sessions;
 
-// watch: the connection becomes a stream of lines. It takes no command any more; what the client still sends is read and thrown away, so that its end is noticed.
+// watch: the connection becomes a stream of lines. It takes no command any more; what the client still sends is read and thrown away, so that its end is
+// noticed.
 internal sealed partial class Session
 {
     /// <summary>Lines move to the output in pieces of at least a line's length.</summary>
@@ -169,10 +171,10 @@ internal sealed partial class Session
     private void CountRefusedStore(ReadOnlySpan<byte> key, ItemStoreCommand command)
     {
         _loop.Counters.StoresTooLarge++;
-        TellRefusedStore(key, command);
+        PublishRefusedStore(key, command);
     }
 
-    private void TellRefusedStore(ReadOnlySpan<byte> key, ItemStoreCommand command) =>
+    private void PublishRefusedStore(ReadOnlySpan<byte> key, ItemStoreCommand command) =>
         _loop.Shared.Router.Events.ItemStore(key, ItemStoreStatus.TooLarge, command, 0, 0, _connection, 0);
 
     private static ItemStoreCommand StoreCommandOf(TextVerb verb) => verb switch

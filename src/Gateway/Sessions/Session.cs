@@ -6,17 +6,20 @@ using OrleansCache.Protocol.Text;
 namespace OrleansCache.Gateway.Sessions;
 
 /// <summary>
-/// One connection's protocol state, without I/O. Bytes go in by <see cref="Receive(ReadOnlySpan{byte})"/>, replies collect in <see cref="Output"/> in the order of the commands.
+/// One connection's protocol state, without I/O. Bytes go in by <see cref="Receive(ReadOnlySpan{byte})"/>, replies collect in <see cref="Output"/> in the order
+/// of the commands.
 /// <para>
 /// Algorithm. Commands are parsed in place from the caller's buffer; only a line that has not ended, a data block that has not arrived, or input that must
 /// wait is copied. A request is executed at once through the loop's channel if it can be; its reply is written straight into the output.
-/// A request for another silo leaves a <see cref="PendingReply"/> in line; what later commands answer collects behind it and joins the output when it completes.
+/// A request for another silo leaves a <see cref="PendingReply"/> in line; what later commands answer collects behind it and joins the output when it
+/// completes.
 /// </para>
 /// <para>
 /// Bounds. Above <see cref="Limits.OutputHighWaterBytes"/> of unsent bytes (<see cref="Limits.OutputHighWaterBytesWhenShort"/> when all connections hold
 /// much), or <see cref="Limits.RemoteRepliesPendingMax"/> replies in line, the session takes
 /// no further command, even in the middle of a multi-get: the rest of its input waits in a backlog, <see cref="WantsInput"/> turns false, and the
-/// transport stops reading. <see cref="Resume"/> goes on. A value's buffer grows with what has arrived, not with what was announced. An idle session holds no buffers.
+/// transport stops reading. <see cref="Resume"/> goes on. A value's buffer grows with what has arrived, not with what was announced. An idle session holds no
+/// buffers.
 /// </para>
 /// Non-goal: thread safety; a session belongs to one loop.
 /// </summary>
@@ -40,7 +43,8 @@ internal sealed unsafe partial class Session
     private long _swallowBytes;
     private bool _closeAfterSwallow;
 
-    // The queue of replies that other silos owe, in the order of the commands. _waiting counts the unanswered, those without a place in the queue (noreply) included.
+    // The queue of replies that other silos owe, in the order of the commands. _waiting counts the unanswered, those without a place in the queue (noreply)
+    // included.
     private PendingReply? _replyHead;
     private PendingReply? _replyTail;
     private int _replyCount;
@@ -113,7 +117,8 @@ internal sealed unsafe partial class Session
     public bool HasSpentRequests => Commands >= _turnEnd;
 
     /// <summary>Whether there is input that <see cref="Resume"/> could work on now.</summary>
-    public bool CanResume => !_isClosing && !IsAborted && ((_backlog is not null && !IsBlocked) || (_barrier == Barrier.WaitsForReplies && _waiting == 0) || CanContinueDump || CanTakeLines);
+    public bool CanResume => !_isClosing && !IsAborted
+        && ((_backlog is not null && !IsBlocked) || (_barrier == Barrier.WaitsForReplies && _waiting == 0) || CanContinueDump || CanTakeLines);
 
     /// <summary>Everything has been answered and sent: the transport may close.</summary>
     public bool IsFinished =>
@@ -502,7 +507,8 @@ internal sealed unsafe partial class Session
             {
                 // More than one key: RunGet announces them itself.
                 ReadOnlySpan<byte> keys = command.Keys;
-                if (command.Verb is not (TextVerb.Get or TextVerb.Gets or TextVerb.Gat or TextVerb.Gats) || !TextParser.TryReadKey(ref keys, out ReadOnlySpan<byte> only) || !keys.IsEmpty)
+                if (command.Verb is not (TextVerb.Get or TextVerb.Gets or TextVerb.Gat or TextVerb.Gats)
+                    || !TextParser.TryReadKey(ref keys, out ReadOnlySpan<byte> only) || !keys.IsEmpty)
                     break;
                 hashes[count++] = _loop.Hasher.Compute(only);
             }

@@ -1,6 +1,8 @@
 using System.Globalization;
 using OrleansCache.Gateway;
 using OrleansCache.Gateway.Metering;
+using OrleansCache.Gateway.Options;
+using OrleansCache.Gateway.Stats;
 
 namespace OrleansCache.Monitoring.Api;
 

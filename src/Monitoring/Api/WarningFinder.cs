@@ -1,5 +1,5 @@
 using System.Globalization;
-using OrleansCache.Gateway;
+using OrleansCache.Gateway.Stats;
 
 namespace OrleansCache.Monitoring.Api;
 

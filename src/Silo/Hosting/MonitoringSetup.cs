@@ -3,6 +3,7 @@ using System.Net.Sockets;
 using System.Text;
 using Microsoft.Extensions.Logging;
 using OrleansCache.Gateway;
+using OrleansCache.Gateway.Passwords;
 using OrleansCache.Monitoring;
 using OrleansCache.Silo.Options;
 

@@ -1,5 +1,4 @@
 using OrleansCache.Gateway.Metering;
-using OrleansCache.Gateway.Tests.Fakes;
 
 namespace OrleansCache.Gateway.Tests.Metering;
 
