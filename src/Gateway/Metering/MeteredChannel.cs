@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using OrleansCache.Gateway.Sessions;
 
 namespace OrleansCache.Gateway.Metering;
@@ -15,9 +14,8 @@ internal sealed class MeteredChannel(RouterChannel inner, CommandMeter meter) : 
     {
         if (!inner.TryExecute(in request, nowUnixSeconds, sink))
             return false;
-
-        // Every sink of a session is one.
-        Note(in request, Unsafe.As<SessionSink>(sink).Status);
+        if (sink is SessionSink known)
+            Note(in request, known.Status);
         return true;
     }
 

@@ -1,5 +1,7 @@
 using OrleansCache.Gateway.Buffers;
 using OrleansCache.Gateway.Metering;
+using OrleansCache.Gateway.Sessions.Binary;
+using OrleansCache.Gateway.Sessions.Text;
 using OrleansCache.Protocol.Binary;
 using OrleansCache.Protocol.Meta;
 using OrleansCache.Protocol.Text;

@@ -67,7 +67,7 @@ public sealed class CommandMeterTests
     public void TheHottestKeyLeadsTheListHoweverManyOthersThereAre()
     {
         using var harness = NewHarness();
-        int seed = TestSeed.Take();
+        int seed = TestSeed.Next();
         var random = new Random(seed);
         var input = new StringBuilder();
         for (int i = 0; i < 100_000; i++)

@@ -7,7 +7,7 @@ public sealed class LatencyBucketsTests
     [Fact]
     public void EveryLatencyLiesBelowItsBucketsUpperBoundAndNotBelowTheOneBefore()
     {
-        int seed = TestSeed.Take();
+        int seed = TestSeed.Next();
         var random = new Random(seed);
         for (int i = 0; i < 100_000; i++)
         {

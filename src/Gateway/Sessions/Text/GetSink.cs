@@ -3,7 +3,7 @@ using OrleansCache.Gateway.Buffers;
 using OrleansCache.Gateway.Stats;
 using OrleansCache.Protocol.Text;
 
-namespace OrleansCache.Gateway.Sessions;
+namespace OrleansCache.Gateway.Sessions.Text;
 
 /// <summary>Writes the hit of a get straight into the output, under the partition's lock. One per loop, filled in before each call.</summary>
 internal sealed unsafe class GetSink : SessionSink
@@ -68,26 +68,4 @@ internal sealed unsafe class GetSink : SessionSink
         output.Write("\r\n"u8);
         return true;
     }
-}
-
-/// <summary>Writes the line that answers a command with one key. One per loop.</summary>
-internal sealed class ResultSink : SessionSink
-{
-    public OutputList Output = null!;
-    public TextVerb Verb;
-    public LoopCounters Counters = null!;
-
-    public override void OnReply(in CacheReply reply)
-    {
-        Status = reply.Status;
-        if (reply.Status == CacheStatus.Unavailable)
-            Counters.Unavailable++;
-        Output.Commit(TextReply.WriteResult(Output.Reserve(TextReply.LineBytesMax), Verb, reply));
-    }
-}
-
-/// <summary>For noreply.</summary>
-internal sealed class SilentSink : SessionSink
-{
-    public override void OnReply(in CacheReply reply) => Status = reply.Status;
 }

@@ -2,7 +2,7 @@ using OrleansCache.Gateway.Buffers;
 using OrleansCache.Gateway.Stats;
 using OrleansCache.Protocol.Binary;
 
-namespace OrleansCache.Gateway.Sessions;
+namespace OrleansCache.Gateway.Sessions.Binary;
 
 /// <summary>
 /// Writes the reply to a binary packet straight into the output, under the partition's lock. One per loop, filled in before each call.

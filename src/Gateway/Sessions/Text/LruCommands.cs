@@ -3,11 +3,13 @@ using System.Text;
 using OrleansCache.Gateway.Options;
 using OrleansCache.Protocol.Text;
 
-namespace OrleansCache.Gateway.Sessions;
+namespace OrleansCache.Gateway.Sessions.Text;
 
-// lru_crawler, lru and slabs: memcached's words, its order of checks and its replies. Cold: they allocate. Like memcached they compare only as many characters
-// of a sub-command as the client sent.
-internal sealed partial class Session
+/// <summary>
+/// lru_crawler, lru and slabs: memcached's words, its order of checks and its replies. Cold: they allocate. Like memcached they compare only as many
+/// characters of a sub-command as the client sent.
+/// </summary>
+internal static class LruCommands
 {
     private const int SleepMicrosecondsMax = 1_000_000;
     private const int AutomoveWindowMin = 3;
@@ -19,63 +21,68 @@ internal sealed partial class Session
     private const string CrawlerBusy = "BUSY currently processing crawler request";
     private const string BadClass = "BADCLASS invalid class id";
 
-    private void RunCrawlerCommand(in TextCommand command)
+    public static void ExecuteCrawler(Session session, in TextCommand command)
     {
+        GatewayShared shared = session.Loop.Shared;
         string[] words = Words(command);
         bool noReply = command.NoReply;
         switch (words)
         {
             case [var name, var classes] when IsPrefixOf(name, "crawl"):
-                Answer(Crawl(classes), noReply);
+                Answer(session, Crawl(shared, classes), noReply);
                 break;
             case [var name, var classes] when IsPrefixOf(name, "metadump"):
-                Dump(keysOnly: false, classes, noReply);
+                Dump(session, keysOnly: false, classes, noReply);
                 break;
             case [var name, var classes] when IsPrefixOf(name, "mgdump"):
-                Dump(keysOnly: true, classes, noReply);
+                Dump(session, keysOnly: true, classes, noReply);
                 break;
             case [var name, var count] when IsPrefixOf(name, "tocrawl"):
                 if (TryReadUInt32(count, out uint itemsMax))
-                    _loop.Shared.ChangeLru(lru => lru with { CrawlerItemsMax = itemsMax });
-                Answer(TryReadUInt32(count, out _) ? "OK" : BadFormat, noReply);
+                    shared.ChangeLru(lru => lru with { CrawlerItemsMax = itemsMax });
+                Answer(session, TryReadUInt32(count, out _) ? "OK" : BadFormat, noReply);
                 break;
             case [var name, var time] when IsPrefixOf(name, "sleep"):
-                Answer(SetCrawlerSleep(time), noReply);
+                Answer(session, SetCrawlerSleep(shared, time), noReply);
                 break;
             case [var name] when IsPrefixOf(name, "enable"):
-                Answer(_loop.Shared.Lru.CrawlerEnabled ? "ERROR failed to start lru crawler thread" : EnableCrawler(true), noReply);
+                Answer(session, shared.Lru.CrawlerEnabled ? "ERROR failed to start lru crawler thread" : EnableCrawler(shared, true), noReply);
                 break;
             case [var name] when IsPrefixOf(name, "disable"):
-                Answer(EnableCrawler(false), noReply);
+                Answer(session, EnableCrawler(shared, false), noReply);
                 break;
             default:
-                Answer("ERROR", noReply);
+                Answer(session, "ERROR", noReply);
                 break;
         }
     }
 
-    private void RunLruCommand(in TextCommand command)
+    public static void ExecuteLru(Session session, in TextCommand command)
     {
+        GatewayShared shared = session.Loop.Shared;
         string[] words = Words(command);
-        LruSettings lru = _loop.Shared.Lru;
+        LruSettings lru = shared.Lru;
         Answer(
+            session,
             words switch
             {
-                [var name, var hot, var warm, var hotFactor, var warmFactor, ..] when IsPrefixOf(name, "tune") => Tune(hot, warm, hotFactor, warmFactor),
-                [var name, var mode, ..] when IsPrefixOf(name, "mode") && lru.MaintainerEnabled => SetLruMode(mode),
-                [var name, var ttl, ..] when IsPrefixOf(name, "temp_ttl") && lru.MaintainerEnabled => SetTemporaryTtl(ttl),
+                [var name, var hot, var warm, var hotFactor, var warmFactor, ..] when IsPrefixOf(name, "tune") => Tune(shared, hot, warm, hotFactor, warmFactor),
+                [var name, var mode, ..] when IsPrefixOf(name, "mode") && lru.MaintainerEnabled => SetLruMode(shared, mode),
+                [var name, var ttl, ..] when IsPrefixOf(name, "temp_ttl") && lru.MaintainerEnabled => SetTemporaryTtl(shared, ttl),
                 _ => "ERROR",
             },
             command.NoReply);
     }
 
-    private void RunSlabsCommand(in TextCommand command)
+    public static void ExecuteSlabs(Session session, in TextCommand command)
     {
+        GatewayShared shared = session.Loop.Shared;
         Answer(
+            session,
             Words(command) switch
             {
-                [var name, var source, var target] when IsPrefixOf(name, "reassign") => Reassign(source, target),
-                [var name, var what, .. var rest] when IsPrefixOf(name, "automove") => SetAutomove(what, rest),
+                [var name, var source, var target] when IsPrefixOf(name, "reassign") => Reassign(shared, source, target),
+                [var name, var what, .. var rest] when IsPrefixOf(name, "automove") => SetAutomove(shared, what, rest),
                 _ => "ERROR",
             },
             command.NoReply);
@@ -83,52 +90,53 @@ internal sealed partial class Session
 
     // ---- lru_crawler ---------------------------------------------------------------------------------------------------------------
 
-    private string Crawl(string classes)
+    private static string Crawl(GatewayShared shared, string classes)
     {
-        LruSettings lru = _loop.Shared.Lru;
+        LruSettings lru = shared.Lru;
         if (!lru.CrawlerEnabled)
             return CrawlerDisabled;
         if (classes == "hash")
             return "ERROR an unknown error happened";
-        if (!TryReadClasses(classes, Math.Max(Limits.SlabClassIdsMin - 1, _loop.Shared.Router.Stores.ClassCount), out bool[]? wanted))
+        if (!TryReadClasses(classes, Math.Max(Limits.SlabClassIdsMin - 1, shared.Router.Stores.ClassCount), out bool[]? wanted))
             return BadClass;
         if (wanted is not null && !wanted.Contains(true))
             return "NOTSTARTED no items to crawl";
         var request = new CrawlRequest(wanted, lru.CrawlerItemsMax, lru.CrawlerSleepMicroseconds);
-        return _loop.Shared.Router.Stores.TryStartCrawl(request) ? "OK" : CrawlerBusy;
+        return shared.Router.Stores.TryStartCrawl(request) ? "OK" : CrawlerBusy;
     }
 
-    private void Dump(bool keysOnly, string classes, bool noReply)
+    private static void Dump(Session session, bool keysOnly, string classes, bool noReply)
     {
+        GatewayShared shared = session.Loop.Shared;
         bool[]? wanted = null;
-        string? refusal = !_loop.Shared.Lru.CrawlerEnabled ? CrawlerDisabled
-            : !_loop.Shared.Options.DumpingEnabled ? keysOnly ? "ERROR key dump not allowed" : "ERROR metadump not allowed"
-            : _transport.Info.IsDatagram ? $"ERROR no {(keysOnly ? "mgdump" : "metadump")} over UDP"
-            : HasPredecessors ? $"ERROR cannot pipeline other commands before {(keysOnly ? "mgdump" : "metadump")}"
+        string? refusal = !shared.Lru.CrawlerEnabled ? CrawlerDisabled
+            : !shared.Options.DumpingEnabled ? keysOnly ? "ERROR key dump not allowed" : "ERROR metadump not allowed"
+            : session.Transport.Info.IsDatagram ? $"ERROR no {(keysOnly ? "mgdump" : "metadump")} over UDP"
+            : session.HasPredecessors ? $"ERROR cannot pipeline other commands before {(keysOnly ? "mgdump" : "metadump")}"
             : classes is not "hash" && !TryReadClasses(classes, Limits.SlabClassesMax, out wanted) ? BadClass
             : wanted is not null && !wanted.Contains(true) ? "NOTSTARTED no items to crawl"
-            : !_loop.Shared.TryBeginDump() ? CrawlerBusy
+            : !shared.TryBeginDump() ? CrawlerBusy
             : null;
         if (refusal is null)
-            StartDump(keysOnly, wanted);
+            DumpStream.Start(session, keysOnly, wanted);
         else
-            Answer(refusal, noReply);
+            Answer(session, refusal, noReply);
     }
 
-    private string SetCrawlerSleep(string time)
+    private static string SetCrawlerSleep(GatewayShared shared, string time)
     {
         if (!TryReadUInt32(time, out uint microseconds))
             return BadFormat;
         if (microseconds > SleepMicrosecondsMax)
             return "CLIENT_ERROR sleep must be one second or less";
-        _loop.Shared.ChangeLru(lru => lru with { CrawlerSleepMicroseconds = (int)microseconds });
+        shared.ChangeLru(lru => lru with { CrawlerSleepMicroseconds = (int)microseconds });
         return "OK";
     }
 
-    private string EnableCrawler(bool enable)
+    private static string EnableCrawler(GatewayShared shared, bool enable)
     {
-        _loop.Shared.ChangeLru(lru => lru with { CrawlerEnabled = enable });
-        _loop.Shared.Router.Stores.CrawlerEnabled = enable;
+        shared.ChangeLru(lru => lru with { CrawlerEnabled = enable });
+        shared.Router.Stores.CrawlerEnabled = enable;
         return "OK";
     }
 
@@ -154,7 +162,7 @@ internal sealed partial class Session
 
     // ---- lru -----------------------------------------------------------------------------------------------------------------------
 
-    private string Tune(string hot, string warm, string hotFactor, string warmFactor)
+    private static string Tune(GatewayShared shared, string hot, string warm, string hotFactor, string warmFactor)
     {
         if (!TryReadUInt32(hot, out uint hotPercent) || !TryReadUInt32(warm, out uint warmPercent)
             || !TryReadDouble(hotFactor, out double hotAge) || !TryReadDouble(warmFactor, out double warmAge))
@@ -163,24 +171,24 @@ internal sealed partial class Session
             return "ERROR hot and warm pcts must not exceed 80";
         if (!(hotAge > 0 && warmAge > 0))
             return "ERROR hot/warm age factors must be greater than 0";
-        _loop.Shared.ChangeLru(lru =>
+        shared.ChangeLru(lru =>
             lru with { HotPercent = (int)hotPercent, WarmPercent = (int)warmPercent, HotAgeFactor = hotAge, WarmAgeFactor = warmAge });
         return "OK";
     }
 
-    private string SetLruMode(string mode)
+    private static string SetLruMode(GatewayShared shared, string mode)
     {
         if (mode is not ("flat" or "segmented"))
             return "ERROR";
-        _loop.Shared.ChangeLru(lru => lru with { IsSegmented = mode == "segmented" });
+        shared.ChangeLru(lru => lru with { IsSegmented = mode == "segmented" });
         return "OK";
     }
 
-    private string SetTemporaryTtl(string text)
+    private static string SetTemporaryTtl(GatewayShared shared, string text)
     {
         if (!TryReadInt32(text, out int seconds))
             return "ERROR";
-        _loop.Shared.ChangeLru(lru => seconds < 0
+        shared.ChangeLru(lru => seconds < 0
             ? lru with { TemporaryEnabled = false }
             : lru with { TemporaryEnabled = true, TemporaryTtlSeconds = seconds });
         return "OK";
@@ -188,13 +196,13 @@ internal sealed partial class Session
 
     // ---- slabs ---------------------------------------------------------------------------------------------------------------------
 
-    private string Reassign(string source, string target)
+    private static string Reassign(GatewayShared shared, string source, string target)
     {
-        if (!_loop.Shared.Lru.SlabReassign)
+        if (!shared.Lru.SlabReassign)
             return "CLIENT_ERROR slab reassignment disabled";
         if (!TryReadInt32(source, out int from) || !TryReadInt32(target, out int to))
             return BadFormat;
-        return _loop.Shared.Router.Stores.MovePage(from, to) switch
+        return shared.Router.Stores.MovePage(from, to) switch
         {
             PageMoveStatus.Moved => "OK",
             PageMoveStatus.SameClass => "SAME src and dst class are identical",
@@ -204,13 +212,13 @@ internal sealed partial class Session
         };
     }
 
-    private string SetAutomove(string what, string[] rest)
+    private static string SetAutomove(GatewayShared shared, string what, string[] rest)
     {
         if (IsPrefixOf(what, "ratio") || IsPrefixOf(what, "freeratio"))
         {
             if (rest.Length == 0 || !TryReadDouble(rest[0], out double ratio))
                 return "ERROR";
-            _loop.Shared.ChangeLru(lru => IsPrefixOf(what, "ratio") ? lru with { SlabAutomoveRatio = ratio } : lru with { SlabAutomoveFreeRatio = ratio });
+            shared.ChangeLru(lru => IsPrefixOf(what, "ratio") ? lru with { SlabAutomoveRatio = ratio } : lru with { SlabAutomoveFreeRatio = ratio });
             return "OK";
         }
 
@@ -220,7 +228,7 @@ internal sealed partial class Session
                 return BadFormat;
             if (window is < AutomoveWindowMin or > AutomoveWindowMax)
                 return "CLIENT_ERROR automove window too low or too high";
-            _loop.Shared.ChangeLru(lru => lru with { SlabAutomoveWindow = (int)window });
+            shared.ChangeLru(lru => lru with { SlabAutomoveWindow = (int)window });
             return "OK";
         }
 
@@ -228,16 +236,16 @@ internal sealed partial class Session
             return BadFormat;
         if (level > 2)
             return "ERROR";
-        _loop.Shared.ChangeLru(lru => lru with { SlabAutomove = (int)level });
+        shared.ChangeLru(lru => lru with { SlabAutomove = (int)level });
         return "OK";
     }
 
     // ---- words ---------------------------------------------------------------------------------------------------------------------
 
-    private void Answer(string line, bool noReply)
+    private static void Answer(Session session, string line, bool noReply)
     {
         if (!noReply)
-            CurrentOutput.Write(Encoding.ASCII.GetBytes(line + "\r\n"));
+            session.Replies.Current.Write(Encoding.ASCII.GetBytes(line + "\r\n"));
     }
 
     private static string[] Words(in TextCommand command) => Encoding.Latin1.GetString(command.Keys).Split(' ', StringSplitOptions.RemoveEmptyEntries);

@@ -1,103 +1,121 @@
 using OrleansCache.Protocol.Meta;
 using OrleansCache.Protocol.Text;
 
-namespace OrleansCache.Gateway.Sessions;
+namespace OrleansCache.Gateway.Sessions.Text;
 
-// The meta commands: from a line to a request, and from its reply to output.
-internal sealed unsafe partial class Session
+/// <summary>The meta commands: from a line to a request, and from its reply to output.</summary>
+internal static unsafe class MetaCommands
 {
-    /// <summary>False: it has to wait, and must be carried out again.</summary>
-    private bool RunMeta(ReadOnlySpan<byte> line, byte* next, int available, out int used)
+    /// <summary>Carries out a line. False: it has to wait, and must be carried out again.</summary>
+    /// <param name="session">The connection.</param>
+    /// <param name="line">The line.</param>
+    /// <param name="next">The input behind the line.</param>
+    /// <param name="available">How much of it there is.</param>
+    /// <param name="used">How much of it was taken: the data block.</param>
+    public static bool Execute(Session session, ReadOnlySpan<byte> line, byte* next, int available, out int used)
     {
         used = 0;
-        if (!MetaParser.TryParse(line, _loop.Limits, _loop.BinaryKey, out MetaCommand command))
+        LoopContext loop = session.Loop;
+        if (!MetaParser.TryParse(line, loop.Limits, loop.BinaryKey, out MetaCommand command))
         {
-            RefuseMeta(command);
+            Refuse(session, command);
             return true;
         }
 
         if (command.Verb == MetaVerb.NoOp)
         {
-            CurrentOutput.Write(MetaReply.NoOp);
+            session.Replies.Current.Write(MetaReply.NoOp);
             return true;
         }
 
         var form = new MetaReplyForm(command);
-        CacheRequest request = ToRequest(command, _loop.NowUnixSeconds, ref form);
-        request.Connection = _connection;
+        CacheRequest request = ToRequest(loop, command, loop.NowUnixSeconds, ref form);
+        request.Connection = session.Connection;
         if (command.Verb == MetaVerb.Set)
         {
             int block = command.ValueLength + 2;
             if (available < block)
             {
-                _value = _loop.RentValue(command, request, form);
-                used = _value.Append(next, available);
+                IncomingValue value = loop.RentValue(command, request, form);
+                session.Input.Value = value;
+                used = value.Append(next, available);
                 return true;
             }
 
             used = block;
-            StoreMeta(request, form, new ReadOnlySpan<byte>(next, block));
+            Store(session, request, form, new ReadOnlySpan<byte>(next, block));
             return true;
         }
 
         if (command.Verb == MetaVerb.Debug)
-            _loop.Counters.MetaDebugs++;
-        return Run(request, form);
+            loop.Counters.MetaDebugs++;
+        return Run(session, request, form);
     }
 
-    private void RefuseMeta(in MetaCommand command)
-    {
-        if (command.DeleteKeyOnError)
-            CountRefusedStore(command.Key, ItemStoreCommands.Of(command.Operation, command.Has(MetaFlags.CompareCas)));
-        bool errorFollows = command.DeleteKeyOnError && !DeleteBeforeError(command.Key, noReply: false);
-        if (!errorFollows)
-            CurrentOutput.Write(command.ErrorLine);
-        _swallowBytes = command.SwallowBytes;
-    }
-
-    private void StoreMeta(CacheRequest request, in MetaReplyForm form, ReadOnlySpan<byte> block)
+    /// <summary>An ms whose data block is here; the block ends with CRLF, or the command is refused.</summary>
+    public static void Store(Session session, CacheRequest request, in MetaReplyForm form, ReadOnlySpan<byte> block)
     {
         int length = block.Length - 2;
         if (block[length] != (byte)'\r' || block[length + 1] != (byte)'\n')
         {
-            CurrentOutput.Write(TextReply.BadDataChunk);
+            session.Replies.Current.Write(TextReply.BadDataChunk);
             return;
         }
 
-        request.Connection = _connection;
+        request.Connection = session.Connection;
         request.Value = block[..length];
-        Run(request, form);
+        Run(session, request, form);
     }
 
-    private bool Run(in CacheRequest request, in MetaReplyForm form)
+    private static void Refuse(Session session, in MetaCommand command)
     {
-        _loop.Counters.Operations++;
-        MetaSink sink = _loop.MetaSink;
-        sink.Output = CurrentOutput;
+        if (command.DeleteKeyOnError)
+            RefusedStore.Count(session, command.Key, ItemStoreCommands.Of(command.Operation, command.Has(MetaFlags.CompareCas)));
+        bool errorFollows = command.DeleteKeyOnError && !RefusedStore.DeleteFormer(session, command.Key, PendingKind.TooLarge);
+        if (!errorFollows)
+            session.Replies.Current.Write(command.ErrorLine);
+        session.Input.SwallowBytes = command.SwallowBytes;
+    }
+
+    private static bool Run(Session session, in CacheRequest request, in MetaReplyForm form)
+    {
+        LoopContext loop = session.Loop;
+        loop.Counters.Operations++;
+        MetaSink sink = loop.MetaSink;
+        sink.Output = session.Replies.Current;
         sink.Form = form;
-        sink.Counters = _loop.Counters;
-        sink.NowUnixSeconds = _loop.NowUnixSeconds;
+        sink.Counters = loop.Counters;
+        sink.NowUnixSeconds = loop.NowUnixSeconds;
         sink.KeyLength = request.Key.Length;
         fixed (byte* key = request.Key)
         {
             sink.Key = key;
-            if (_loop.Channel.TryExecute(request, _loop.NowUnixSeconds, sink))
-                return !sink.LacksRoom || !TryWaitForRoom(sink);
+            if (loop.Channel.TryExecute(request, loop.NowUnixSeconds, sink))
+                return !sink.LacksRoom || !TryWaitForRoom(session, sink);
         }
 
         // A quiet command holds its place, too: an error of it must show there, and mn behind it must answer last.
-        PendingReply pending = Enqueue(PendingKind.Meta, TextVerb.Meta);
+        PendingReply pending = session.Replies.Enqueue(PendingKind.Meta, TextVerb.Meta);
         pending.SetKey(request.Key);
         pending.MetaForm = form;
-        _loop.Channel.Send(request, pending);
+        loop.Channel.Send(request, pending);
         return true;
     }
 
-    private CacheRequest ToRequest(in MetaCommand command, uint now, ref MetaReplyForm form)
+    private static bool TryWaitForRoom(Session session, MetaSink sink)
+    {
+        sink.LacksRoom = false;
+        if (session.TryWaitForRoomAgain())
+            return true;
+        session.Replies.Current.Write(TextReply.OutOfMemoryWriting);
+        return false;
+    }
+
+    private static CacheRequest ToRequest(LoopContext loop, in MetaCommand command, uint now, ref MetaReplyForm form)
     {
         CacheRequest request = default;
         request.Key = command.Key;
-        request.KeyHash = _loop.Hasher.Compute(command.Key);
+        request.KeyHash = loop.Hasher.Compute(command.Key);
         switch (command.Verb)
         {
             case MetaVerb.Get:

@@ -2,7 +2,7 @@ using OrleansCache.Gateway.Buffers;
 using OrleansCache.Protocol.Meta;
 using OrleansCache.Protocol.Text;
 
-namespace OrleansCache.Gateway.Sessions;
+namespace OrleansCache.Gateway.Sessions.Text;
 
 /// <summary>Writes the reply of a meta command straight into the output, under the partition's lock. One per loop, filled in before each call.</summary>
 internal sealed unsafe class MetaSink : SessionSink

@@ -1,61 +1,63 @@
 using OrleansCache.Gateway.Buffers;
+using OrleansCache.Gateway.Passwords;
 using OrleansCache.Protocol.Binary;
 
-namespace OrleansCache.Gateway.Sessions;
+namespace OrleansCache.Gateway.Sessions.Binary;
 
-// SASL: the mechanism PLAIN (RFC 4616), in one packet, or in two of which the first names the mechanism only.
-internal sealed unsafe partial class Session
+/// <summary>SASL: the mechanism PLAIN (RFC 4616), in one packet, or in two of which the first names the mechanism only.</summary>
+internal sealed class SaslLogin(Session session, PasswordCheck passwords) : Login(session, passwords)
 {
-    private bool _saslStarted;
+    private bool _isStarted;
 
-    private enum SaslOutcome
+    private enum Outcome
     {
         Failed,
         Continue,
         Right,
     }
 
-    private void Authenticate(BinaryOpcode opcode, uint opaque, ReadOnlySpan<byte> mechanism, ReadOnlySpan<byte> data)
+    /// <summary>Carries out a packet of either SASL command. Returns what the connection may do from now on.</summary>
+    public BinaryAccess Authenticate(BinaryOpcode opcode, uint opaque, ReadOnlySpan<byte> mechanism, ReadOnlySpan<byte> data)
     {
-        _access = BinaryAccess.Locked;
-        SaslOutcome outcome = opcode == BinaryOpcode.SaslAuthenticate ? Start(mechanism, data) : Step(data);
-        OutputList output = CurrentOutput;
+        Outcome outcome = opcode == BinaryOpcode.SaslAuthenticate ? Start(mechanism, data) : Step(data);
+        OutputList output = Session.Replies.Current;
         Span<byte> destination = output.Reserve(BinaryReply.ReplyBytesMax);
         switch (outcome)
         {
-            case SaslOutcome.Continue:
+            case Outcome.Continue:
                 output.Commit(BinaryReply.WriteHeader(destination, opcode, BinaryStatus.AuthContinue, 0, 0, 0, opaque, 0));
                 break;
-            case SaslOutcome.Right:
-                CountLogin();
-                _access = BinaryAccess.Unlocked;
+            case Outcome.Right:
+                Accept();
                 output.Commit(BinaryReply.WriteText(destination, opcode, "Authenticated"u8, opaque));
-                break;
+                return BinaryAccess.Unlocked;
             default:
-                RefuseLogin(destination[..BinaryReply.WriteError(destination, opcode, BinaryStatus.AuthError, opaque)].ToArray());
+                Refuse(destination[..BinaryReply.WriteError(destination, opcode, BinaryStatus.AuthError, opaque)].ToArray());
                 break;
         }
+
+        return BinaryAccess.Locked;
     }
 
-    private SaslOutcome Start(ReadOnlySpan<byte> mechanism, ReadOnlySpan<byte> data)
+    private Outcome Start(ReadOnlySpan<byte> mechanism, ReadOnlySpan<byte> data)
     {
-        _saslStarted = false;
+        _isStarted = false;
         if (!IsPlain(mechanism))
-            return SaslOutcome.Failed;
+            return Outcome.Failed;
         if (data.IsEmpty)
         {
-            _saslStarted = true;
-            return SaslOutcome.Continue;
+            _isStarted = true;
+            return Outcome.Continue;
         }
 
         return CheckPlain(data);
     }
 
-    private SaslOutcome Step(ReadOnlySpan<byte> data)
+    private Outcome Step(ReadOnlySpan<byte> data)
     {
-        if (!_saslStarted)
-            return SaslOutcome.Failed;
-        _saslStarted = false;
+        if (!_isStarted)
+            return Outcome.Failed;
+        _isStarted = false;
         return CheckPlain(data);
     }
 
@@ -75,19 +77,19 @@ internal sealed unsafe partial class Session
     }
 
     /// <summary>authorization identity NUL user NUL password. The first, if given, must be the user: nobody acts for others here.</summary>
-    private SaslOutcome CheckPlain(ReadOnlySpan<byte> data)
+    private Outcome CheckPlain(ReadOnlySpan<byte> data)
     {
         int identityEnd = data.IndexOf((byte)0);
         if (identityEnd < 0)
-            return SaslOutcome.Failed;
+            return Outcome.Failed;
         ReadOnlySpan<byte> identity = data[..identityEnd];
         ReadOnlySpan<byte> rest = data[(identityEnd + 1)..];
         int userEnd = rest.IndexOf((byte)0);
         if (userEnd <= 0)
-            return SaslOutcome.Failed;
+            return Outcome.Failed;
         ReadOnlySpan<byte> user = rest[..userEnd];
         ReadOnlySpan<byte> password = rest[(userEnd + 1)..];
         bool mayBe = identity.IsEmpty || identity.SequenceEqual(user);
-        return IsLoginRight(_loop.Shared.Options.SaslPasswords!, user, password) && mayBe ? SaslOutcome.Right : SaslOutcome.Failed;
+        return Check(user, password) && mayBe ? Outcome.Right : Outcome.Failed;
     }
 }
