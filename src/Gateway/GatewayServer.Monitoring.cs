@@ -28,7 +28,8 @@ public sealed partial class GatewayServer
         uint now = (uint)_shared.TimeProvider.GetUtcNow().ToUnixTimeSeconds();
         ConnectionInfo[] all = [.. _shared.Connections];
         more = Math.Max(0, all.Length - max);
-        return [.. all.Take(max).Select(one => new ConnectionState(one.Id, one.IsDatagram ? "udp:" + one.Address : one.Address, one.ListenAddress, StateOf(one), Math.Max(0, (long)now - one.LastActiveUnixSeconds)))];
+        return [.. all.Take(max).Select(one => new ConnectionState(one.Id, one.IsDatagram ? "udp:" + one.Address : one.Address, one.ListenAddress,
+            StateOf(one), Math.Max(0, (long)now - one.LastActiveUnixSeconds)))];
     }
 
     /// <summary>How long commands took since the start, by command and outcome; empty unless <see cref="GatewayOptions.MeterCommands"/>.</summary>
@@ -82,7 +83,8 @@ public sealed partial class GatewayServer
         {
             ReadOnlySpan<char> text = File.ReadAllText($"/proc/{thread}/schedstat");
             int end = text.IndexOf(' ');
-            return end > 0 && long.TryParse(text[..end], NumberStyles.None, CultureInfo.InvariantCulture, out long nanoseconds) ? TimeSpan.FromMicroseconds(nanoseconds / 1000) : null;
+            return end > 0 && long.TryParse(text[..end], NumberStyles.None, CultureInfo.InvariantCulture, out long nanoseconds)
+                ? TimeSpan.FromMicroseconds(nanoseconds / 1000) : null;
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {

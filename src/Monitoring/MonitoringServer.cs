@@ -9,7 +9,8 @@ namespace OrleansCache.Monitoring;
 
 /// <summary>
 /// Metrics, health, JSON and the dashboard of one process, over HTTP, and metrics to a collector. Reads only.
-/// Life: <see cref="StartAsync"/> before the node starts, so that a port in use is told early and probes get an answer meanwhile; <see cref="Attach"/> when the gateway listens;
+/// Life: <see cref="StartAsync"/> before the node starts, so that a port in use is told early and probes get an answer meanwhile; <see
+/// cref="Attach"/> when the gateway listens;
 /// <see cref="BeginStop"/> when the process is asked to end; then Dispose, last of all.
 /// </summary>
 public sealed class MonitoringServer : IAsyncDisposable
@@ -38,7 +39,9 @@ public sealed class MonitoringServer : IAsyncDisposable
     /// <summary>Throws <see cref="GatewayStartException"/> if the port cannot be opened.</summary>
     public Task StartAsync(CancellationToken cancellationToken) => _port?.StartAsync(cancellationToken) ?? Task.CompletedTask;
 
-    /// <summary>The gateway listens. <paramref name="notReady"/> says why the node does not serve its share, or null; called from any thread, does not block.</summary>
+    /// <summary>
+    /// The gateway listens. <paramref name="notReady"/> says why the node does not serve its share, or null; called from any thread, does not block.
+    /// </summary>
     public void Attach(GatewayServer gateway, IPartitionRouter router, Func<string?> notReady)
     {
         ArgumentNullException.ThrowIfNull(gateway);
@@ -67,7 +70,8 @@ public sealed class MonitoringServer : IAsyncDisposable
     [MethodImpl(MethodImplOptions.NoInlining)]
     private OtlpExport StartExport(GatewayServer gateway, IPartitionRouter router)
     {
-        string instance = router.Cluster?.ReadOwners().Here ?? (gateway.FindAddress(Environment.MachineName, null) is { } place ? $"{place.Host}:{place.Port}" : Environment.MachineName);
+        string instance = router.Cluster?.ReadOwners().Here ?? (gateway.FindAddress(Environment.MachineName, null) is { } place ? $"{place.Host}:{place.Port}"
+            : Environment.MachineName);
         return new OtlpExport(_options, instance);
     }
 }

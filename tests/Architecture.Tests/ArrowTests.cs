@@ -53,7 +53,8 @@ public sealed partial class ArrowTests
     {
         if (room is "Grains" or "Silo")
             return;
-        Assert.DoesNotContain(Repository.Room(room).PackageReferences, name => room != "Monitoring" || !name.StartsWith("OpenTelemetry", StringComparison.Ordinal));
+        Assert.DoesNotContain(Repository.Room(room).PackageReferences, name => room != "Monitoring"
+            || !name.StartsWith("OpenTelemetry", StringComparison.Ordinal));
     }
 
     [Theory]

@@ -26,7 +26,8 @@ public sealed class HttpPortTests
         await cluster.KillSiloAsync(cluster.Silos[2]);
 
         // Nothing fails meanwhile; after some seconds the lost one is gone, and its partitions have owners.
-        await WaitAsync(http, ports[0], static status => Silos(status) == (2, 2) && status.GetProperty("cluster").GetProperty("partitionsWithoutOwner").GetInt32() == 0, cluster);
+        await WaitAsync(http, ports[0], static status => Silos(status) == (2, 2) && status.GetProperty("cluster").GetProperty("partitionsWithoutOwner")
+            .GetInt32() == 0, cluster);
         string metrics = await http.GetStringAsync($"http://127.0.0.1:{ports[1]}/metrics");
         Assert.Contains("orleanscache_partitions_without_owner 0\n", metrics, StringComparison.Ordinal);
     }
@@ -80,7 +81,8 @@ public sealed class HttpPortTests
 
         await page.WaitForSelectorAsync(".map i.moved, .map i.moving");
         await DashboardBrowser.ShootAsync(page, "move-1200-light");
-        await page.WaitForFunctionAsync("() => document.querySelectorAll('#silos tbody tr').length === 3 && document.querySelectorAll('#partitions .legend span').length === 3");
+        await page.WaitForFunctionAsync(
+            "() => document.querySelectorAll('#silos tbody tr').length === 3 && document.querySelectorAll('#partitions .legend span').length === 3");
         await page.SetViewportAsync(new ViewPortOptions { Width = 400, Height = 900 });
         await page.EmulateMediaFeaturesAsync([new MediaFeatureValue { MediaFeature = MediaFeature.PrefersColorScheme, Value = "dark" }]);
         await DashboardBrowser.ShootAsync(page, "move-400-dark");

@@ -18,7 +18,8 @@ public sealed class ExporterTests(ServerFixture fixture) : IClassFixture<ServerF
 
         int port = TestPorts.Next();
         using ChildProcess exporter = ChildProcess.Start(
-            [Peer.Find("prometheus-memcached-exporter")!, $"--memcached.address={ClientScript.Address(fixture.Server)}", $"--web.listen-address=127.0.0.1:{port}"]);
+            [Peer.Find("prometheus-memcached-exporter")!, $"--memcached.address={ClientScript.Address(fixture.Server)}",
+                $"--web.listen-address=127.0.0.1:{port}"]);
         using var http = new HttpClient();
         using var limit = new CancellationTokenSource(s_timeout);
         string metrics = "";

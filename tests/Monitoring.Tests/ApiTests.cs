@@ -27,7 +27,8 @@ public sealed partial class ApiTests
         await using MonitoredServer server = await MonitoredServer.StartAsync();
         using JsonDocument all = JsonDocument.Parse(await server.Http.GetStringAsync("/api/all"));
 
-        Assert.Equal(s_paths.Select(static path => path["/api/".Length..]).Append("settings").Order(), all.RootElement.EnumerateObject().Select(static property => property.Name).Order());
+        Assert.Equal(s_paths.Select(static path => path["/api/".Length..]).Append("settings").Order(), all.RootElement.EnumerateObject()
+            .Select(static property => property.Name).Order());
         foreach (string path in s_paths)
             Compare(path, Documented(path), all.RootElement.GetProperty(path["/api/".Length..]));
     }

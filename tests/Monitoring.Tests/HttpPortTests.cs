@@ -57,8 +57,10 @@ public sealed class HttpPortTests
     {
         await using MonitoredServer server = await MonitoredServer.StartAsync();
 
-        Assert.StartsWith("HTTP/1.1 414", await RawAsync(server.EndPoint, "GET /" + new string('x', 5000) + " HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"), StringComparison.Ordinal);
-        Assert.StartsWith("HTTP/1.1 431", await RawAsync(server.EndPoint, "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + new string('x', 20_000) + "\r\n\r\n"), StringComparison.Ordinal);
+        Assert.StartsWith("HTTP/1.1 414", await RawAsync(server.EndPoint, "GET /" + new string('x', 5000) + " HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"),
+            StringComparison.Ordinal);
+        Assert.StartsWith("HTTP/1.1 431", await RawAsync(server.EndPoint, "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + new string('x', 20_000) + "\r\n\r\n"),
+            StringComparison.Ordinal);
         Assert.StartsWith("HTTP/1.1 400", await RawAsync(server.EndPoint, "get greeting\r\n"), StringComparison.Ordinal);
         Assert.Equal("ready\n", await server.Http.GetStringAsync("/health/ready"));
     }
@@ -107,7 +109,8 @@ public sealed class HttpPortTests
     {
         await using MonitoredServer server = await MonitoredServer.StartAsync();
         await using var second = new MonitoringServer(
-            new MonitoringOptions { EndPoint = server.EndPoint, Version = "0.0.0" }, Microsoft.Extensions.Logging.Abstractions.NullLoggerFactory.Instance, TimeProvider.System);
+            new MonitoringOptions { EndPoint = server.EndPoint, Version = "0.0.0" }, Microsoft.Extensions.Logging.Abstractions.NullLoggerFactory.Instance,
+                TimeProvider.System);
 
         GatewayStartException failure = await Assert.ThrowsAsync<GatewayStartException>(() => second.StartAsync(CancellationToken.None));
         Assert.Equal($"--http: cannot listen on {server.EndPoint}: Address already in use", failure.Message);

@@ -55,9 +55,11 @@ public sealed partial class RulesTests
     {
         await using MonitoredServer server = await MonitoredServer.StartAsync();
         await server.SendAsync("set a 0 0 3\r\nabc\r\nget a\r\n");
-        string[] there = [.. (await server.Http.GetStringAsync("/metrics")).Split('\n').Where(static line => line.StartsWith("# TYPE", StringComparison.Ordinal)).Select(static line => line.Split(' ')[2])];
+        string[] there = [.. (await server.Http.GetStringAsync("/metrics")).Split('\n')
+            .Where(static line => line.StartsWith("# TYPE", StringComparison.Ordinal)).Select(static line => line.Split(' ')[2])];
         IEnumerable<string> rules = File.ReadAllLines(Path.Combine(s_folder, "alerts.yml"))
-            .Where(static line => !line.Contains("summary:", StringComparison.Ordinal) && !line.Contains("description:", StringComparison.Ordinal) && !line.Contains("- name:", StringComparison.Ordinal) && !line.Contains('#', StringComparison.Ordinal));
+            .Where(static line => !line.Contains("summary:", StringComparison.Ordinal) && !line.Contains("description:", StringComparison.Ordinal)
+                && !line.Contains("- name:", StringComparison.Ordinal) && !line.Contains('#', StringComparison.Ordinal));
         IEnumerable<string> named = rules.Concat(GrafanaQueries()).SelectMany(static text => Metric().Matches(text)).Select(static match => match.Value)
             .Select(static name => HistogramPart().Replace(name, "")).Distinct();
 
@@ -76,7 +78,8 @@ public sealed partial class RulesTests
 
     private static async Task PromtoolAsync(string arguments)
     {
-        using var tool = Process.Start(new ProcessStartInfo("promtool", arguments) { WorkingDirectory = s_folder, RedirectStandardError = true, RedirectStandardOutput = true })!;
+        using var tool = Process.Start(new ProcessStartInfo("promtool", arguments) { WorkingDirectory = s_folder, RedirectStandardError = true,
+            RedirectStandardOutput = true })!;
         Task<string> errors = tool.StandardError.ReadToEndAsync();
         string output = await tool.StandardOutput.ReadToEndAsync() + await errors;
         await tool.WaitForExitAsync();

@@ -43,8 +43,10 @@ public sealed class WarningTests
     {
         Warning warning = Assert.Single(Find(snapshot => id switch
         {
-            "connections_near_limit" => snapshot with { Gateway = new GatewayStatistics { ConnectionsMax = 1024, ConnectionsCurrent = 1000, Accepting = true } },
-            "connections_rejected" => snapshot with { Gateway = new GatewayStatistics { ConnectionsMax = 1024, ConnectionsCurrent = 1024, ConnectionsRejected = 3, Accepting = true } },
+            "connections_near_limit" => snapshot with { Gateway =
+                new GatewayStatistics { ConnectionsMax = 1024, ConnectionsCurrent = 1000, Accepting = true } },
+            "connections_rejected" => snapshot with { Gateway =
+                new GatewayStatistics { ConnectionsMax = 1024, ConnectionsCurrent = 1024, ConnectionsRejected = 3, Accepting = true } },
             "accepting_paused" => snapshot with { Gateway = new GatewayStatistics { ConnectionsMax = 1024, ListenDisabled = 1 } },
             "no_memory" => snapshot with { Store = new StoreStatistics { StoreNoMemory = 1 } },
             "too_large" => snapshot with { Gateway = new GatewayStatistics { ConnectionsMax = 1024, StoresTooLarge = 1 } },

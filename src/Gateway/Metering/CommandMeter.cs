@@ -6,9 +6,10 @@ namespace OrleansCache.Gateway.Metering;
 /// <summary>
 /// Latencies of one I/O loop's commands, by command and outcome. Written by the loop alone, without locks and atomics; read by anyone.
 /// <para>
-/// What is measured: from the beginning of the loop's turn in which a command's last bytes were received until its reply was handed to the kernel (or, for a connection that does not
-/// read, queued). Commands that a connection has sent at once are measured together, with one reading of the clock: they all have their last one's latency. A command that other
-/// silos answer is measured from the turn in which it was sent to the one in which its reply came.
+/// What is measured: from the beginning of the loop's turn in which a command's last bytes were received until its reply was handed to the kernel
+/// (or, for a connection that does not read, queued). Commands that a connection has sent at once are measured together, with one reading of the clock:
+/// they all have their last one's latency. A command that other silos answer is measured from the turn in which it was sent to the one in which its reply
+/// came.
 /// </para>
 /// Cost: a few instructions for each command, one reading of the clock for each connection's turn.
 /// </summary>

@@ -5,8 +5,9 @@ namespace OrleansCache.Gateway.Metering;
 /// <summary>
 /// Which keys one I/O loop's clients use most, and the largest values that they store.
 /// <para>
-/// Hot keys: one request in <see cref="SampleInterval"/> enters a Space-Saving sketch of <see cref="HotMax"/> keys: a key that is not in it takes the place of the one with the lowest count,
-/// and goes on from there, so that no frequent key is missed and a count is too high by at most that of the place. Counts are halved each minute: old heat fades.
+/// Hot keys: one request in <see cref="SampleInterval"/> enters a Space-Saving sketch of <see cref="HotMax"/> keys: a key that is not in it takes the
+/// place of the one with the lowest count, and goes on from there, so that no frequent key is missed and a count is too high by at most that of the place.
+/// Counts are halved each minute: old heat fades.
 /// Large values: a list of the largest, cleared in the same way. Memory is fixed; nothing is allocated.
 /// </para>
 /// The loop never waits: while a reader holds the lock (some microseconds), samples are left out.

@@ -12,7 +12,8 @@ public sealed partial class ClusterNode
     private bool _hadShare;
 
     /// <summary>
-    /// Null if this node serves its share of the cluster; otherwise why not, in one sentence. A silo that has once taken its share over stays ready while partitions move later:
+    /// Null if this node serves its share of the cluster; otherwise why not, in one sentence. A silo that has once taken its share over stays ready
+    /// while partitions move later:
     /// they are served all the time.
     /// </summary>
     public string? NotReady()

@@ -127,7 +127,8 @@ internal sealed class DocumentBuilder(NodeReader reader, NodeSnapshot snapshot)
         return new KeysDocument
         {
             SampledOneIn = keys.SampledOneIn,
-            Hot = [.. keys.Hot.Select(key => new HotKeyDocument(KeyText.Encode(key.Key), key.Sampled, Math.Round((double)key.Sampled / Math.Max(1, keys.Samples), 4)))],
+            Hot = [.. keys.Hot.Select(key => new HotKeyDocument(KeyText.Encode(key.Key), key.Sampled,
+                Math.Round((double)key.Sampled / Math.Max(1, keys.Samples), 4)))],
             Large = [.. keys.Large.Select(static value => new LargeItemDocument(KeyText.Encode(value.Key), value.ValueBytes))],
         };
     }
@@ -142,8 +143,11 @@ internal sealed class DocumentBuilder(NodeReader reader, NodeSnapshot snapshot)
 
     public WarningsDocument Warnings() => new(FindWarnings());
 
-    private static string Text(GatewayAddress gateway) =>
-        string.Create(CultureInfo.InvariantCulture, $"{(gateway.Host.Contains(':', StringComparison.Ordinal) ? $"[{gateway.Host}]" : gateway.Host)}:{gateway.Port}");
+    private static string Text(GatewayAddress gateway)
+    {
+        string host = gateway.Host.Contains(':', StringComparison.Ordinal) ? $"[{gateway.Host}]" : gateway.Host;
+        return string.Create(CultureInfo.InvariantCulture, $"{host}:{gateway.Port}");
+    }
 
     private static double? HitRatio(Dictionary<string, long>? values)
     {

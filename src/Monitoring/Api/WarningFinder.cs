@@ -4,8 +4,8 @@ using OrleansCache.Gateway.Stats;
 namespace OrleansCache.Monitoring.Api;
 
 /// <summary>
-/// What an operator should look at, and what to do about it. Compares with a snapshot of up to a minute ago, or with the start if there is none, so that what is long over
-/// falls silent.
+/// What an operator should look at, and what to do about it. Compares with a snapshot of up to a minute ago, or with the start if there is none, so
+/// that what is long over falls silent.
 /// </summary>
 internal sealed class WarningFinder(NodeSnapshot now, NodeSnapshot? past)
 {
@@ -59,34 +59,48 @@ internal sealed class WarningFinder(NodeSnapshot now, NodeSnapshot? past)
 
         int orphans = now.Owners?.Owners.Count(static owner => owner < 0) ?? 0;
         if (orphans > 0)
-            Add("partitions_without_owner", "critical", "partitions", Text($"{orphans} of {now.Owners!.Owners.Count} partitions have no owner."), "Requests for them wait. If this lasts longer than 10 s, see whether the silos reach each other.");
+            Add("partitions_without_owner", "critical", "partitions", Text($"{orphans} of {now.Owners!.Owners.Count} partitions have no owner."),
+                "Requests for them wait. If this lasts longer than 10 s, see whether the silos reach each other.");
         if (now.NotReady is { } reason)
             Add("not_ready", "warning", "this process", $"Not ready: {reason}.", "Wait; send it no new load until it is ready.");
         if (Since(static s => s.Gateway.Unavailable) is > 0 and long unavailable)
-            Add("unavailable", "warning", "requests", Text($"{unavailable} requests were answered with SERVER_ERROR {Lately}, because the owner of their partition could not be reached."), "A silo was lost or hangs; if it goes on, look at the silos that do not answer.");
+        {
+            Add("unavailable", "warning", "requests",
+                Text($"{unavailable} requests got SERVER_ERROR {Lately}, because the owner of their partition could not be reached."),
+                "A silo was lost or hangs; if it goes on, look at the silos that do not answer.");
+        }
     }
 
     private void LookAtConnections()
     {
         GatewayStatistics gateway = now.Gateway;
         if (Since(static s => s.Gateway.ConnectionsRejected) is > 0 and long rejected)
-            Add("connections_rejected", "critical", "connections", Text($"{rejected} connections were turned away {Lately}: -c allows {gateway.ConnectionsMax}."), "Raise -c (and the limit of open files), or pool connections in the clients.");
+            Add("connections_rejected", "critical", "connections",
+                Text($"{rejected} connections were turned away {Lately}: -c allows {gateway.ConnectionsMax}."),
+                "Raise -c (and the limit of open files), or pool connections in the clients.");
         else if (gateway.ConnectionsCurrent >= NearLimit * gateway.ConnectionsMax)
-            Add("connections_near_limit", "warning", "connections", Text($"{gateway.ConnectionsCurrent} of {gateway.ConnectionsMax} connections are open."), "Raise -c (and the limit of open files) before clients are turned away.");
+            Add("connections_near_limit", "warning", "connections", Text($"{gateway.ConnectionsCurrent} of {gateway.ConnectionsMax} connections are open."),
+                "Raise -c (and the limit of open files) before clients are turned away.");
         if (Since(static s => s.Gateway.ListenDisabled) is > 0 and long pauses)
-            Add("accepting_paused", "critical", "connections", Text($"Accepting connections paused {pauses} times {Lately}: no descriptor or no memory was left."), "Raise the limit of open files of the process.");
+            Add("accepting_paused", "critical", "connections",
+                Text($"Accepting connections paused {pauses} times {Lately}: no descriptor or no memory was left."),
+                "Raise the limit of open files of the process.");
         if (Since(static s => s.Gateway.AuthErrors) is > 0 and long failures)
-            Add("login_failures", "info", "logins", Text($"{failures} logins failed {Lately}."), "A client has an old password, or somebody guesses: the log names addresses.");
+            Add("login_failures", "info", "logins", Text($"{failures} logins failed {Lately}."),
+                "A client has an old password, or somebody guesses: the log names addresses.");
         if (Since(static s => s.Gateway.RepliesRefused + s.Gateway.ReadBuffersRefused) is > 0 and long refused)
-            Add("buffers_refused", "warning", "buffers", Text($"{refused} requests were refused {Lately}, because the buffers of all connections were full."), "Raise -o read_buf_mem_limit, or see which clients send much and read slowly.");
+            Add("buffers_refused", "warning", "buffers", Text($"{refused} requests were refused {Lately}, because the buffers of all connections were full."),
+                "Raise -o read_buf_mem_limit, or see which clients send much and read slowly.");
     }
 
     private void LookAtMemory()
     {
         if (Since(static s => s.Store.StoreNoMemory) is > 0 and long noMemory)
-            Add("no_memory", "critical", "memory", Text($"{noMemory} values found no memory {Lately}."), "With -M nothing is evicted: raise -m, store with a time to live, or start without -M.");
+            Add("no_memory", "critical", "memory", Text($"{noMemory} values found no memory {Lately}."),
+                "With -M nothing is evicted: raise -m, store with a time to live, or start without -M.");
         if (Since(static s => s.Store.StoreTooLarge + s.Gateway.StoresTooLarge) is > 0 and long tooLarge)
-            Add("too_large", "warning", "values", Text($"{tooLarge} values were larger than -I allows {Lately}."), "Raise -I, or let the client compress or split such values.");
+            Add("too_large", "warning", "values", Text($"{tooLarge} values were larger than -I allows {Lately}."),
+                "Raise -I, or let the client compress or split such values.");
         long hits = Since(static s => s.Store.GetHits);
         long gets = hits + Since(static s => s.Store.GetMisses);
         if (gets >= GetsMin && hits < LowHitRatio * gets)
@@ -100,7 +114,8 @@ internal sealed class WarningFinder(NodeSnapshot now, NodeSnapshot? past)
         long evicted = Since(static s => s.Store.Evictions);
         long unfetched = Since(static s => s.Store.EvictedUnfetched);
         if (evicted >= GetsMin && unfetched > 0.8 * evicted)
-            Add("evicted_unfetched", "info", "evictions", Text($"{Percent((double)unfetched / evicted)} of the items evicted {Lately} had never been read."), "They cost memory and brought nothing: see whether the application needs to store all of them.");
+            Add("evicted_unfetched", "info", "evictions", Text($"{Percent((double)unfetched / evicted)} of the items evicted {Lately} had never been read."),
+                "They cost memory and brought nothing: see whether the application needs to store all of them.");
     }
 
     private void LookAtClasses()
@@ -125,8 +140,9 @@ internal sealed class WarningFinder(NodeSnapshot now, NodeSnapshot? past)
         SlabClassStatistics waste = now.Store.Classes.Where(static slab => slab.TotalPages > 0).OrderByDescending(Waste).FirstOrDefault();
         if (waste.TotalPages > 0 && now.Store.LimitMaxBytes > 0 && Waste(waste) > 0.1 * now.Store.LimitMaxBytes)
         {
+            string share = Percent((double)Waste(waste) / now.Store.LimitMaxBytes);
             Add("wasteful_class", "info", Text($"class {waste.ClassId}"),
-                Text($"Class {waste.ClassId} (chunks of {waste.ChunkBytes} bytes) holds {Percent((double)Waste(waste) / now.Store.LimitMaxBytes)} of the memory beyond what its items need."),
+                Text($"Class {waste.ClassId} (chunks of {waste.ChunkBytes} bytes) holds {share} of the memory beyond what its items need."),
                 "Its free chunks go to other classes by themselves when those need room; a smaller -f makes chunks fit closer.");
         }
     }
@@ -143,6 +159,7 @@ internal sealed class WarningFinder(NodeSnapshot now, NodeSnapshot? past)
         double seconds = (now.Time - past.Time).TotalSeconds;
         int busy = now.LoopTimes.Where((time, loop) => (time - past.LoopTimes[loop]).TotalSeconds > NearLimit * seconds).Count();
         if (busy > 0 && seconds > 1)
-            Add("loops_busy", "warning", "I/O loops", Text($"{busy} of {now.LoopTimes.Count} I/O loops are busy all the time."), "Raise -t if the machine has idle cores; otherwise add gateways or silos.");
+            Add("loops_busy", "warning", "I/O loops", Text($"{busy} of {now.LoopTimes.Count} I/O loops are busy all the time."),
+                "Raise -t if the machine has idle cores; otherwise add gateways or silos.");
     }
 }

@@ -20,8 +20,8 @@ internal enum AccessResult
 }
 
 /// <summary>
-/// Who may read. With a token or logins: who shows one of them. Without: everybody on this machine, by an address or `localhost` only, because the name of another site that
-/// resolves to this machine is how a page in a browser would get here.
+/// Who may read. With a token or logins: who shows one of them. Without: everybody on this machine, by an address or `localhost` only, because the
+/// name of another site that resolves to this machine is how a page in a browser would get here.
 /// </summary>
 internal sealed class Access
 {

@@ -99,7 +99,8 @@ internal sealed partial class HttpApplication : IHttpApplication<HttpContext>, I
         {
             string? reason = path == "/health/live" ? null : _readiness.NotReady;
             string text = reason is null ? path["/health/".Length..] : "not ready: " + reason;
-            await Reply.TextAsync(context, reason is null ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable, text + "\n").ConfigureAwait(false);
+            await Reply.TextAsync(context, reason is null ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable, text + "\n")
+                .ConfigureAwait(false);
             return;
         }
 
@@ -123,7 +124,8 @@ internal sealed partial class HttpApplication : IHttpApplication<HttpContext>, I
                 case AccessResult.Granted:
                     return true;
                 case AccessResult.ForeignHost:
-                    await Reply.ErrorAsync(context, StatusCodes.Status403Forbidden, "ask by an IP address or localhost, or set --http-token-file").ConfigureAwait(false);
+                    await Reply.ErrorAsync(context, StatusCodes.Status403Forbidden, "ask by an IP address or localhost, or set --http-token-file")
+                        .ConfigureAwait(false);
                     return false;
                 case AccessResult.LoginWrong:
                     NoteWrongLogin(context);

@@ -24,7 +24,10 @@ internal static class HttpLimits
     /// <summary>A refused request waits this long for its answer, so that whoever asks in a tight loop is slowed down.</summary>
     public const int RefusalMilliseconds = 100;
 
-    /// <summary>So many requests are let in at a time, and one with a wrong token or login keeps its place this long: 16 guesses a second from all clients together.</summary>
+    /// <summary>
+    /// So many requests are let in at a time, and one with a wrong token or login keeps its place this long: 16 guesses a second from all clients
+    /// together.
+    /// </summary>
     public const int LoginsAtOnceMax = 8;
     public const int WrongLoginMilliseconds = 500;
 }

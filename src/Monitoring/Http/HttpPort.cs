@@ -33,7 +33,8 @@ internal sealed class HttpPort : IAsyncDisposable
         limits.KeepAliveTimeout = TimeSpan.FromSeconds(HttpLimits.IdleSecondsMax);
         limits.MinResponseDataRate = new MinDataRate(HttpLimits.ResponseBytesPerSecondMin, TimeSpan.FromSeconds(HttpLimits.ResponseGraceSeconds));
         options.Listen(endPoint, static listener => listener.Protocols = HttpProtocols.Http1);
-        var transport = new SocketTransportFactory(Options.Create(new SocketTransportOptions { IOQueueCount = 1, Backlog = HttpLimits.ConnectionsMax }), loggerFactory);
+        var transport = new SocketTransportFactory(Options.Create(new SocketTransportOptions { IOQueueCount = 1, Backlog = HttpLimits.ConnectionsMax }),
+            loggerFactory);
         _server = new KestrelServer(Options.Create(options), transport, loggerFactory);
     }
 

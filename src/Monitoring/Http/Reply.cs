@@ -9,9 +9,11 @@ internal static class Reply
 {
     /// <summary>The page loads nothing from elsewhere, runs only its own files, and is shown in no frame.</summary>
     private const string ContentPolicy =
-        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+        + "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-    public static Task TextAsync(HttpContext context, int status, string text) => BytesAsync(context, status, "text/plain; charset=utf-8", Encoding.UTF8.GetBytes(text));
+    public static Task TextAsync(HttpContext context, int status, string text) =>
+        BytesAsync(context, status, "text/plain; charset=utf-8", Encoding.UTF8.GetBytes(text));
 
     public static Task ErrorAsync(HttpContext context, int status, string error) =>
         BytesAsync(context, status, "application/json", Encoding.UTF8.GetBytes($"{{\"error\": \"{JsonEncodedText.Encode(error)}\"}}\n"));

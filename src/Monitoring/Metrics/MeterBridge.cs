@@ -3,8 +3,10 @@ using System.Diagnostics.Metrics;
 namespace OrleansCache.Monitoring.Metrics;
 
 /// <summary>
-/// The product's own metrics as instruments of System.Diagnostics.Metrics, in a meter called "OrleansCache": for OTLP, dotnet-counters, and whoever else listens in the process.
-/// The names are those of /metrics, without _total. Nothing is read unless somebody collects. A histogram is told as what it consists of: counters for its buckets, sum and count.
+/// The product's own metrics as instruments of System.Diagnostics.Metrics, in a meter called "OrleansCache": for OTLP, dotnet-counters, and whoever
+/// else listens in the process.
+/// The names are those of /metrics, without _total. Nothing is read unless somebody collects. A histogram is told as what it consists of: counters
+/// for its buckets, sum and count.
 /// </summary>
 internal sealed class MeterBridge : IDisposable
 {

@@ -2,7 +2,8 @@ using OrleansCache.Gateway.Options;
 
 namespace OrleansCache.Monitoring.Metrics;
 
-// The names, labels and types of Prometheus's memcached_exporter, so that dashboards and rules that were made for it go on. What each counts is in docs/statistics.md.
+// The names, labels and types of Prometheus's memcached_exporter, so that dashboards and rules that were made for it go on. What each counts is in
+// docs/statistics.md.
 internal static partial class MetricCatalog
 {
     private const string SlabLabel = "slab";
@@ -12,7 +13,8 @@ internal static partial class MetricCatalog
     private static IEnumerable<MetricFamily> MemcachedServer() =>
     [
         Gauge("memcached_up", "1", "Could the memcached server be reached.", static _ => 1),
-        new("memcached_uptime_seconds", MetricKind.OddCounter, "s", "Number of seconds since the server started.", static (s, sink) => sink.Add(Math.Floor(s.UptimeSeconds))),
+        new("memcached_uptime_seconds", MetricKind.OddCounter, "s", "Number of seconds since the server started.", static (s, sink) =>
+            sink.Add(Math.Floor(s.UptimeSeconds))),
         Gauge("memcached_time_seconds", "s", "current UNIX time according to the server.", s => s.Time.ToUnixTimeSeconds()),
         new("memcached_version", MetricKind.Gauge, "1", "The version of this memcached server.",
             static (_, sink) => sink.Add(1, new Label("version", new GatewayOptions().Version))),
@@ -22,14 +24,18 @@ internal static partial class MetricCatalog
         Counter("memcached_written_bytes", "By", "Total number of bytes sent by this server to network.", s => s.Gateway.BytesWritten),
         Gauge("memcached_current_connections", "{connection}", "Current number of open connections.", s => s.Gateway.ConnectionsCurrent),
         Gauge("memcached_max_connections", "{connection}", "Maximum number of clients allowed.", s => s.Gateway.ConnectionsMax),
-        Counter("memcached_connections", "{connection}", "Total number of connections opened since the server started running.", s => s.Gateway.ConnectionsTotal),
-        Counter("memcached_connections_rejected", "{connection}", "Total number of connections rejected due to hitting the memcached's -c limit in maxconns_fast mode.",
+        Counter("memcached_connections", "{connection}", "Total number of connections opened since the server started running.", s =>
+            s.Gateway.ConnectionsTotal),
+        Counter("memcached_connections_rejected", "{connection}",
+            "Total number of connections rejected due to hitting the memcached's -c limit in maxconns_fast mode.",
             s => s.Gateway.ConnectionsRejected),
-        Counter("memcached_connections_yielded", "{turn}", "Total number of connections yielded running due to hitting the memcached's -R limit.", s => s.Gateway.ConnectionYields),
+        Counter("memcached_connections_yielded", "{turn}", "Total number of connections yielded running due to hitting the memcached's -R limit.", s =>
+            s.Gateway.ConnectionYields),
         Counter("memcached_connections_listener_disabled", "{pause}", "Number of times that memcached has hit its connections limit and disabled its listener.",
             s => s.Gateway.ListenDisabled),
         Gauge("memcached_accepting_connections", "1", "The Memcached server is currently accepting new connections.", s => Flag(s.Gateway.Accepting)),
-        new("memcached_commands", MetricKind.Counter, "{command}", "Total number of all requests broken down by command (get, set, etc.) and status.", static (s, sink) =>
+        new("memcached_commands", MetricKind.Counter, "{command}", "Total number of all requests broken down by command (get, set, etc.) and status.",
+            static (s, sink) =>
         {
             StoreStatistics store = s.Store;
             Add("get", "hit", store.GetHits);
@@ -64,7 +70,8 @@ internal static partial class MetricCatalog
         Counter("memcached_item_too_large", "{command}", "The number of times an item exceeded the max-item-size when being stored.",
             s => s.Store.StoreTooLarge + s.Gateway.StoresTooLarge),
         Counter("memcached_item_no_memory", "{command}", "The number of times an item could not be stored due to no more memory.", s => s.Store.StoreNoMemory),
-        Counter("memcached_direct_reclaims", "{item}", "Times worker threads had to directly reclaim or evict items.", s => s.Store.Evictions + s.Store.Reclaimed),
+        Counter("memcached_direct_reclaims", "{item}", "Times worker threads had to directly reclaim or evict items.", s =>
+            s.Store.Evictions + s.Store.Reclaimed),
     ];
 
     private static IEnumerable<MetricFamily> MemcachedCrawler() =>
@@ -73,7 +80,8 @@ internal static partial class MetricCatalog
         Gauge("memcached_lru_crawler_sleep", "us", "Microseconds to sleep between LRU crawls.", s => s.Lru.CrawlerSleepMicroseconds),
         Gauge("memcached_lru_crawler_to_crawl", "{item}", "Max items to crawl per slab per run.", s => s.Lru.CrawlerItemsMax),
         Gauge("memcached_lru_crawler_maintainer_thread", "1", "Split LRU mode and background threads.", s => Flag(s.Lru.MaintainerEnabled)),
-        Gauge("memcached_lru_crawler_hot_percent", "%", "Percent of slab memory reserved for HOT LRU.", s => s.Lru.HotPercent ?? StoreTuning.SmallPercentDefault),
+        Gauge("memcached_lru_crawler_hot_percent", "%", "Percent of slab memory reserved for HOT LRU.", s =>
+            s.Lru.HotPercent ?? StoreTuning.SmallPercentDefault),
         Gauge("memcached_lru_crawler_warm_percent", "%", "Percent of slab memory reserved for WARM LRU.", s => s.Lru.WarmPercent),
         Gauge("memcached_lru_crawler_hot_max_factor", "1", "Set idle age of HOT LRU to COLD age * this", s => s.Lru.HotAgeFactor),
         Gauge("memcached_lru_crawler_warm_max_factor", "1", "Set idle age of WARM LRU to COLD age * this", s => s.Lru.WarmAgeFactor),
@@ -93,10 +101,13 @@ internal static partial class MetricCatalog
         Slab("items_evicted", MetricKind.Counter, "{item}", "Total number of times an item had to be evicted from the LRU before it expired.", c => c.Evicted),
         Slab("items_evicted_nonzero", MetricKind.Counter, "{item}",
             "Total number of times an item which had an explicit expire time set had to be evicted from the LRU before it expired.", c => c.EvictedNonzero),
-        Slab("items_evicted_time_seconds", MetricKind.OddCounter, "s", "Seconds since the last access for the most recent item evicted from this class.", c => c.EvictedTimeSeconds),
+        Slab("items_evicted_time_seconds", MetricKind.OddCounter, "s", "Seconds since the last access for the most recent item evicted from this class.", c =>
+            c.EvictedTimeSeconds),
         Slab("items_evicted_unfetched", MetricKind.Counter, "{item}", "Total nmber of items evicted and never fetched.", c => c.EvictedUnfetched),
-        Slab("items_expired_unfetched", MetricKind.Counter, "{item}", "Total number of valid items evicted from the LRU which were never touched after being set.", c => c.ExpiredUnfetched),
-        Slab("items_outofmemory", MetricKind.Counter, "{command}", "Total number of items for this slab class that have triggered an out of memory error.", c => c.OutOfMemory),
+        Slab("items_expired_unfetched", MetricKind.Counter, "{item}",
+            "Total number of valid items evicted from the LRU which were never touched after being set.", c => c.ExpiredUnfetched),
+        Slab("items_outofmemory", MetricKind.Counter, "{command}", "Total number of items for this slab class that have triggered an out of memory error.",
+            c => c.OutOfMemory),
         Slab("items_reclaimed", MetricKind.Counter, "{item}", "Total number of items reclaimed.", c => c.Reclaimed),
         Slab("items_tailrepairs", MetricKind.Counter, "{item}", "Total number of times the entries for a particular ID need repairing.", static _ => 0),
         Slab("items_moves_to_cold", MetricKind.OddCounter, "{item}", "Number of items moved from HOT or WARM into COLD.", static _ => 0),
@@ -118,7 +129,8 @@ internal static partial class MetricCatalog
         Slab("chunks_free", MetricKind.Gauge, "{chunk}", "Number of chunks not yet allocated items.", c => c.FreeChunks),
         Slab("chunks_free_end", MetricKind.Gauge, "{chunk}", "Number of free chunks at the end of the last allocated page.", static _ => 0),
         Slab("mem_requested_bytes", MetricKind.OddCounter, "By", "Number of bytes of memory actual items take up within a slab.", c => c.MemRequested),
-        new("memcached_slab_commands", MetricKind.Counter, "{command}", "Total number of all requests broken down by command (get, set, etc.) and status per slab.", static (s, sink) =>
+        new("memcached_slab_commands", MetricKind.Counter, "{command}",
+            "Total number of all requests broken down by command (get, set, etc.) and status per slab.", static (s, sink) =>
         {
             foreach (SlabClassStatistics slab in s.Store.Classes)
             {
@@ -134,7 +146,8 @@ internal static partial class MetricCatalog
                 Add("cas", "badval", slab.CasBadValue);
                 Add("set", "hit", slab.CmdSet - slab.CasHits - slab.CasBadValue);
 
-                void Add(string command, string status, long value) => sink.Add(value, new Label(SlabLabel, number), new Label("command", command), new Label("status", status));
+                void Add(string command, string status, long value) =>
+                    sink.Add(value, new Label(SlabLabel, number), new Label("command", command), new Label("status", status));
             }
         }),
     ];

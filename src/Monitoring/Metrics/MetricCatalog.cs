@@ -14,10 +14,12 @@ internal static partial class MetricCatalog
         new(name, MetricKind.Gauge, unit, help, (snapshot, sink) => sink.Add(read(snapshot)));
 
     /// <summary>One sample for each value of a label.</summary>
-    private static MetricFamily Counter(string name, string unit, string help, string label, Func<NodeSnapshot, IEnumerable<(string Value, double Number)>> read) =>
+    private static MetricFamily Counter(
+        string name, string unit, string help, string label, Func<NodeSnapshot, IEnumerable<(string Value, double Number)>> read) =>
         new(name, MetricKind.Counter, unit, help, By(label, read));
 
-    private static MetricFamily Gauge(string name, string unit, string help, string label, Func<NodeSnapshot, IEnumerable<(string Value, double Number)>> read) =>
+    private static MetricFamily Gauge(
+        string name, string unit, string help, string label, Func<NodeSnapshot, IEnumerable<(string Value, double Number)>> read) =>
         new(name, MetricKind.Gauge, unit, help, By(label, read));
 
     private static Action<NodeSnapshot, IMetricSink> By(string label, Func<NodeSnapshot, IEnumerable<(string Value, double Number)>> read) =>
@@ -39,7 +41,8 @@ internal static partial class MetricCatalog
         };
 
     /// <summary>One sample for each slab class that holds pages, and each value of a second label.</summary>
-    private static Action<NodeSnapshot, IMetricSink> ByClass(string label, string second, params (string Value, Func<SlabClassStatistics, double> Read)[] reads) =>
+    private static Action<NodeSnapshot, IMetricSink> ByClass(string label, string second,
+        params (string Value, Func<SlabClassStatistics, double> Read)[] reads) =>
         (snapshot, sink) =>
         {
             foreach (SlabClassStatistics slab in snapshot.Store.Classes)

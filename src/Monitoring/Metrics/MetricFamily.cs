@@ -6,7 +6,9 @@ internal enum MetricKind
     Counter,
     Gauge,
 
-    /// <summary>A counter whose name does not end in _total, because others gave it that name: OpenMetrics does not allow that, and calls it unknown there.</summary>
+    /// <summary>
+    /// A counter whose name does not end in _total, because others gave it that name: OpenMetrics does not allow that, and calls it unknown there.
+    /// </summary>
     OddCounter,
 
     /// <summary>Buckets, a count and a sum.</summary>

@@ -6,8 +6,8 @@ using OpenTelemetry.Resources;
 namespace OrleansCache.Monitoring.Metrics;
 
 /// <summary>
-/// Sends the meter's instruments to an OpenTelemetry collector, from a thread of its own. An endpoint that is away or hangs costs that thread's time and nothing else: an
-/// export ends after <see cref="TimeoutMilliseconds"/>, its numbers are not kept, and the next one tells the newer ones.
+/// Sends the meter's instruments to an OpenTelemetry collector, from a thread of its own. An endpoint that is away or hangs costs that thread's time
+/// and nothing else: an export ends after <see cref="TimeoutMilliseconds"/>, its numbers are not kept, and the next one tells the newer ones.
 /// </summary>
 internal sealed class OtlpExport : IDisposable
 {
@@ -29,7 +29,8 @@ internal sealed class OtlpExport : IDisposable
         bool isGrpc = url.Port == GrpcPort;
         Uri endPoint = isGrpc || url.AbsolutePath.Length > 1 ? url : new Uri(url, "/v1/metrics");
         _provider = Sdk.CreateMeterProviderBuilder()
-            .ConfigureResource(resource => resource.AddService("orleanscache", serviceVersion: options.Version, autoGenerateServiceInstanceId: false, serviceInstanceId: instance))
+            .ConfigureResource(resource => resource.AddService("orleanscache", serviceVersion: options.Version, autoGenerateServiceInstanceId: false,
+                serviceInstanceId: instance))
             .AddMeter(MeterBridge.MeterName)
             .AddOtlpExporter((exporter, reader) =>
             {

@@ -77,7 +77,8 @@ internal sealed class PrometheusText(bool isOpenMetrics) : IMetricSink
     }
 
     private static string Escape(string value) =>
-        value.AsSpan().IndexOfAny('\\', '"', '\n') < 0 ? value : value.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\"", "\\\"", StringComparison.Ordinal).Replace("\n", "\\n", StringComparison.Ordinal);
+        value.AsSpan().IndexOfAny('\\', '"', '\n') < 0 ? value : value.Replace("\\", "\\\\", StringComparison.Ordinal)
+            .Replace("\"", "\\\"", StringComparison.Ordinal).Replace("\n", "\\n", StringComparison.Ordinal);
 
     private void Number(double value)
     {
@@ -99,7 +100,9 @@ internal sealed class PrometheusText(bool isOpenMetrics) : IMetricSink
         _buffer.Advance(length);
     }
 
-    /// <summary>A sample here is one line of a histogram: its last label says which (le, or sum or count), as <see cref="MetricCatalog"/> hands them over.</summary>
+    /// <summary>
+    /// A sample here is one line of a histogram: its last label says which (le, or sum or count), as <see cref="MetricCatalog"/> hands them over.
+    /// </summary>
     private sealed class HistogramSink(PrometheusText text, string name) : IMetricSink
     {
         public void Add(double value, params ReadOnlySpan<Label> labels)

@@ -15,7 +15,8 @@ internal static class MonitoringSetup
     public static bool IsWanted(ServeOptions options) => options.HttpHost is not null || options.Otlp is not null;
 
     /// <summary>Throws <see cref="StartException"/> for a place that cannot be had, or that everybody could read.</summary>
-    public static async Task<MonitoringServer> StartAsync(ServeOptions options, PasswordCheck? logins, ILoggerFactory loggers, TimeProvider time, CancellationToken cancellationToken)
+    public static async Task<MonitoringServer> StartAsync(ServeOptions options, PasswordCheck? logins, ILoggerFactory loggers, TimeProvider time,
+        CancellationToken cancellationToken)
     {
         IPEndPoint? endPoint = options.HttpHost is { } host ? new IPEndPoint(Resolve(host), options.HttpPort) : null;
         var monitoring = new MonitoringOptions
@@ -28,7 +29,11 @@ internal static class MonitoringSetup
             Role = options.Verb == Verb.Gateway ? NodeRole.Gateway : options.WantsCluster ? NodeRole.Silo : NodeRole.Single,
         };
         if (endPoint is not null && monitoring.IsOpen && !IPAddress.IsLoopback(endPoint.Address))
-            throw StartException.Usage($"--http: everybody who reaches {endPoint} could read statistics and keys there: add --http-token-file (or -Y), or listen on 127.0.0.1");
+        {
+            throw StartException.Usage(
+                $"--http: everybody who reaches {endPoint} could read statistics and keys there: add --http-token-file (or -Y), or listen on 127.0.0.1");
+        }
+
         var server = new MonitoringServer(monitoring, loggers, time);
         try
         {

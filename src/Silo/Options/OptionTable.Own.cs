@@ -51,8 +51,10 @@ internal static partial class OptionTable
         new()
         {
             Long = "http", Argument = "[host:]port", Group = OptionGroup.Monitoring,
-            Help = "serve metrics, health, JSON and a dashboard over HTTP (docs/http.md); without a host at 127.0.0.1. Beyond loopback only with --http-token-file or -Y",
-            Apply = (o, text) => HttpPlace.TryParse(text, out string? host, out int port) ? Done(() => (o.HttpHost, o.HttpPort) = (host, port)) : $"\"{text}\" is neither PORT nor HOST:PORT",
+            Help = "serve metrics, health, JSON and a dashboard over HTTP (docs/http.md); without a host at 127.0.0.1. "
+                + "Beyond loopback only with --http-token-file or -Y",
+            Apply = (o, text) => HttpPlace.TryParse(text, out string? host, out int port) ? Done(() => (o.HttpHost, o.HttpPort) = (host, port))
+                : $"\"{text}\" is neither PORT nor HOST:PORT",
         },
         new()
         {

@@ -125,13 +125,15 @@ public sealed class CommandMeterTests
 
     private static SessionHarness NewHarness() => new(static options => options with { MeterCommands = true });
 
-    private static IEnumerable<string> Split(string commands) => commands.Split("\r\n", StringSplitOptions.RemoveEmptyEntries).Chunk(1000).Select(static part => string.Join("\r\n", part) + "\r\n");
+    private static IEnumerable<string> Split(string commands) => commands.Split("\r\n", StringSplitOptions.RemoveEmptyEntries).Chunk(1000)
+        .Select(static part => string.Join("\r\n", part) + "\r\n");
 
     private static Dictionary<string, long> Read(SessionHarness harness)
     {
         var all = new Dictionary<(string Command, string Outcome), CommandLatencies>();
         harness.Loop.Meter!.AddTo(all);
-        return all.Values.Where(static one => one.Count > 0).OrderBy(static one => one.Command, StringComparer.Ordinal).ThenBy(static one => one.Outcome, StringComparer.Ordinal)
+        return all.Values.Where(static one => one.Count > 0).OrderBy(static one => one.Command, StringComparer.Ordinal)
+            .ThenBy(static one => one.Outcome, StringComparer.Ordinal)
             .ToDictionary(static one => $"{one.Command} {one.Outcome}", static one => one.Count);
     }
 }

@@ -27,7 +27,8 @@ public sealed class DashboardTests
             await page.BringToFrontAsync();
 
             // Two answers make a rate, and a third one a line of it; the keys have been sampled by then.
-            await page.WaitForFunctionAsync("() => document.querySelectorAll('#commands tbody tr').length >= 3 && document.querySelectorAll('#hot tbody tr').length > 0");
+            await page.WaitForFunctionAsync(
+                "() => document.querySelectorAll('#commands tbody tr').length >= 3 && document.querySelectorAll('#hot tbody tr').length > 0");
             await page.WaitForFunctionAsync("() => /[1-9].*\\/s/.test(document.querySelector('.tile .value').textContent)");
             await page.EvaluateExpressionAsync("new Promise(done => setTimeout(done, 3000))");
 
@@ -35,7 +36,8 @@ public sealed class DashboardTests
             Assert.Equal(6, await page.EvaluateExpressionAsync<int>("document.querySelectorAll('.chart canvas').length"));
             Assert.Equal(256, await page.EvaluateExpressionAsync<int>("document.querySelectorAll('.map i').length"));
             Assert.Equal(0, await page.EvaluateExpressionAsync<int>("document.querySelectorAll('img').length"));
-            Assert.Contains("%3Cimg%2Fsrc", await page.EvaluateExpressionAsync<string>("document.querySelector('#large').textContent"), StringComparison.Ordinal);
+            Assert.Contains("%3Cimg%2Fsrc", await page.EvaluateExpressionAsync<string>("document.querySelector('#large').textContent"),
+                StringComparison.Ordinal);
             Assert.NotEqual(
                 await page.EvaluateExpressionAsync<string>("getComputedStyle(document.body).color"),
                 await page.EvaluateExpressionAsync<string>("getComputedStyle(document.body).backgroundColor"));
@@ -58,7 +60,8 @@ public sealed class DashboardTests
         await server.DisposeAsync();
 
         await page.WaitForSelectorAsync(".failure");
-        Assert.Contains("No answer from 127.0.0.1", await page.EvaluateExpressionAsync<string>("document.querySelector('.failure').textContent"), StringComparison.Ordinal);
+        Assert.Contains("No answer from 127.0.0.1", await page.EvaluateExpressionAsync<string>("document.querySelector('.failure').textContent"),
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -101,7 +104,8 @@ public sealed class DashboardTests
             for (int i = 0; i < 400; i++)
             {
                 int length = 50 << random.Next(8);
-                commands.Append(System.Globalization.CultureInfo.InvariantCulture, $"set k{round++ % 5000} 0 0 {length}\r\n{value[..length]}\r\nget k{random.Next(6000)} {(i % 3 == 0 ? EvilKey : "hot")}\r\n");
+                commands.Append(System.Globalization.CultureInfo.InvariantCulture,
+                    $"set k{round++ % 5000} 0 0 {length}\r\n{value[..length]}\r\nget k{random.Next(6000)} {(i % 3 == 0 ? EvilKey : "hot")}\r\n");
             }
 
             await server.SendAsync(commands.ToString());
