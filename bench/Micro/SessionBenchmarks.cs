@@ -20,11 +20,16 @@ public class SessionBenchmarks : IDisposable
     private const int Inputs = 256;
     private readonly byte[][] _gets = new byte[Inputs][];
     private readonly byte[][] _sets = new byte[Inputs][];
+    private readonly byte[][] _singleGets = new byte[Inputs][];
     private readonly byte[][] _multiGets = new byte[Inputs][];
     private LocalRouter? _router;
     private LoopContext? _loop;
     private Session? _session;
     private int _next;
+
+    /// <summary>With --http commands are measured.</summary>
+    [Params(true, false)]
+    public bool Metered { get; set; }
 
     [GlobalSetup]
     public void SetUp()
@@ -36,11 +41,12 @@ public class SessionBenchmarks : IDisposable
         {
             _gets[i] = Encoding.ASCII.GetBytes(string.Concat(Enumerable.Range(0, PipelineDepth).Select(_ => $"get {Key()}\r\n")));
             _sets[i] = Encoding.ASCII.GetBytes(string.Concat(Enumerable.Range(0, PipelineDepth).Select(_ => $"set {Key()} 0 0 100\r\n{value}\r\n")));
+            _singleGets[i] = Encoding.ASCII.GetBytes($"get {Key()}\r\n");
             _multiGets[i] = Encoding.ASCII.GetBytes($"get {string.Join(' ', Enumerable.Range(0, KeysPerGet).Select(_ => Key()))}\r\n");
         }
 
         _router = new LocalRouter(new StoreOptions { MemoryBytes = 128L * 1024 * 1024 });
-        var shared = new GatewayShared(new GatewayOptions(), _router, NullLoggerFactory.Instance, TimeProvider.System);
+        var shared = new GatewayShared(new GatewayOptions { MeterCommands = Metered }, _router, NullLoggerFactory.Instance, TimeProvider.System);
         _loop = new LoopContext(shared, new NoQueue());
         _loop.ReadClock();
         _session = new Session(_loop, new NoTransport());
@@ -69,9 +75,14 @@ public class SessionBenchmarks : IDisposable
     [Benchmark(OperationsPerInvoke = KeysPerGet)]
     public long MultiGet() => Receive(_multiGets);
 
+    /// <summary>One command for each turn of the connection: the clock is read for each.</summary>
+    [Benchmark]
+    public long SingleGet() => Receive(_singleGets);
+
     private long Receive(byte[][] inputs)
     {
         _session!.Receive(inputs[_next = (_next + 1) % Inputs]);
+        _loop!.Meter?.EndTurn();
         long bytes = _session.Output.Bytes;
         _session.Output.Clear();
         return bytes;

@@ -10,7 +10,17 @@ public interface IClusterView
 
     /// <summary>What each silo says of itself. Throws <see cref="RouterException"/> if it cannot even be found out which silos there are.</summary>
     ValueTask<ClusterStatistics> ReadStatisticsAsync(CancellationToken cancellationToken);
+
+    /// <summary>Who owns which partition, as far as this process knows. Never waits.</summary>
+    PartitionOwners ReadOwners();
 }
+
+/// <summary>Who owns which partition.</summary>
+/// <param name="Version">Rises with every change.</param>
+/// <param name="Here">The silo of this process; null in a gateway that runs alone.</param>
+/// <param name="Silos">Every silo that owns something, each once.</param>
+/// <param name="Owners">By partition: an index into <paramref name="Silos"/>, or -1 while it has no owner.</param>
+public sealed record PartitionOwners(string Version, string? Here, IReadOnlyList<string> Silos, IReadOnlyList<int> Owners);
 
 /// <summary>Where clients reach a gateway.</summary>
 /// <param name="Host">A name, or the address again.</param>
@@ -31,7 +41,12 @@ public readonly record struct StatisticValue(string Name, long Value);
 /// <param name="Gateway">Where its gateway is; null if it has none that clients reach by TCP, or is leaving.</param>
 /// <param name="Partitions">Partitions that it owns.</param>
 /// <param name="Values">Null: it did not answer in time.</param>
-public sealed record SiloStatistics(string Silo, GatewayAddress? Gateway, int Partitions, IReadOnlyList<StatisticValue>? Values);
+public sealed record SiloStatistics(string Silo, GatewayAddress? Gateway, int Partitions, IReadOnlyList<StatisticValue>? Values)
+{
+    /// <summary>Partitions that it is just handing over, and those that it is just receiving.</summary>
+    public IReadOnlyList<int> Sending { get; init; } = [];
+    public IReadOnlyList<int> Receiving { get; init; } = [];
+}
 
 /// <summary>All silos' numbers.</summary>
 public sealed record ClusterStatistics(int GatewaysVersion, int PartitionCount, IReadOnlyList<SiloStatistics> Silos);

@@ -43,6 +43,9 @@ public interface IPartitionRouter
     /// <summary>Adds up this process's stores (a gateway without stores reports zeros).</summary>
     StoreStatistics ReadStatistics(bool perClass);
 
+    /// <summary>What has gone from here to other silos; null if there are none.</summary>
+    RoutingStatistics? ReadRouting() => null;
+
     /// <summary>
     /// cache_memlimit: -m of this process's stores from now on. When it shrinks, the coldest items go over the next seconds. False if there are no stores here
     /// or the number is out of their bounds.

@@ -12,7 +12,7 @@ namespace OrleansCache.Gateway;
 /// <summary>
 /// A gateway: listens, and serves memcached's protocol through an <see cref="IPartitionRouter"/>. Start it once, stop it once.
 /// </summary>
-public sealed class GatewayServer : IAsyncDisposable
+public sealed partial class GatewayServer : IAsyncDisposable
 {
     private readonly GatewayShared _shared;
     private readonly List<GatewayTransport> _transports = [];

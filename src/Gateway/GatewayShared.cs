@@ -104,6 +104,8 @@ internal sealed class GatewayShared
 
     public IEnumerable<ConnectionInfo> Connections => _connections.Values.OrderBy(static c => c.Id);
 
+    public IReadOnlyList<LoopCounters> Loops => Volatile.Read(ref _loops);
+
     public void RegisterLoop(LoopCounters counters)
     {
         lock (_connections)

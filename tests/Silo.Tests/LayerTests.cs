@@ -93,7 +93,7 @@ public sealed class LayerTests : IDisposable
     [Theory]
     [InlineData("ORLEANSCACHE_PORT", "x", "ORLEANSCACHE_PORT: \"x\" is not a number")]
     [InlineData("ORLEANSCACHE_DISABLE_CAS", "maybe", "ORLEANSCACHE_DISABLE_CAS: \"maybe\" is neither true nor false")]
-    [InlineData("ORLEANSCACHE_HTTP", "80", "ORLEANSCACHE_HTTP: --http is not supported yet")]
+    [InlineData("ORLEANSCACHE_HTTP", "x", "ORLEANSCACHE_HTTP: \"x\" is neither PORT nor HOST:PORT")]
     [InlineData("ORLEANSCACHE_CONN_LIMIT", "0", "ORLEANSCACHE_CONN_LIMIT: Maximum connections must be greater than 0")]
     public void AWrongVariableIsNamed(string name, string value, string message) =>
         Assert.StartsWith(message, Assert.Throws<StartException>(() => Lines.Read("", (name, value))).Message, StringComparison.Ordinal);

@@ -67,6 +67,7 @@ internal sealed unsafe class EpollConnection : ISessionTransport
             _session.BeginTurn(_loop.RequestsPerTurnMax);
             if (SendAndResume())
                 Read();
+            _loop.Context.Meter?.EndTurn();
             if (_session.IsFinished)
                 Close();
             else

@@ -226,6 +226,7 @@ internal sealed unsafe class EpollLoop : ICompletionQueue, IGatewayLoop
     {
         try
         {
+            Context.Counters.ThreadName = new FileInfo("/proc/thread-self").LinkTarget;
             while (!_stopped)
                 Turn();
         }

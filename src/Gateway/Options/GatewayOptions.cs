@@ -100,6 +100,9 @@ public sealed record GatewayOptions
     /// <summary>False with -X: no stats cachedump, stats detail, lru_crawler metadump and mgdump.</summary>
     public bool DumpingEnabled { get; init; } = true;
 
+    /// <summary>Latencies of commands are measured, and keys sampled: see <see cref="GatewayServer.ReadCommands"/>.</summary>
+    public bool MeterCommands { get; init; }
+
     /// <summary>False with -W: watch is refused.</summary>
     public bool WatchEnabled { get; init; } = true;
 

@@ -1,4 +1,5 @@
 using OrleansCache.Gateway.Buffers;
+using OrleansCache.Gateway.Metering;
 using OrleansCache.Gateway.Sessions.Binary;
 using OrleansCache.Gateway.Sessions.Text;
 using OrleansCache.Protocol.Binary;
@@ -18,6 +19,7 @@ internal sealed class LoopContext : IDisposable
     // Every so many turns the other loops are asked what they hold.
     private const uint OthersTurns = 16;
 
+    private readonly RouterChannel _channel;
     private readonly RoomWaiters _room;
     private uint _turns;
     private IncomingValue? _freeValue;
@@ -28,9 +30,11 @@ internal sealed class LoopContext : IDisposable
     {
         Shared = shared;
         Queue = queue;
-        Channel = shared.Router.OpenChannel(queue);
+        _channel = shared.Router.OpenChannel(queue);
+        Meter = shared.Options.MeterCommands ? new CommandMeter() : null;
+        Channel = Meter is null ? _channel : new MeteredChannel(_channel, Meter);
         Chunks.BytesMax = shared.Options.BufferBytesMax;
-        Counters = new LoopCounters(Chunks);
+        Counters = new LoopCounters(Chunks) { Meter = Meter };
         _room = new RoomWaiters(this);
         Limits = new TextLimits(shared.Options.ItemBytesMax, shared.Options.FlushEnabled);
     }
@@ -40,7 +44,11 @@ internal sealed class LoopContext : IDisposable
     public RouterChannel Channel { get; }
 
     /// <summary>See <see cref="RouterChannel.Hasher"/>.</summary>
-    public KeyHasher Hasher => Channel.Hasher;
+    public KeyHasher Hasher => _channel.Hasher;
+
+    /// <summary>Measures commands; null: nobody wants to know.</summary>
+    public CommandMeter? Meter { get; }
+
     public TextLimits Limits { get; }
     public ChunkPool Chunks { get; } = new();
     public LoopCounters Counters { get; }
@@ -59,6 +67,7 @@ internal sealed class LoopContext : IDisposable
     /// <summary>Starts a turn.</summary>
     public void ReadClock()
     {
+        Meter?.BeginTurn();
         NowUnixSeconds = (uint)Shared.TimeProvider.GetUtcNow().ToUnixTimeSeconds();
         if (_turns++ % OthersTurns == 0 || Chunks.OthersBytes > Chunks.BytesMax / 4)
             Chunks.OthersBytes = Shared.BufferBytesOfOthers(Counters);
@@ -138,6 +147,12 @@ internal sealed class LoopCounters(ChunkPool chunks)
 {
     /// <summary>The loop's buffers: gauges.</summary>
     public ChunkPool Chunks { get; } = chunks;
+
+    /// <summary>Null: commands are not measured.</summary>
+    public CommandMeter? Meter { get; init; }
+
+    /// <summary>The loop's thread as /proc names it, such as 12/task/34; null where there is none.</summary>
+    public string? ThreadName { get; set; }
 
     /// <summary>Replies and requests that were refused because the buffers of all connections held as much as they may.</summary>
     public long RepliesRefused;

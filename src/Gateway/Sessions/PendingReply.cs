@@ -52,6 +52,8 @@ internal sealed class PendingReply(LoopContext loop) : ReplySink
 {
     private readonly byte[] _key = new byte[Limits.KeyBytesMax];
     private int _keyLength;
+    private int _command;
+    private long _sentAt;
 
     public OutputList Reply { get; } = new(loop.Chunks, tight: true);
     public OutputList Tail { get; } = new(loop.Chunks, tight: true);
@@ -96,8 +98,13 @@ internal sealed class PendingReply(LoopContext loop) : ReplySink
         _keyLength = key.Length;
     }
 
+    /// <summary>The command is measured: its number, and when it was sent.</summary>
+    public void Measure(int command, long sentAt) => (_command, _sentAt) = (command, sentAt);
+
     public override void OnReply(in CacheReply reply)
     {
+        if (_command != 0)
+            loop.Meter!.CountRemote(_command, reply.Status, _sentAt);
         ReplyQueue queue = Queue!;
         if (!queue.TryAccept())
         {
@@ -164,6 +171,7 @@ internal sealed class PendingReply(LoopContext loop) : ReplySink
         Tail.Clear();
         Queue = null;
         Group = null;
+        _command = 0;
         IsCompleted = false;
         GroupWaiting = 0;
         GroupAsked = GroupStreams = GroupDrops = false;

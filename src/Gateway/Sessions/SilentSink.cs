@@ -1,9 +1,7 @@
 namespace OrleansCache.Gateway.Sessions;
 
 /// <summary>For noreply.</summary>
-internal sealed class SilentSink : ReplySink
+internal sealed class SilentSink : SessionSink
 {
-    public override void OnReply(in CacheReply reply)
-    {
-    }
+    public override void OnReply(in CacheReply reply) => Status = reply.Status;
 }

@@ -38,8 +38,7 @@ internal static class ClusterText
         ClusterStatistics all;
         try
         {
-            all = shared.Router.Cluster is { } cluster
-                ? await cluster.ReadStatisticsAsync(CancellationToken.None).ConfigureAwait(false) : AloneStatistics(shared);
+            all = await ReadAsync(shared, CancellationToken.None).ConfigureAwait(false);
         }
         catch (RouterException failure)
         {
@@ -69,6 +68,10 @@ internal static class ClusterText
 
         void Add(string name, long value) => text.Append(CultureInfo.InvariantCulture, $"STAT {name} {value}\r\n");
     }
+
+    /// <summary>All silos; a single node is a cluster of one.</summary>
+    public static ValueTask<ClusterStatistics> ReadAsync(GatewayShared shared, CancellationToken cancellationToken) =>
+        shared.Router.Cluster is { } cluster ? cluster.ReadStatisticsAsync(cancellationToken) : ValueTask.FromResult(AloneStatistics(shared));
 
     /// <summary>What one process counts and can be added up over silos (uptime is the shortest). Names and order of `stats`.</summary>
     public static StatisticValue[] NodeValues(GatewayShared shared)
@@ -116,6 +119,19 @@ internal static class ClusterText
             new("evicted_active", store.EvictedActive),
             new("evictions", store.Evictions),
             new("reclaimed", store.Reclaimed),
+            new("page_bytes_used", store.PageBytesUsed),
+            new("page_bytes_free", store.PageBytesFree),
+            new("items_stored", store.ItemsStored),
+            new("lost_replaced", store.LostReplaced),
+            new("lost_deleted", store.LostDeleted),
+            new("lost_expired", store.LostExpired),
+            new("lost_evicted", store.LostEvicted),
+            new("lost_page_moved", store.LostPageMoved),
+            new("lost_memory_limit", store.LostMemoryLimit),
+            new("lost_flushed", store.LostFlushed),
+            new("lost_closed", store.LostClosed),
+            new("operations", gateway.Operations),
+            new("unavailable", gateway.Unavailable),
         ];
     }
 

@@ -264,6 +264,15 @@ internal static class StatsText
 
     private static byte[] Settings(GatewayShared shared)
     {
+        var text = new Writer();
+        foreach ((string name, string value) in ReadSettings(shared))
+            text.Add(name, value);
+        return text.End();
+    }
+
+    /// <summary>The lines of `stats settings`.</summary>
+    public static List<KeyValuePair<string, string>> ReadSettings(GatewayShared shared)
+    {
         GatewayOptions options = shared.Options;
         LruSettings lru = shared.Lru;
         IPEndPoint? tcp = options.Listeners.Count > 0 ? options.Listeners[0].EndPoint : null;
@@ -337,10 +346,7 @@ internal static class StatsText
                 settings.Add(own);
         }
 
-        var text = new Writer();
-        foreach ((string name, string value) in settings)
-            text.Add(name, value);
-        return text.End();
+        return settings;
     }
 
     private static List<KeyValuePair<string, string>> Tls(TlsOptions? given)

@@ -6,12 +6,14 @@ namespace OrleansCache.Grains.Hosting;
 [GenerateSerializer, Immutable, Alias("oc.SiloReport")]
 public sealed class SiloReport
 {
-    public SiloReport(int partitions, IReadOnlyList<StatisticValue> values)
+    public SiloReport(int partitions, IReadOnlyList<StatisticValue> values, int[] sending, int[] receiving)
     {
         ArgumentNullException.ThrowIfNull(values);
         Partitions = partitions;
         Names = [.. values.Select(value => value.Name)];
         Values = [.. values.Select(value => value.Value)];
+        Sending = sending;
+        Receiving = receiving;
     }
 
     [Id(0)]
@@ -22,6 +24,13 @@ public sealed class SiloReport
 
     [Id(2)]
     private long[] Values { get; set; }
+
+    /// <summary>Partitions that the silo is handing over; null from a silo of an older version, as is <see cref="Receiving"/>.</summary>
+    [Id(3)]
+    public int[]? Sending { get; private set; }
+
+    [Id(4)]
+    public int[]? Receiving { get; private set; }
 
     public StatisticValue[] ToValues() => [.. Names.Zip(Values, (name, value) => new StatisticValue(name, value))];
 }
@@ -43,6 +52,16 @@ internal sealed class ClusterView(IGrainFactory grains, ITableCache table, Owner
         return new ClusterStatistics(list.Version, table.Current.PartitionCount, silos);
     }
 
+    public PartitionOwners ReadOwners()
+    {
+        PartitionTable current = table.Current;
+        int[] owners = new int[current.PartitionCount];
+        for (int partition = 0; partition < owners.Length; partition++)
+            owners[partition] = current.OwnerIndexOf(new PartitionId(partition));
+        string[] silos = [.. current.Silos.ToArray().Select(NameOf)];
+        return new PartitionOwners(current.Version.ToString(), here is null ? null : NameOf(here.LocalSilo), silos, owners);
+    }
+
     public async ValueTask<SiloList> ReadSilosAsync(CancellationToken cancellationToken)
     {
         if (here is not null)
@@ -61,15 +80,22 @@ internal sealed class ClusterView(IGrainFactory grains, ITableCache table, Owner
         throw new RouterException("a silo of another version answers");
     }
 
+    /// <summary>Without the generation, which says nothing to people.</summary>
+    private static string NameOf(SiloId silo) => silo.Text[..silo.Text.LastIndexOf('@')];
+
     private async Task<SiloStatistics> ReadStatisticsAsync(SiloEntry entry, CancellationToken cancellationToken)
     {
-        string name = entry.Silo.Text[..entry.Silo.Text.LastIndexOf('@')];
+        string name = NameOf(entry.Silo);
         try
         {
             SiloReport report = here?.LocalSilo == entry.Silo
                 ? here.ReadStatistics()
                 : await grains.GetGrain<ISiloControlGrain>(entry.Silo.Text).ReadStatisticsAsync().AsTask().WaitAsync(AnswerTimeout, cancellationToken);
-            return new SiloStatistics(name, entry.ReadGateway(), report.Partitions, report.ToValues());
+            return new SiloStatistics(name, entry.ReadGateway(), report.Partitions, report.ToValues())
+            {
+                Sending = report.Sending ?? [],
+                Receiving = report.Receiving ?? [],
+            };
         }
         catch (Exception exception) when (exception is not OperationCanceledException || !cancellationToken.IsCancellationRequested)
         {

@@ -25,7 +25,46 @@ internal sealed partial class OwnershipRuntime
         }
     }
 
-    public SiloReport ReadStatistics() => new(_table.CountOf(LocalSilo), _statistics?.Invoke() ?? []);
+    public SiloReport ReadStatistics()
+    {
+        List<StatisticValue> values = [.. _statistics?.Invoke() ?? []];
+        List<int> sending = [], receiving = [];
+        NodeState state = ReadState();
+        lock (_lock)
+        {
+            for (int partition = 0; partition < _partitions.PartitionCount; partition++)
+            {
+                PartitionPhase phase = _agent.PhaseOf(partition);
+                if (phase == PartitionPhase.Sealed)
+                    sending.Add(partition);
+                else if (phase is PartitionPhase.Importing or PartitionPhase.Imported)
+                    receiving.Add(partition);
+            }
+        }
+
+        // Each coordinator counts what it has done itself, so the sum over the silos is what the cluster has done as far as they live.
+        values.Add(new StatisticValue("moves_committed", state.MovesCommitted));
+        values.Add(new StatisticValue("moves_failed", state.MovesFailed));
+        values.Add(new StatisticValue("move_chunks_sent", state.ChunksSent));
+        return new SiloReport(_table.CountOf(LocalSilo), values, [.. sending], [.. receiving]);
+    }
+
+    /// <summary>Partitions that this silo takes over from others at this moment, and those that it serves.</summary>
+    public (int Receiving, int Serving) ReadProgress()
+    {
+        int receiving = 0, serving = 0;
+        lock (_lock)
+        {
+            for (int partition = 0; partition < _partitions.PartitionCount; partition++)
+            {
+                PartitionPhase phase = _agent.PhaseOf(partition);
+                receiving += phase is PartitionPhase.Importing or PartitionPhase.Imported or PartitionPhase.Opening ? 1 : 0;
+                serving += phase == PartitionPhase.Active ? 1 : 0;
+            }
+        }
+
+        return (receiving, serving);
+    }
 
     /// <summary>Null if the partition is not served here.</summary>
     public ItemScanPage? Scan(int partition, ulong position) =>

@@ -51,6 +51,7 @@ internal sealed class ClusterChannel : RouterChannel
     private readonly RetryTick _retryTick;
     private readonly RefusedWork _refused;
     private readonly NewLife _newLife;
+    private readonly RoutingCounters _counters;
     private PartitionTable? _tableSeen;
     private SiloLane?[] _laneByOwnerIndex = [];
     private long _queuedBytes;
@@ -68,7 +69,8 @@ internal sealed class ClusterChannel : RouterChannel
         int laneNumber,
         ClusterRouterOptions options,
         TimeProvider time,
-        FreezeDetector? freeze = null)
+        FreezeDetector? freeze = null,
+        RoutingCounters? counters = null)
         : base(table.Current.Hasher)
     {
         _partitionCount = partitionCount;
@@ -80,6 +82,7 @@ internal sealed class ClusterChannel : RouterChannel
         _options = options;
         _time = time;
         _freeze = freeze;
+        _counters = counters ?? new RoutingCounters();
         _outstanding = new int[partitionCount];
         _laneOf = new SiloLane?[partitionCount];
         _parked = new ParkedRequests?[partitionCount];
@@ -187,6 +190,7 @@ internal sealed class ClusterChannel : RouterChannel
 
         _newlyParked.Clear();
         _queuedBytes -= batch.Bytes;
+        _counters.QueuedBytes = _queuedBytes;
         Return(batch);
         SendNext(lane);
     }
@@ -264,6 +268,7 @@ internal sealed class ClusterChannel : RouterChannel
         }
 
         var operation = new ParkedRequest(encoded, sink, createdAt);
+        _counters.RequestsHeld++;
         parked.Operations.Enqueue(operation);
         _queuedBytes += operation.Bytes;
         return parked;
@@ -335,6 +340,7 @@ internal sealed class ClusterChannel : RouterChannel
     /// </summary>
     private void Fail(SiloLane lane, Batch batch, int handled)
     {
+        _counters.BatchesFailed++;
         _table.RequestRefresh();
         bool notExecuted = batch.Failure is BatchNotExecutedException;
         TimeSpan pause = notExecuted ? _options.RetryAfterUnreachableInterval : _options.RetryAfterFailureInterval;
@@ -527,6 +533,9 @@ internal sealed class ClusterChannel : RouterChannel
         Batch batch = lane.Waiting[0];
         lane.Waiting.RemoveAt(0);
         lane.InFlight = batch;
+        _counters.Batches++;
+        _counters.BatchRequests += batch.Count;
+        _counters.QueuedBytes = _queuedBytes;
         _ = batch.SendAsync(_transport, _laneNumber, _options.BatchTimeout, _time, _loop);
     }
 

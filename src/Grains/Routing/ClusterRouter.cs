@@ -15,7 +15,8 @@ public sealed class ClusterRouter : IPartitionRouter
     private readonly IBatchTransport _transport;
     private readonly ClusterRouterOptions _options;
     private readonly TimeProvider _time;
-    private int _channels;
+    private readonly Lock _lock = new();
+    private RoutingCounters[] _counters = [];
 
     public ClusterRouter(
         int partitionCount,
@@ -40,8 +41,31 @@ public sealed class ClusterRouter : IPartitionRouter
 
     public IStoreAdmin Stores { get; init; } = NoStores.Instance;
 
-    public RouterChannel OpenChannel(ICompletionQueue loop) =>
-        new ClusterChannel(PartitionCount, _local, _table, _transport, loop, Interlocked.Increment(ref _channels) - 1, _options, _time, Freeze);
+    public RouterChannel OpenChannel(ICompletionQueue loop)
+    {
+        var counters = new RoutingCounters();
+        int number;
+        lock (_lock)
+        {
+            number = _counters.Length;
+            _counters = [.. _counters, counters];
+        }
+
+        return new ClusterChannel(PartitionCount, _local, _table, _transport, loop, number, _options, _time, Freeze, counters);
+    }
+
+    public RoutingStatistics ReadRouting()
+    {
+        RoutingCounters[] all = Volatile.Read(ref _counters);
+        return new RoutingStatistics
+        {
+            Batches = all.Sum(one => Volatile.Read(ref one.Batches)),
+            BatchRequests = all.Sum(one => Volatile.Read(ref one.BatchRequests)),
+            BatchesFailed = all.Sum(one => Volatile.Read(ref one.BatchesFailed)),
+            RequestsHeld = all.Sum(one => Volatile.Read(ref one.RequestsHeld)),
+            QueuedBytes = all.Sum(one => Volatile.Read(ref one.QueuedBytes)),
+        };
+    }
 
     public ValueTask FlushAllAsync(uint atUnixSeconds, CancellationToken cancellationToken) => _transport.FlushAllAsync(atUnixSeconds, cancellationToken);
 

@@ -81,6 +81,8 @@ internal sealed class ClusterMember : INode
         Failure = ReadFailureAsync(_node);
     }
 
+    public string? NotReady() => _node is { } node ? node.NotReady() : "starting";
+
     public void Publish(GatewayServer gateway)
     {
         if (_node is { PartitionSet: not null } silo)
@@ -119,7 +121,7 @@ internal sealed class ClusterMember : INode
         Join = [.. _options.Join.Select(Resolve)],
         JoinTimeout = TimeSpan.FromSeconds(_options.JoinTimeoutSeconds),
         DrainTimeout = TimeSpan.FromSeconds(_options.DrainTimeoutSeconds),
-        Secret = _options.ClusterSecretFile is { } file ? ClusterSecret.Read(file) : default,
+        Secret = _options.ClusterSecretFile is { } file ? SecretFile.Read(file, "--cluster-secret-file", "secret") : default,
         Tls = _options.ClusterTlsCertificateFile is { } certificate
             ? ClusterTls.Load(certificate, _options.ClusterTlsKeyFile ?? certificate, _options.ClusterTlsAuthorityFile!) : null,
         AllowInsecure = _options.AllowInsecureCluster,

@@ -20,6 +20,9 @@ internal interface INode : IAsyncDisposable
     /// <summary>Throws <see cref="StartException"/> for what the operator can mend.</summary>
     Task StartAsync(CancellationToken cancellationToken);
 
+    /// <summary>Why the node does not serve its share; null if it does. From any thread; does not block.</summary>
+    string? NotReady();
+
     /// <summary>The gateway listens: others may learn of it.</summary>
     void Publish(GatewayServer gateway);
 

@@ -38,6 +38,8 @@ internal sealed class LocalNode : INode
         return Task.CompletedTask;
     }
 
+    public string? NotReady() => _router is null ? "starting" : null;
+
     public void Publish(GatewayServer gateway)
     {
     }

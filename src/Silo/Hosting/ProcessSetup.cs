@@ -23,6 +23,9 @@ internal static class ProcessSetup
             Console.Error.WriteLine($"warning: -k invalid, mlockall() failed: {Posix.LastError}");
     }
 
+    /// <summary>The HTTP port's connections, and a few for what it opens itself.</summary>
+    private const int HttpDescriptors = 140;
+
     private static void RaiseCoreLimit()
     {
         var unlimited = new Posix.ResourceLimit { Soft = Posix.Unlimited, Hard = Posix.Unlimited };
@@ -67,7 +70,8 @@ internal static class ProcessSetup
     /// that are
     /// read again, new threads, connections that are refused. A silo talks to all the others and to the gateways that run alone.
     /// </summary>
-    private static int OwnDescriptors(ServeOptions options) => (options.WantsCluster ? 256 : 120) + (4 * options.Threads);
+    private static int OwnDescriptors(ServeOptions options) =>
+        (options.WantsCluster ? 256 : 120) + (4 * options.Threads) + (options.HttpHost is null ? 0 : HttpDescriptors);
 
     private static unsafe void BecomeUser(string name)
     {

@@ -3,6 +3,7 @@ using System.Net;
 using Microsoft.Extensions.Logging;
 using OrleansCache.Gateway;
 using OrleansCache.Gateway.Options;
+using OrleansCache.Monitoring;
 using OrleansCache.Silo.Cluster;
 using OrleansCache.Silo.Options;
 
@@ -49,12 +50,16 @@ internal static class ServeCommand
             VerbosityChanged = level => verbosity.Level = level,
             Shutdown = options.ShutdownEnabled ? signals.Ask : null,
             DebugClock = time as DebugClock,
+            MeterCommands = MonitoringSetup.IsWanted(options),
         };
+        MonitoringServer? monitoring = MonitoringSetup.IsWanted(options)
+            ? await MonitoringSetup.StartAsync(options, gatewayOptions.TextPasswords, loggers, time, signals.Token) : null;
+        await using var monitored = monitoring;
         await using INode node = options.WantsCluster ? ClusterSeam.Create(options, loggers) : new LocalNode(options, time);
         try
         {
             await node.StartAsync(signals.Token);
-            return await ServeAsync(options, gatewayOptions, node, loggers, signals, time, verbosity);
+            return await ServeAsync(options, gatewayOptions, node, monitoring, loggers, signals, time, verbosity);
         }
         catch (OperationCanceledException) when (signals.Token.IsCancellationRequested)
         {
@@ -62,8 +67,8 @@ internal static class ServeCommand
         }
     }
 
-    private static async Task<int> ServeAsync(ServeOptions options, GatewayOptions gatewayOptions, INode node, LoggerFactory loggers, StopSignals signals,
-        TimeProvider time, LogVerbosity verbosity)
+    private static async Task<int> ServeAsync(ServeOptions options, GatewayOptions gatewayOptions, INode node, MonitoringServer? monitoring,
+        LoggerFactory loggers, StopSignals signals, TimeProvider time, LogVerbosity verbosity)
     {
         await using var gateway = new GatewayServer(gatewayOptions, node.Router, loggers, time);
         try
@@ -81,9 +86,10 @@ internal static class ServeCommand
         // What is wrong with the files is logged, and the former ones stay in force.
         signals.HungUp = () => _ = gateway.ReloadFilesAsync();
         node.Publish(gateway);
+        monitoring?.Attach(gateway, node.Router, node.NotReady);
         using PidFile? pidFile = options.PidFile is null ? null : PidFile.Write(options.PidFile);
         PortFile.Write(gateway.EndPoints, gateway.UdpEndPoints);
-        Announce(options, gateway, node);
+        Announce(options, gateway, node, monitoring);
         Daemon.Detach();
 
         await Task.WhenAny(signals.Asked, node.Failure, gateway.Failure);
@@ -104,6 +110,7 @@ internal static class ServeCommand
             await Console.Error.WriteLineAsync($"orleanscache: {await signals.Asked}, stopping");
         }
 
+        monitoring?.BeginStop();
         await gateway.StopAcceptingAsync();
         await node.DrainAsync(CancellationToken.None);
         using Timer limit = new(_ => EndAtOnce(code), null, StopTimeMax, Timeout.InfiniteTimeSpan);
@@ -121,11 +128,12 @@ internal static class ServeCommand
         Posix.ExitAtOnce(code);
     }
 
-    private static void Announce(ServeOptions options, GatewayServer gateway, INode node)
+    private static void Announce(ServeOptions options, GatewayServer gateway, INode node, MonitoringServer? monitoring)
     {
         IEnumerable<string?> places = gateway.EndPoints.Select(endPoint => endPoint is IPEndPoint ? endPoint.ToString() : options.SocketPath);
         string where = string.Join(", ", places.Concat(gateway.UdpEndPoints.Select(endPoint => $"udp {endPoint}")));
         string loops = Values.Invariant($"{options.Threads} thread{(options.Threads == 1 ? "" : "s")}");
+        string http = monitoring?.EndPoint is { } place ? $", http://{place}/" : "";
         string ready = "";
         if (options.Verbosity > 0)
         {
@@ -134,6 +142,6 @@ internal static class ServeCommand
             ready = string.Create(CultureInfo.InvariantCulture, $", ready in {seconds:F2} s");
         }
 
-        Console.Error.WriteLine($"OrleansCache {Product.Version}: listening on {where}; {node.Description}, {loops}{ready}");
+        Console.Error.WriteLine($"OrleansCache {Product.Version}: listening on {where}; {node.Description}, {loops}{http}{ready}");
     }
 }

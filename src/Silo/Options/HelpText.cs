@@ -16,6 +16,7 @@ internal static class HelpText
         OptionGroup.Connections => "Connections and threads",
         OptionGroup.Commands => "Protocol and commands",
         OptionGroup.Process => "Process",
+        OptionGroup.Monitoring => "Monitoring",
         OptionGroup.Cluster => "Cluster (any of these makes the node a silo)",
         _ => throw new ArgumentOutOfRangeException(nameof(group)),
     };

@@ -8,6 +8,7 @@ internal enum OptionGroup
     Connections,
     Commands,
     Process,
+    Monitoring,
     Cluster,
 }
 

@@ -29,6 +29,8 @@ internal static class OptionChecks
             && (options.Listen is null || !options.Listen.Contains(':', StringComparison.Ordinal)))
             options.Warnings.Add("WARNING: nothing to listen on: -p 0 switches TCP off, and there is no -U and no -s");
 
+        if (options.HttpTokenFile is not null && options.HttpHost is null)
+            throw StartException.Usage("--http-token-file belongs to --http, which is missing");
         if (options.ConnectionString is not null && options.ClusteringName is null)
             throw StartException.Usage("--connection belongs to --clustering, which is missing");
         if (options.ClusteringName is not null && options.ConnectionString is null)

@@ -50,8 +50,24 @@ internal static partial class OptionTable
         },
         new()
         {
-            Long = "http", Argument = "port", State = OptionState.NotYet, Group = OptionGroup.Process,
-            Help = "port for metrics, health and administration over HTTP",
+            Long = "http", Argument = "[host:]port", Group = OptionGroup.Monitoring,
+            Help = "serve metrics, health, JSON and a dashboard over HTTP (docs/http.md); without a host at 127.0.0.1. "
+                + "Beyond loopback only with --http-token-file or -Y",
+            Apply = (o, text) => HttpPlace.TryParse(text, out string? host, out int port) ? Done(() => (o.HttpHost, o.HttpPort) = (host, port))
+                : $"\"{text}\" is neither PORT nor HOST:PORT",
+        },
+        new()
+        {
+            Long = "otlp", Argument = "url", Group = OptionGroup.Monitoring,
+            Help = "send metrics to this OpenTelemetry collector every 10 s: http://HOST:4318 (HTTP) or http://HOST:4317 (gRPC)",
+            Apply = (o, text) => Uri.TryCreate(text, UriKind.Absolute, out Uri? url) && url.Scheme is "http" or "https"
+                ? Done(() => o.Otlp = url) : $"\"{text}\" is not an http:// or https:// URL",
+        },
+        new()
+        {
+            Long = "http-token-file", Argument = "file", Group = OptionGroup.Monitoring,
+            Help = "file with a token of at least 16 bytes; who reads over HTTP (but for health) must show it",
+            Apply = (o, text) => text.Length == 0 ? "No path given for the token" : Done(() => o.HttpTokenFile = text),
         },
         .. Cluster(),
     ];

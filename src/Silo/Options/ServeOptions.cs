@@ -103,6 +103,16 @@ internal sealed partial class ServeOptions
 
     public string? SettingsFile { get; set; }
 
+    /// <summary>--http; null: no HTTP port. Its port 0 is any free one.</summary>
+    public string? HttpHost { get; set; }
+
+    public int HttpPort { get; set; }
+
+    public string? HttpTokenFile { get; set; }
+
+    /// <summary>--otlp; null: metrics are sent nowhere.</summary>
+    public Uri? Otlp { get; set; }
+
     public int PartitionCount { get; set; } = Limits.PartitionsDefault;
 
     /// <summary>First of the cluster options that was given, as messages name it; null if none was: then the node stands alone.</summary>

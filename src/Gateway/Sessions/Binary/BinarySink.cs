@@ -8,7 +8,7 @@ namespace OrleansCache.Gateway.Sessions.Binary;
 /// Writes the reply to a binary packet straight into the output, under the partition's lock. One per loop, filled in before each call.
 /// A quiet packet that has nothing to say does not touch the output, so that an idle connection holds no memory.
 /// </summary>
-internal sealed unsafe class BinarySink : ReplySink
+internal sealed unsafe class BinarySink : SessionSink
 {
     public OutputList Output = null!;
     public BinaryOpcode Opcode;
@@ -28,6 +28,7 @@ internal sealed unsafe class BinarySink : ReplySink
 
     public override void OnReply(in CacheReply reply)
     {
+        Status = reply.Status;
         if (reply.Status == CacheStatus.Unavailable)
             Counters.Unavailable++;
         if (!Write(Output, Opcode, Opaque, new ReadOnlySpan<byte>(Key, KeyLength), reply, must: false))

@@ -6,7 +6,7 @@ using OrleansCache.Protocol.Text;
 namespace OrleansCache.Gateway.Sessions.Text;
 
 /// <summary>Writes the hit of a get straight into the output, under the partition's lock. One per loop, filled in before each call.</summary>
-internal sealed unsafe class GetSink : ReplySink
+internal sealed unsafe class GetSink : SessionSink
 {
     public OutputList Output = null!;
     public byte* Key;
@@ -24,6 +24,7 @@ internal sealed unsafe class GetSink : ReplySink
 
     public override void OnReply(in CacheReply reply)
     {
+        Status = reply.Status;
         if (reply.Status == CacheStatus.Ok)
         {
             if (WriteHit(Output, new ReadOnlySpan<byte>(Key, KeyLength), WithCas, reply, must: false))

@@ -5,7 +5,7 @@ using OrleansCache.Protocol.Text;
 namespace OrleansCache.Gateway.Sessions.Text;
 
 /// <summary>Writes the reply of a meta command straight into the output, under the partition's lock. One per loop, filled in before each call.</summary>
-internal sealed unsafe class MetaSink : ReplySink
+internal sealed unsafe class MetaSink : SessionSink
 {
     public OutputList Output = null!;
     public MetaReplyForm Form;
@@ -19,6 +19,7 @@ internal sealed unsafe class MetaSink : ReplySink
 
     public override void OnReply(in CacheReply reply)
     {
+        Status = reply.Status;
         if (reply.Status == CacheStatus.Unavailable)
             Counters.Unavailable++;
         if (Write(Output, Form, new ReadOnlySpan<byte>(Key, KeyLength), reply, NowUnixSeconds, must: false))

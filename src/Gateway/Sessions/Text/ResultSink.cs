@@ -4,7 +4,7 @@ using OrleansCache.Protocol.Text;
 namespace OrleansCache.Gateway.Sessions.Text;
 
 /// <summary>Writes the line that answers a command with one key. One per loop.</summary>
-internal sealed class ResultSink : ReplySink
+internal sealed class ResultSink : SessionSink
 {
     public OutputList Output = null!;
     public TextVerb Verb;
@@ -12,6 +12,7 @@ internal sealed class ResultSink : ReplySink
 
     public override void OnReply(in CacheReply reply)
     {
+        Status = reply.Status;
         if (reply.Status == CacheStatus.Unavailable)
             Counters.Unavailable++;
         Output.Commit(TextReply.WriteResult(Output.Reserve(TextReply.LineBytesMax), Verb, reply));

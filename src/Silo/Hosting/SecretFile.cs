@@ -1,12 +1,13 @@
-namespace OrleansCache.Silo.Cluster;
+namespace OrleansCache.Silo.Hosting;
 
-/// <summary>The file of --cluster-secret-file: one line of text, or bytes; white space around it does not count.</summary>
-internal static class ClusterSecret
+/// <summary>A file with a secret: one line of text, or bytes; white space around it does not count. A warning if others than its owner can read it.</summary>
+internal static class SecretFile
 {
     private const int BytesMin = 16;
     private const int BytesMax = 4096;
 
-    public static byte[] Read(string path)
+    /// <summary><paramref name="option"/> is named in what is said of the file, <paramref name="what"/> is what it holds.</summary>
+    public static byte[] Read(string path, string option, string what)
     {
         byte[] bytes;
         try
@@ -16,18 +17,18 @@ internal static class ClusterSecret
             int length = file.ReadAtLeast(bytes, bytes.Length, throwOnEndOfStream: false);
             bytes = bytes[..length];
             if (!OperatingSystem.IsWindows() && (File.GetUnixFileMode(path) & (UnixFileMode.GroupRead | UnixFileMode.OtherRead)) != 0)
-                Console.Error.WriteLine($"warning: --cluster-secret-file: {path} can be read by others than its owner (chmod 600)");
+                Console.Error.WriteLine($"warning: {option}: {path} can be read by others than its owner (chmod 600)");
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
-            throw new StartException(ExitCode.Usage, $"--cluster-secret-file: {path}: {exception.Message}", exception);
+            throw new StartException(ExitCode.Usage, $"{option}: {path}: {exception.Message}", exception);
         }
 
         ReadOnlySpan<byte> secret = bytes.AsSpan().Trim(" \t\r\n"u8);
         if (bytes.Length > BytesMax || secret.Length < BytesMin)
         {
             throw StartException.Usage(
-                $"--cluster-secret-file: {path}: a secret has {BytesMin} to {BytesMax} bytes (head -c 32 /dev/urandom | base64 makes one)");
+                $"{option}: {path}: a {what} has {BytesMin} to {BytesMax} bytes (head -c 32 /dev/urandom | base64 makes one)");
         }
 
         return secret.ToArray();
