@@ -12,6 +12,7 @@ public sealed partial class ArrowTests
         ["Events"] = ["Abstractions"],
         ["Storage"] = ["Abstractions"],
         ["Gateway"] = ["Abstractions", "Protocol"],
+        ["Client"] = ["Abstractions", "Protocol"],
         ["Grains"] = ["Abstractions", "Storage"],
         ["Monitoring"] = ["Abstractions", "Gateway"],
         ["Silo"] = ["Abstractions", "Events", "Gateway", "Grains", "Monitoring", "Protocol", "Storage"],
@@ -22,15 +23,17 @@ public sealed partial class ArrowTests
     [
         ("Orleans", ["Grains", "Silo"]),
         ("Npgsql", ["Grains", "Silo"]),
-        ("Microsoft.AspNetCore", ["Gateway", "Silo", "Grains", "Monitoring"]), // Grains: the connections that Orleans gives to its middleware
+        // Grains: the connections that Orleans gives to its middleware; Client: output caching.
+        ("Microsoft.AspNetCore", ["Gateway", "Silo", "Grains", "Client", "Monitoring"]),
         ("Microsoft.Extensions.Hosting", ["Grains", "Silo"]),
-        ("System.Net.Sockets", ["Gateway", "Grains", "Monitoring", "Silo"]),
+        ("System.Net.Sockets", ["Gateway", "Grains", "Silo", "Client", "Monitoring"]),
         ("OpenTelemetry", ["Monitoring"]),
-        ("OrleansCache.Protocol", ["Protocol", "Gateway", "Silo"]),
+        ("OrleansCache.Protocol", ["Protocol", "Gateway", "Silo", "Client"]),
         ("OrleansCache.Events", ["Events", "Silo"]),
         ("OrleansCache.Storage", ["Storage", "Grains", "Silo"]),
         ("OrleansCache.Gateway", ["Gateway", "Monitoring", "Silo"]),
         ("OrleansCache.Monitoring", ["Monitoring", "Silo"]),
+        ("OrleansCache.Client", ["Client"]),
         ("OrleansCache.Grains", ["Grains", "Silo"]),
         ("OrleansCache.Silo", ["Silo"]),
     ];
