@@ -9,7 +9,8 @@ using OrleansCache.Storage;
 using StackExchange.Redis;
 
 // The provider of IBufferDistributedCache beside StackExchange.Redis on Redis, in one run, interleaved; docs/benchmarks.md explains the columns.
-//   dotnet run -c Release --project bench/Client -- [--seconds 3] [--rounds 3] [--port 24300] [--value 1024] [--callers 1,16,64] [--connections 2] [--only ours,se.redis]
+//   dotnet run -c Release --project bench/Client -- [--seconds 3] [--rounds 3] [--port 24300] [--value 1024] [--callers 1,16,64]
+//     [--connections 2] [--only ours,se.redis]
 var arguments = new Arguments(args);
 int port = arguments.Number("--port", 24300);
 int rounds = arguments.Number("--rounds", 3);
@@ -49,7 +50,8 @@ foreach ((_, Target target, _) in targets)
 }
 
 
-Console.WriteLine($"{valueBytes} B values, {rounds} rounds of {seconds.TotalSeconds} s, {Environment.ProcessorCount} processors shared by client and servers; medians");
+Console.WriteLine(
+    $"{valueBytes} B values, {rounds} rounds of {seconds.TotalSeconds} s, {Environment.ProcessorCount} processors shared by client and servers; medians");
 Console.WriteLine($"{"",-18} {"",-5} {"callers",7} {"op/s",10} {"/ se.redis",10} {"client us/op",12} {"server us/op",12} {"B/op",8}");
 foreach (bool isGet in (bool[])[true, false])
 {
@@ -71,8 +73,10 @@ foreach (bool isGet in (bool[])[true, false])
         {
             List<Result> all = results[name];
             double perSecond = Median(all, result => result.PerSecond);
-            Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                $"{name,-18} {(isGet ? "get" : "set"),-5} {count,7} {perSecond,10:N0} {perSecond / baseline,10:F2} {Median(all, r => r.ClientMicroseconds),12:F2} {Median(all, r => r.ServerMicroseconds),12:F2} {Median(all, r => r.BytesPerOperation),8:F0}"));
+            Console.WriteLine(string.Create(
+                CultureInfo.InvariantCulture,
+                $"{name,-18} {(isGet ? "get" : "set"),-5} {count,7} {perSecond,10:N0} {perSecond / baseline,10:F2} "
+                + $"{Median(all, r => r.ClientMicroseconds),12:F2} {Median(all, r => r.ServerMicroseconds),12:F2} {Median(all, r => r.BytesPerOperation),8:F0}"));
         }
     }
 }

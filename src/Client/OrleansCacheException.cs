@@ -17,7 +17,10 @@ public enum OrleansCacheError
     /// <summary>Too many operations wait for replies: <see cref="OrleansCacheOptions.PendingOperationsMax"/>. Nothing was done.</summary>
     Busy,
 
-    /// <summary>The value is larger than the server's item limit (-I), or than <see cref="OrleansCacheOptions.ValueBytesMax"/>. A value that the key had before may be gone.</summary>
+    /// <summary>
+    /// The value is larger than the server's item limit (-I), or than <see cref="OrleansCacheOptions.ValueBytesMax"/>. A value that the key
+    /// had before may be gone.
+    /// </summary>
     ValueTooLarge,
 
     /// <summary>The server refused the operation; the message has its words.</summary>

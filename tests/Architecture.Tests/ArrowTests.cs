@@ -9,11 +9,12 @@ public sealed partial class ArrowTests
     {
         ["Abstractions"] = [],
         ["Protocol"] = ["Abstractions"],
+        ["Events"] = ["Abstractions"],
         ["Storage"] = ["Abstractions"],
         ["Gateway"] = ["Abstractions", "Protocol"],
         ["Client"] = ["Abstractions", "Protocol"],
         ["Grains"] = ["Abstractions", "Storage"],
-        ["Silo"] = ["Abstractions", "Gateway", "Grains", "Protocol", "Storage"],
+        ["Silo"] = ["Abstractions", "Events", "Gateway", "Grains", "Protocol", "Storage"],
     };
 
     /// <summary>Who may know a package or a part of the shared framework; everybody else may not.</summary>
@@ -25,6 +26,7 @@ public sealed partial class ArrowTests
         ("Microsoft.Extensions.Hosting", ["Grains", "Silo"]),
         ("System.Net.Sockets", ["Gateway", "Grains", "Silo", "Client"]),
         ("OrleansCache.Protocol", ["Protocol", "Gateway", "Silo", "Client"]),
+        ("OrleansCache.Events", ["Events", "Silo"]),
         ("OrleansCache.Storage", ["Storage", "Grains", "Silo"]),
         ("OrleansCache.Gateway", ["Gateway", "Silo"]),
         ("OrleansCache.Client", ["Client"]),

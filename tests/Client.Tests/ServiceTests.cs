@@ -34,7 +34,8 @@ public sealed class ServiceTests
             ["OrleansCache:OperationTimeout"] = "00:00:02",
             ["OrleansCache:KeyPrefix"] = "app:",
         }).Build();
-        await using ServiceProvider services = new ServiceCollection().Configure<OrleansCacheOptions>(configuration.GetSection("OrleansCache")).AddOrleansCache().BuildServiceProvider();
+        await using ServiceProvider services = new ServiceCollection()
+            .Configure<OrleansCacheOptions>(configuration.GetSection("OrleansCache")).AddOrleansCache().BuildServiceProvider();
         OrleansCacheOptions options = services.GetRequiredService<IOptions<OrleansCacheOptions>>().Value;
         Assert.Equal(["one", "[::1]:11212"], options.EndPoints);
         Assert.Equal(TimeSpan.FromSeconds(2), options.OperationTimeout);
@@ -46,15 +47,18 @@ public sealed class ServiceTests
     {
         var options = new OrleansCacheOptions
         {
-            Connections = 0, OperationTimeout = TimeSpan.Zero, KeyPrefix = "two words", User = "ann", TlsHost = "host", ReconnectDelayMax = TimeSpan.FromMilliseconds(1), ValueBytesMax = 0,
+            Connections = 0, OperationTimeout = TimeSpan.Zero, KeyPrefix = "two words", User = "ann", TlsHost = "host",
+            ReconnectDelayMax = TimeSpan.FromMilliseconds(1), ValueBytesMax = 0,
             PendingOperationsMax = 0, PendingBytesMax = 0, TlsKeyFile = "/does/not/exist",
         };
         options.EndPoints.Add("host:port");
         OptionsValidationException failure = Assert.Throws<OptionsValidationException>(() => new OrleansCacheClient(options));
-        string[] named = ["'host:port'", "Connections", "OperationTimeout", "KeyPrefix", "Password", "UseTls", "ReconnectDelayMax", "ValueBytesMax", "PendingOperationsMax", "PendingBytesMax", "/does/not/exist"];
+        string[] named = ["'host:port'", "Connections", "OperationTimeout", "KeyPrefix", "Password", "UseTls", "ReconnectDelayMax", "ValueBytesMax",
+            "PendingOperationsMax", "PendingBytesMax", "/does/not/exist"];
         Assert.All(named, name => Assert.Contains(failure.Failures, line => line.Contains(name, StringComparison.Ordinal)));
         Assert.Equal(named.Length, failure.Failures.Count());
-        Assert.Contains("1 to 1024 gateways", Assert.Throws<OptionsValidationException>(() => new OrleansCacheClient(new OrleansCacheOptions())).Message, StringComparison.Ordinal);
+        Assert.Contains("1 to 1024 gateways",
+            Assert.Throws<OptionsValidationException>(() => new OrleansCacheClient(new OrleansCacheOptions())).Message, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -88,7 +92,8 @@ public sealed class ServiceTests
     public async Task InProcessTheRouterIsTakenFromTheServices()
     {
         using var router = new LocalRouter(new StoreOptions());
-        await using ServiceProvider services = new ServiceCollection().AddSingleton<IPartitionRouter>(router).AddOrleansCacheInProcess("app:").BuildServiceProvider();
+        await using ServiceProvider services = new ServiceCollection().AddSingleton<IPartitionRouter>(router)
+            .AddOrleansCacheInProcess("app:").BuildServiceProvider();
         IDistributedCache cache = services.GetRequiredService<IDistributedCache>();
         await cache.SetStringAsync("k", "v");
         Assert.IsType<InProcessCache>(cache);
@@ -102,7 +107,10 @@ public sealed class ServiceTests
         using var router = new LocalRouter(new StoreOptions());
         var inProcess = new InProcessCache(router);
         await using var gateway = new OrleansCache.Gateway.GatewayServer(
-            new OrleansCache.Gateway.GatewayOptions { Listeners = [new OrleansCache.Gateway.ListenerOptions(new System.Net.IPEndPoint(System.Net.IPAddress.Loopback, 0))], Threads = 1 },
+            new OrleansCache.Gateway.GatewayOptions
+            {
+                Listeners = [new OrleansCache.Gateway.ListenerOptions(new System.Net.IPEndPoint(System.Net.IPAddress.Loopback, 0))], Threads = 1,
+            },
             router, Microsoft.Extensions.Logging.Abstractions.NullLoggerFactory.Instance, TimeProvider.System);
         await gateway.StartAsync(CancellationToken.None);
         await using var client = new OrleansCacheClient(TestOptions.For([gateway.EndPoints[0].ToString()!]));
@@ -163,9 +171,12 @@ public sealed class ServiceTests
             if (instrument.Meter.Name == "OrleansCache.Client" && ReferenceEquals(instrument.Meter.Scope, factory))
                 self.EnableMeasurementEvents(instrument);
         };
-        listener.SetMeasurementEventCallback<long>((_, value, tags, _) => counts.AddOrUpdate(string.Join(' ', tags.ToArray().Select(tag => tag.Value)), value, (_, sum) => sum + value));
-        listener.SetMeasurementEventCallback<double>((instrument, _, tags, _) => counts.AddOrUpdate(instrument.Name + " " + tags[0].Value, 1, (_, sum) => sum + 1));
-        listener.SetMeasurementEventCallback<int>((instrument, value, _, _) => connections = instrument.Name.EndsWith("connections", StringComparison.Ordinal) ? value : connections);
+        listener.SetMeasurementEventCallback<long>((_, value, tags, _) =>
+            counts.AddOrUpdate(string.Join(' ', tags.ToArray().Select(tag => tag.Value)), value, (_, sum) => sum + value));
+        listener.SetMeasurementEventCallback<double>((instrument, _, tags, _) =>
+            counts.AddOrUpdate(instrument.Name + " " + tags[0].Value, 1, (_, sum) => sum + 1));
+        listener.SetMeasurementEventCallback<int>((instrument, value, _, _) =>
+            connections = instrument.Name.EndsWith("connections", StringComparison.Ordinal) ? value : connections);
         listener.Start();
         IDistributedCache cache = services.GetRequiredService<IDistributedCache>();
         await cache.GetAsync("k");

@@ -76,7 +76,8 @@ public sealed class DotNetClientTests
         await Task.WhenAll(load).WaitAsync(s_patience);
 
         // What was on its way to the silo; and the cluster's own word for its partitions until others have opened them.
-        Assert.All(failures, failure => Assert.True(failure is OrleansCacheError.OutcomeUnknown or OrleansCacheError.Refused or OrleansCacheError.TimedOut, $"{failure}"));
+        Assert.All(failures,
+            failure => Assert.True(failure is OrleansCacheError.OutcomeUnknown or OrleansCacheError.Refused or OrleansCacheError.TimedOut, $"{failure}"));
         for (int caller = 0; caller < Callers; caller++)
         {
             string key = $"last-{caller}";
@@ -103,7 +104,8 @@ public sealed class DotNetClientTests
     {
         var options = new OrleansCacheOptions
         {
-            Connections = 3, Discover = true, DiscoveryInterval = TimeSpan.FromMilliseconds(100), OperationTimeout = TimeSpan.FromSeconds(30), ConnectTimeout = TimeSpan.FromSeconds(30),
+            Connections = 3, Discover = true, DiscoveryInterval = TimeSpan.FromMilliseconds(100), OperationTimeout = TimeSpan.FromSeconds(30),
+            ConnectTimeout = TimeSpan.FromSeconds(30),
         };
         foreach (ServerProcess silo in cluster.Silos.Take(2))
             options.EndPoints.Add($"127.0.0.1:{silo.Port}");

@@ -108,7 +108,8 @@ internal sealed class Connector
         if (reply == "MN")
             return;
         if (reply.Contains("unauthenticated", StringComparison.Ordinal))
-            throw new OrleansCacheException(OrleansCacheError.LoginRefused, $"{gateway} wants a login: set {nameof(OrleansCacheOptions.User)} and {nameof(OrleansCacheOptions.Password)}.");
+            throw new OrleansCacheException(OrleansCacheError.LoginRefused,
+                $"{gateway} wants a login: set {nameof(OrleansCacheOptions.User)} and {nameof(OrleansCacheOptions.Password)}.");
         throw new OrleansCacheException(OrleansCacheError.Refused, $"{gateway} does not speak memcached's meta commands (memcached 1.6 and newer do): {reply}");
     }
 

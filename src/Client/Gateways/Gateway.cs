@@ -20,7 +20,10 @@ internal sealed class Gateway(GatewayEndPoint endPoint, bool isConfigured)
     /// <summary>Not tried again before, by the clock's timestamps.</summary>
     public long RetryAt { get; private set; }
 
-    /// <summary>It may be tried at once again. Its failures are forgotten when it has served for a while: one that takes connections only to drop them rests longer and longer.</summary>
+    /// <summary>
+    /// It may be tried at once again. Its failures are forgotten when it has served for a while: one that takes connections only to drop
+    /// them rests longer and longer.
+    /// </summary>
     public void OnConnected() => RetryAt = 0;
 
     public void OnServedLong() => Failures = 0;

@@ -123,11 +123,13 @@ internal sealed partial class GatewayPool
         {
             return new OrleansCacheException(
                 OrleansCacheError.ValueTooLarge,
-                $"The value of {operation.ValueBytes} bytes is larger than the item limit of the cache (option -I of its silos). What the key held before is gone.");
+                $"The value of {operation.ValueBytes} bytes is larger than the item limit of the cache (option -I of its silos). "
+                + "What the key held before is gone.");
         }
 
         if (words.Contains("unauthenticated", StringComparison.Ordinal))
-            return new OrleansCacheException(OrleansCacheError.LoginRefused, $"The cache wants a login: set {nameof(OrleansCacheOptions.User)} and {nameof(OrleansCacheOptions.Password)}.");
+            return new OrleansCacheException(OrleansCacheError.LoginRefused,
+                $"The cache wants a login: set {nameof(OrleansCacheOptions.User)} and {nameof(OrleansCacheOptions.Password)}.");
         return new OrleansCacheException(OrleansCacheError.Refused, $"The cache refuses to {operation.Command.ToString().ToLowerInvariant()}: {words}");
     }
 }

@@ -132,7 +132,8 @@ internal sealed partial class Connection
     private void BeginValue(WireOperation operation, in MetaReplyLine line)
     {
         if (line.ValueBytes > (long)_valueBytesMax + EntryLifetime.DeadlineBytes)
-            throw new InvalidDataException($"{Gateway} announces a value of {line.ValueBytes} bytes; {nameof(OrleansCacheOptions.ValueBytesMax)} allows {_valueBytesMax}.");
+            throw new InvalidDataException(
+                $"{Gateway} announces a value of {line.ValueBytes} bytes; {nameof(OrleansCacheOptions.ValueBytesMax)} allows {_valueBytesMax}.");
         bool asArray = operation.ValueUse == ValueUse.Array && !EntryLifetime.IsWithDeadline(line.ClientFlags);
         _current = operation;
         _currentFlags = line.ClientFlags;

@@ -21,8 +21,8 @@ internal sealed class StderrLoggerProvider(LogVerbosity verbosity) : ILoggerProv
     }
 
     /// <summary>
-    /// Orleans says more than an operator of a cache needs: its warnings come with -v, and what it says of every message that found no silo (the client gets an answer, and
-    /// under load there are thousands) too.
+    /// Orleans says more than an operator of a cache needs: its warnings come with -v, and what it says of every message that found no silo (the client gets an
+    /// answer, and under load there are thousands) too.
     /// </summary>
     private static LogLevel Least(string category, LogLevel least) =>
         least < LogLevel.Information || !category.StartsWith("Orleans.", StringComparison.Ordinal) ? least

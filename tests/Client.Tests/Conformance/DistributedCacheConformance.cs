@@ -65,7 +65,8 @@ public abstract class DistributedCacheConformance
         Assert.True(await Cache.TryGetAsync(key, writer));
         Assert.Equal([.. "before"u8, .. value], writer.WrittenSpan.ToArray());
 
-        await Cache.SetAsync(key, value, new DistributedCacheEntryOptions { SlidingExpiration = TimeSpan.FromHours(1), AbsoluteExpirationRelativeToNow = TimeSpan.FromHours(2) });
+        await Cache.SetAsync(key, value,
+            new DistributedCacheEntryOptions { SlidingExpiration = TimeSpan.FromHours(1), AbsoluteExpirationRelativeToNow = TimeSpan.FromHours(2) });
         Assert.Equal(value, await Cache.GetAsync(key));
         writer.Clear();
         Assert.True(await Cache.TryGetAsync(key, writer));
@@ -196,7 +197,8 @@ public abstract class DistributedCacheConformance
     {
         string key = NewKey();
         byte[] value = [9, 8, 7];
-        await Cache.SetAsync(key, value, new DistributedCacheEntryOptions { SlidingExpiration = TimeSpan.FromMinutes(10), AbsoluteExpirationRelativeToNow = TimeSpan.FromMinutes(25) });
+        await Cache.SetAsync(key, value,
+            new DistributedCacheEntryOptions { SlidingExpiration = TimeSpan.FromMinutes(10), AbsoluteExpirationRelativeToNow = TimeSpan.FromMinutes(25) });
         for (int i = 0; i < 3; i++)
         {
             await _cache.AdvanceAsync(TimeSpan.FromMinutes(8));
@@ -215,7 +217,8 @@ public abstract class DistributedCacheConformance
     public async Task WithBothTheSlidingExpiryEndsTheEntryThatNobodyReads()
     {
         string key = NewKey();
-        await Cache.SetAsync(key, [1], new DistributedCacheEntryOptions { SlidingExpiration = TimeSpan.FromMinutes(10), AbsoluteExpirationRelativeToNow = TimeSpan.FromHours(25) });
+        await Cache.SetAsync(key, [1],
+            new DistributedCacheEntryOptions { SlidingExpiration = TimeSpan.FromMinutes(10), AbsoluteExpirationRelativeToNow = TimeSpan.FromHours(25) });
         await _cache.AdvanceAsync(TimeSpan.FromMinutes(11));
         Assert.Null(await Cache.GetAsync(key));
     }
@@ -247,7 +250,8 @@ public abstract class DistributedCacheConformance
         await Cache.SetAsync(key, [2], new DistributedCacheEntryOptions { AbsoluteExpiration = _cache.Time.GetUtcNow().AddSeconds(-1) });
         Assert.Null(await Cache.GetAsync(key));
         await Cache.SetAsync(key, [1], s_forever);
-        await Cache.SetAsync(key, [2], new DistributedCacheEntryOptions { AbsoluteExpiration = DateTimeOffset.MinValue, SlidingExpiration = TimeSpan.FromMinutes(1) });
+        await Cache.SetAsync(key, [2],
+            new DistributedCacheEntryOptions { AbsoluteExpiration = DateTimeOffset.MinValue, SlidingExpiration = TimeSpan.FromMinutes(1) });
         Assert.Null(await Cache.GetAsync(key));
     }
 

@@ -144,7 +144,8 @@ public sealed class DiscoveryTests
     [InlineData("1\na|b|65536\n")]
     public void WhatIsNoListIsRefused(string text) => Assert.False(GatewayListReader.TryRead(Encoding.ASCII.GetBytes(text), out _, out _));
 
-    private static OrleansCacheClient Client(FakeGateway gateway, Action<OrleansCacheOptions>? configure = null) => new(TestOptions.For([gateway.EndPoint], options =>
+    private static OrleansCacheClient Client(FakeGateway gateway, Action<OrleansCacheOptions>? configure = null) =>
+        new(TestOptions.For([gateway.EndPoint], options =>
     {
         options.Discover = true;
         options.DiscoveryInterval = TimeSpan.FromMilliseconds(20);
@@ -153,13 +154,5 @@ public sealed class DiscoveryTests
     }));
 
     /// <summary>The client tells nobody when it has moved: it is looked at until it has.</summary>
-    private static async Task UntilAsync(Func<bool> isTrue)
-    {
-        var watch = Stopwatch.StartNew();
-        while (!isTrue())
-        {
-            Assert.True(watch.Elapsed < s_patience, "It has not come to that.");
-            await Task.Delay(5);
-        }
-    }
+    private static Task UntilAsync(Func<bool> isTrue) => Wait.UntilAsync(isTrue, "connections have moved");
 }

@@ -76,7 +76,8 @@ public sealed class SecureTests
         })).WaitAsync(s_patience);
     }
 
-    private static OrleansCacheClient Client(ServerProcess server, Action<OrleansCacheOptions>? configure = null) => new(TestOptions.For([$"127.0.0.1:{server.Port}"], configure));
+    private static OrleansCacheClient Client(ServerProcess server, Action<OrleansCacheOptions>? configure = null) =>
+        new(TestOptions.For([$"127.0.0.1:{server.Port}"], configure));
 
     private sealed class TemporaryFile : IDisposable
     {

@@ -34,7 +34,8 @@ internal sealed class RouterCache : CacheUnderTest
 
         public ValueTask FlushAllAsync(uint atUnixSeconds, CancellationToken cancellationToken) => router.FlushAllAsync(atUnixSeconds, cancellationToken);
 
-        public ValueTask<ItemScanPage> ScanAsync(PartitionId partition, ulong position, CancellationToken cancellationToken) => router.ScanAsync(partition, position, cancellationToken);
+        public ValueTask<ItemScanPage> ScanAsync(PartitionId partition, ulong position, CancellationToken cancellationToken) =>
+            router.ScanAsync(partition, position, cancellationToken);
 
         public StoreStatistics ReadStatistics(bool perClass) => router.ReadStatistics(perClass);
 
