@@ -107,9 +107,9 @@ public sealed class ServiceTests
         using var router = new LocalRouter(new StoreOptions());
         var inProcess = new InProcessCache(router);
         await using var gateway = new OrleansCache.Gateway.GatewayServer(
-            new OrleansCache.Gateway.GatewayOptions
+            new OrleansCache.Gateway.Options.GatewayOptions
             {
-                Listeners = [new OrleansCache.Gateway.ListenerOptions(new System.Net.IPEndPoint(System.Net.IPAddress.Loopback, 0))], Threads = 1,
+                Listeners = [new OrleansCache.Gateway.Options.ListenerOptions(new System.Net.IPEndPoint(System.Net.IPAddress.Loopback, 0))], Threads = 1,
             },
             router, Microsoft.Extensions.Logging.Abstractions.NullLoggerFactory.Instance, TimeProvider.System);
         await gateway.StartAsync(CancellationToken.None);
