@@ -76,7 +76,8 @@ foreach (bool isGet in (bool[])[true, false])
             Console.WriteLine(string.Create(
                 CultureInfo.InvariantCulture,
                 $"{name,-18} {(isGet ? "get" : "set"),-5} {count,7} {perSecond,10:N0} {perSecond / baseline,10:F2} "
-                + $"{Median(all, r => r.ClientMicroseconds),12:F2} {Median(all, r => r.ServerMicroseconds),12:F2} {Median(all, r => r.BytesPerOperation),8:F0}"));
+                + $"{Median(all, r => r.ClientMicroseconds),12:F2} {Median(all, r => r.ServerMicroseconds),12:F2} "
+                + $"{Median(all, r => r.BytesPerOperation),8:F0}"));
         }
     }
 }

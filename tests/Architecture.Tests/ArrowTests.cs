@@ -22,7 +22,8 @@ public sealed partial class ArrowTests
     [
         ("Orleans", ["Grains", "Silo"]),
         ("Npgsql", ["Grains", "Silo"]),
-        ("Microsoft.AspNetCore", ["Gateway", "Silo", "Grains", "Client"]), // Grains: the connections that Orleans gives to its middleware; Client: output caching
+        // Grains: the connections that Orleans gives to its middleware; Client: output caching.
+        ("Microsoft.AspNetCore", ["Gateway", "Silo", "Grains", "Client"]),
         ("Microsoft.Extensions.Hosting", ["Grains", "Silo"]),
         ("System.Net.Sockets", ["Gateway", "Grains", "Silo", "Client"]),
         ("OrleansCache.Protocol", ["Protocol", "Gateway", "Silo", "Client"]),
