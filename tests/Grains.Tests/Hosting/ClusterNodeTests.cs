@@ -152,7 +152,7 @@ public sealed class ClusterNodeTests
         async Task SetAsync()
         {
             string answer = "none";
-            await ClusterNodes.EventuallyAsync(() => (answer = Set()) == "Ok", () => answer);
+            await Wait.UntilAsync(() => (answer = Set()) == "Ok", () => answer);
         }
 
         string Set()
