@@ -9,8 +9,8 @@ using OrleansCache.Storage;
 using StackExchange.Redis;
 
 // The provider of IBufferDistributedCache beside StackExchange.Redis on Redis, in one run, interleaved; docs/benchmarks.md explains the columns.
-//   dotnet run -c Release --project bench/Client -- [--seconds 3] [--rounds 3] [--port 24300] [--value 1024] [--callers 1,16,64]
-//     [--connections 2] [--only ours,se.redis]
+// dotnet run -c Release --project bench/Client -- [--seconds 3] [--rounds 3] [--port 24300] [--value 1024] [--callers 1,16,64] [--connections 2] [--only
+// ours,se.redis]
 var arguments = new Arguments(args);
 int port = arguments.Number("--port", 24300);
 int rounds = arguments.Number("--rounds", 3);
@@ -73,11 +73,13 @@ foreach (bool isGet in (bool[])[true, false])
         {
             List<Result> all = results[name];
             double perSecond = Median(all, result => result.PerSecond);
+            double client = Median(all, r => r.ClientMicroseconds);
+            double server = Median(all, r => r.ServerMicroseconds);
+            double bytes = Median(all, r => r.BytesPerOperation);
             Console.WriteLine(string.Create(
                 CultureInfo.InvariantCulture,
                 $"{name,-18} {(isGet ? "get" : "set"),-5} {count,7} {perSecond,10:N0} {perSecond / baseline,10:F2} "
-                + $"{Median(all, r => r.ClientMicroseconds),12:F2} {Median(all, r => r.ServerMicroseconds),12:F2} "
-                + $"{Median(all, r => r.BytesPerOperation),8:F0}"));
+                + $"{client,12:F2} {server,12:F2} {bytes,8:F0}"));
         }
     }
 }

@@ -37,8 +37,8 @@ internal sealed class ServerUnderLoad : IDisposable
     }
 
     public static Task<ServerUnderLoad> StartMemcachedAsync(int port) =>
-        StartAsync(port, Environment.GetEnvironmentVariable("MEMCACHED") ?? "memcached", "-l", "127.0.0.1", "-p", Text(port), "-m", "256", "-u",
-            Environment.UserName == "root" ? "nobody" : Environment.UserName);
+        StartAsync(port, Environment.GetEnvironmentVariable("MEMCACHED")
+            ?? "memcached", "-l", "127.0.0.1", "-p", Text(port), "-m", "256", "-u", Environment.UserName == "root" ? "nobody" : Environment.UserName);
 
     public void Dispose()
     {

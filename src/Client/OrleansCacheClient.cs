@@ -12,13 +12,11 @@ using OrleansCache.Client.Wire;
 namespace OrleansCache.Client;
 
 /// <summary>
-/// A distributed cache on OrleansCache's gateways, or on a memcached with meta commands. Thread-safe; make one and share it: all callers
-/// share a few connections.
-/// Nothing connects before the first operation.
+/// A distributed cache on OrleansCache's gateways, or on a memcached with meta commands. Thread-safe; make one and share it: all callers share a few
+/// connections. Nothing connects before the first operation.
 /// <para>
-/// Failures are <see cref="OrleansCacheException"/>s, with <see cref="OrleansCacheException.Error"/> saying which. Cancelling ends the
-/// wait; what was sent already still takes effect.
-/// The methods without a token block their thread: prefer the others.
+/// Failures are <see cref="OrleansCacheException"/>s, with <see cref="OrleansCacheException.Error"/> saying which. Cancelling ends the wait; what was sent
+/// already still takes effect. The methods without a token block their thread: prefer the others.
 /// </para>
 /// </summary>
 public sealed class OrleansCacheClient : IBufferDistributedCache, IAsyncDisposable, IDisposable
@@ -81,7 +79,7 @@ public sealed class OrleansCacheClient : IBufferDistributedCache, IAsyncDisposab
         {
             return ValueTask.FromException(new OrleansCacheException(
                 OrleansCacheError.ValueTooLarge,
-                $"The value has {value.Length} bytes; {nameof(OrleansCacheOptions.ValueBytesMax)} allows {_options.ValueBytesMax}."));
+                    $"The value has {value.Length} bytes; {nameof(OrleansCacheOptions.ValueBytesMax)} allows {_options.ValueBytesMax}."));
         }
 
         EntryLifetime lifetime = EntryLifetime.Of(options, _time.GetUtcNow());

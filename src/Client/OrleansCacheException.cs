@@ -18,8 +18,8 @@ public enum OrleansCacheError
     Busy,
 
     /// <summary>
-    /// The value is larger than the server's item limit (-I), or than <see cref="OrleansCacheOptions.ValueBytesMax"/>. A value that the key
-    /// had before may be gone.
+    /// The value is larger than the server's item limit (-I), or than <see cref="OrleansCacheOptions.ValueBytesMax"/>. A value that the key had before may be
+    /// gone.
     /// </summary>
     ValueTooLarge,
 

@@ -6,16 +6,14 @@ namespace OrleansCache.Client;
 public sealed class OrleansCacheOptions
 {
     /// <summary>
-    /// Gateways: <c>host</c>, <c>host:port</c>, <c>[ipv6]:port</c> or <c>unix:/path</c>; port 11211 unless said otherwise. Every gateway
-    /// serves every key, so one is enough; with several
-    /// the others take over when one is lost. Each client begins at another one, which spreads clients over gateways.
+    /// Gateways: <c>host</c>, <c>host:port</c>, <c>[ipv6]:port</c> or <c>unix:/path</c>; port 11211 unless said otherwise. Every gateway serves every key, so
+    /// one is enough; with several the others take over when one is lost. Each client begins at another one, which spreads clients over gateways.
     /// </summary>
     public IList<string> EndPoints { get; } = [];
 
     /// <summary>
-    /// Asks the gateways for the list of all gateways (<c>config get cluster</c>) and follows it: silos that join are used, silos that
-    /// leave are left before they close.
-    /// The addresses that silos advertise must be reachable from here. <see cref="EndPoints"/> remain for when none of the list answers.
+    /// Asks the gateways for the list of all gateways (<c>config get cluster</c>) and follows it: silos that join are used, silos that leave are left before
+    /// they close. The addresses that silos advertise must be reachable from here. <see cref="EndPoints"/> remain for when none of the list answers.
     /// </summary>
     public bool Discover { get; set; }
 
@@ -23,9 +21,8 @@ public sealed class OrleansCacheOptions
     public TimeSpan DiscoveryInterval { get; set; } = TimeSpan.FromSeconds(30);
 
     /// <summary>
-    /// Connections in all, spread over the gateways. All callers share them: one carries some 100,000 operations a second. A second one
-    /// lets small values pass large ones, and serves
-    /// while the first is replaced.
+    /// Connections in all, spread over the gateways. All callers share them: one carries some 100,000 operations a second. A second one lets small values pass
+    /// large ones, and serves while the first is replaced.
     /// </summary>
     public int Connections { get; set; } = 2;
 
@@ -50,8 +47,7 @@ public sealed class OrleansCacheOptions
     public int ValueBytesMax { get; set; } = 128 * 1024 * 1024;
 
     /// <summary>
-    /// Stands before every key: applications that share a cache choose different ones. At most 100 bytes of UTF-8, no spaces or control
-    /// characters.
+    /// Stands before every key: applications that share a cache choose different ones. At most 100 bytes of UTF-8, no spaces or control characters.
     /// </summary>
     public string KeyPrefix { get; set; } = "";
 

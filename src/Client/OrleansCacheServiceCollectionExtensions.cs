@@ -15,9 +15,8 @@ namespace Microsoft.Extensions.DependencyInjection;
 public static class OrleansCacheServiceCollectionExtensions
 {
     /// <summary>
-    /// The cache behind these gateways, as <see cref="IDistributedCache"/>; sessions and HybridCache take it from there. The options are
-    /// checked at the start of the host; the first
-    /// operation connects.
+    /// The cache behind these gateways, as <see cref="IDistributedCache"/>; sessions and HybridCache take it from there. The options are checked at the start
+    /// of the host; the first operation connects.
     /// </summary>
     /// <param name="services">The services.</param>
     /// <param name="configure">Sets the options. They can also be bound to a section: <c>services.Configure&lt;OrleansCacheOptions&gt;(section)</c>.</param>
@@ -49,23 +48,22 @@ public static class OrleansCacheServiceCollectionExtensions
     }
 
     /// <summary>
-    /// The cache of a process that is a part of the cluster itself: no socket, no gateway. Takes the <see cref="IPartitionRouter"/> from
-    /// the services when it is first asked for the cache;
-    /// the cluster must have been joined by then.
+    /// The cache of a process that is a part of the cluster itself: no socket, no gateway. Takes the <see cref="IPartitionRouter"/> from the services when it
+    /// is first asked for the cache; the cluster must have been joined by then.
     /// </summary>
     public static IServiceCollection AddOrleansCacheInProcess(this IServiceCollection services, string keyPrefix = "")
     {
         ArgumentNullException.ThrowIfNull(services);
-        services.TryAddSingleton(
-            provider => new InProcessCache(provider.GetRequiredService<IPartitionRouter>(), keyPrefix, provider.GetService<TimeProvider>()));
+        services.TryAddSingleton(provider =>
+            new InProcessCache(provider.GetRequiredService<IPartitionRouter>(), keyPrefix, provider.GetService<TimeProvider>()));
         services.AddSingleton<IDistributedCache>(static provider => provider.GetRequiredService<InProcessCache>());
         return services;
     }
 
     /// <summary>
-    /// Output caching on the cache that <see cref="AddOrleansCache(IServiceCollection, Action{OrleansCacheOptions})"/> or <see
-    /// cref="AddOrleansCacheInProcess"/> has added: all
-    /// instances of the application share the responses, and <c>EvictByTagAsync</c> reaches all of them. <c>AddOutputCache</c> is still needed.
+    /// Output caching on the cache that <see cref="AddOrleansCache(IServiceCollection, Action{OrleansCacheOptions})"/> or
+    /// <see cref="AddOrleansCacheInProcess"/> has added: all instances of the application share the responses, and <c>EvictByTagAsync</c> reaches all of them.
+    /// <c>AddOutputCache</c> is still needed.
     /// </summary>
     public static IServiceCollection AddOrleansCacheOutputCache(this IServiceCollection services)
     {

@@ -57,8 +57,8 @@ public sealed class ServiceTests
             "PendingOperationsMax", "PendingBytesMax", "/does/not/exist"];
         Assert.All(named, name => Assert.Contains(failure.Failures, line => line.Contains(name, StringComparison.Ordinal)));
         Assert.Equal(named.Length, failure.Failures.Count());
-        Assert.Contains("1 to 1024 gateways",
-            Assert.Throws<OptionsValidationException>(() => new OrleansCacheClient(new OrleansCacheOptions())).Message, StringComparison.Ordinal);
+        Assert.Contains("1 to 1024 gateways", Assert.Throws<OptionsValidationException>(() => new OrleansCacheClient(new OrleansCacheOptions())).Message,
+            StringComparison.Ordinal);
     }
 
     [Theory]
@@ -92,8 +92,8 @@ public sealed class ServiceTests
     public async Task InProcessTheRouterIsTakenFromTheServices()
     {
         using var router = new LocalRouter(new StoreOptions());
-        await using ServiceProvider services = new ServiceCollection().AddSingleton<IPartitionRouter>(router)
-            .AddOrleansCacheInProcess("app:").BuildServiceProvider();
+        await using ServiceProvider services = new ServiceCollection()
+            .AddSingleton<IPartitionRouter>(router).AddOrleansCacheInProcess("app:").BuildServiceProvider();
         IDistributedCache cache = services.GetRequiredService<IDistributedCache>();
         await cache.SetStringAsync("k", "v");
         Assert.IsType<InProcessCache>(cache);
@@ -107,10 +107,8 @@ public sealed class ServiceTests
         using var router = new LocalRouter(new StoreOptions());
         var inProcess = new InProcessCache(router);
         await using var gateway = new OrleansCache.Gateway.GatewayServer(
-            new OrleansCache.Gateway.Options.GatewayOptions
-            {
-                Listeners = [new OrleansCache.Gateway.Options.ListenerOptions(new System.Net.IPEndPoint(System.Net.IPAddress.Loopback, 0))], Threads = 1,
-            },
+            new OrleansCache.Gateway.Options.GatewayOptions { Listeners =
+                [new OrleansCache.Gateway.Options.ListenerOptions(new System.Net.IPEndPoint(System.Net.IPAddress.Loopback, 0))], Threads = 1 },
             router, Microsoft.Extensions.Logging.Abstractions.NullLoggerFactory.Instance, TimeProvider.System);
         await gateway.StartAsync(CancellationToken.None);
         await using var client = new OrleansCacheClient(TestOptions.For([gateway.EndPoints[0].ToString()!]));
@@ -175,8 +173,8 @@ public sealed class ServiceTests
             counts.AddOrUpdate(string.Join(' ', tags.ToArray().Select(tag => tag.Value)), value, (_, sum) => sum + value));
         listener.SetMeasurementEventCallback<double>((instrument, _, tags, _) =>
             counts.AddOrUpdate(instrument.Name + " " + tags[0].Value, 1, (_, sum) => sum + 1));
-        listener.SetMeasurementEventCallback<int>((instrument, value, _, _) =>
-            connections = instrument.Name.EndsWith("connections", StringComparison.Ordinal) ? value : connections);
+        listener.SetMeasurementEventCallback<int>((instrument, value, _, _) => connections = instrument.Name.EndsWith("connections", StringComparison.Ordinal)
+            ? value : connections);
         listener.Start();
         IDistributedCache cache = services.GetRequiredService<IDistributedCache>();
         await cache.GetAsync("k");

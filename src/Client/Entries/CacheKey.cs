@@ -11,9 +11,8 @@ namespace OrleansCache.Client.Entries;
 /// <summary>
 /// Turns any string into a key that memcached takes. Different strings give different keys (those that are hashed: as surely as SHA-256 has no collisions).
 /// <para>
-/// In UTF-8, behind the prefix. What fits the line as it is, goes as it is: other clients find it under its own name. What has spaces or
-/// control characters goes as the same bytes, in
-/// base64 on the wire. What is left (too long, empty, or lone surrogates) is hashed:
+/// In UTF-8, behind the prefix. What fits the line as it is, goes as it is: other clients find it under its own name. What has spaces or control characters
+/// goes as the same bytes, in base64 on the wire. What is left (too long, empty, or lone surrogates) is hashed:
 /// </para>
 /// <code>
 /// prefix | 0x01 | SHA-256 of the key in UTF-8          (33 bytes behind the prefix)
@@ -103,7 +102,7 @@ internal sealed class CacheKey
         if (BitConverter.IsLittleEndian)
             SHA256.HashData(MemoryMarshal.AsBytes(key.AsSpan()), destination);
         else
-            SHA256.HashData(
-                MemoryMarshal.AsBytes(key.Select(c => (char)System.Buffers.Binary.BinaryPrimitives.ReverseEndianness(c)).ToArray().AsSpan()), destination);
+            SHA256.HashData(MemoryMarshal.AsBytes(key.Select(c => (char)System.Buffers.Binary.BinaryPrimitives.ReverseEndianness(c)).ToArray().AsSpan()),
+                destination);
     }
 }

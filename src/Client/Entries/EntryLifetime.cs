@@ -6,9 +6,8 @@ namespace OrleansCache.Client.Entries;
 /// <summary>
 /// An entry's expiry, as <see cref="DistributedCacheEntryOptions"/> means it, in memcached's terms.
 /// <para>
-/// memcached expires by itself what has an absolute expiry. A sliding one is written into the client flags, so that whoever reads the entry
-/// knows by how much to extend it; only an entry
-/// with both has bytes in front of its value:
+/// memcached expires by itself what has an absolute expiry. A sliding one is written into the client flags, so that whoever reads the entry knows by how much
+/// to extend it; only an entry with both has bytes in front of its value:
 /// </para>
 /// <code>
 /// client flags            value
@@ -16,8 +15,8 @@ namespace OrleansCache.Client.Entries;
 /// 0x5ddddddd              the value                                   sliding, d seconds
 /// 0x6ddddddd              deadline (8 bytes, big endian), the value   sliding, d seconds, but not beyond the deadline: milliseconds since 1970
 /// </code>
-/// So a value without a sliding expiry is stored as it is, and any memcached client reads it. Flags of other clients, which are small
-/// numbers, mean no sliding expiry.
+/// So a value without a sliding expiry is stored as it is, and any memcached client reads it. Flags of other clients, which are small numbers, mean no sliding
+/// expiry.
 /// </summary>
 internal readonly struct EntryLifetime
 {
@@ -80,9 +79,8 @@ internal readonly struct EntryLifetime
     public static bool IsOverAt(long deadlineMilliseconds, DateTimeOffset now) => deadlineMilliseconds <= now.ToUnixTimeMilliseconds();
 
     /// <summary>
-    /// The expiry argument by which a read now extends the life of a sliding entry; null if it would gain less than a second (the server
-    /// counts in seconds), so that a key that is read a
-    /// thousand times a second is extended once.
+    /// The expiry argument by which a read now extends the life of a sliding entry; null if it would gain less than a second (the server counts in seconds), so
+    /// that a key that is read a thousand times a second is extended once.
     /// </summary>
     /// <param name="clientFlags">Of a sliding entry.</param>
     /// <param name="deadlineMilliseconds">Its deadline, if it has one.</param>

@@ -18,15 +18,12 @@ internal enum ValueUse : byte
 }
 
 /// <summary>
-/// One call of a caller who waits, from its beginning to the moment when both the caller and whoever works for him are through with it;
-/// then it is used again. It is its own
-/// ValueTask, so a call allocates nothing.
+/// One call of a caller who waits, from its beginning to the moment when both the caller and whoever works for him are through with it; then it is used again.
+/// It is its own ValueTask, so a call allocates nothing.
 /// <para>
-/// The caller can leave at any time (cancelled, timed out): then the operation is abandoned, and stays as long as it is referenced, because
-/// its reply still has to be taken from the
-/// connection in its turn. <see cref="Gate"/> keeps the two sides apart: the caller's memory (the value that he stores) is only touched
-/// while it is held and the operation is pending; his
-/// writer only by his own thread, when he takes the result.
+/// The caller can leave at any time (cancelled, timed out): then the operation is abandoned, and stays as long as it is referenced, because its reply still has
+/// to be taken from the connection in its turn. <see cref="Gate"/> keeps the two sides apart: the caller's memory (the value that he stores) is only touched
+/// while it is held and the operation is pending; his writer only by his own thread, when he takes the result.
 /// </para>
 /// Continuations never run on the thread that completes: it serves everybody else's replies as well.
 /// </summary>
@@ -93,8 +90,7 @@ internal abstract class PendingOperation : IValueTaskSource, IValueTaskSource<bo
     }
 
     /// <summary>
-    /// Memory for the value that was found, to be filled and then handed over by <see cref="Complete"/>. Returns the array; it has at least
-    /// so many bytes.
+    /// Memory for the value that was found, to be filled and then handed over by <see cref="Complete"/>. Returns the array; it has at least so many bytes.
     /// </summary>
     public byte[] RentValue(int bytes, bool asArray)
     {

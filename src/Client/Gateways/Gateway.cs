@@ -21,8 +21,8 @@ internal sealed class Gateway(GatewayEndPoint endPoint, bool isConfigured)
     public long RetryAt { get; private set; }
 
     /// <summary>
-    /// It may be tried at once again. Its failures are forgotten when it has served for a while: one that takes connections only to drop
-    /// them rests longer and longer.
+    /// It may be tried at once again. Its failures are forgotten when it has served for a while: one that takes connections only to drop them rests longer
+    /// and longer.
     /// </summary>
     public void OnConnected() => RetryAt = 0;
 

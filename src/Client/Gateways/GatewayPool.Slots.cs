@@ -127,8 +127,8 @@ internal sealed partial class GatewayPool
             Log.AllDown(_logger, failure);
         foreach (WireOperation operation in waiting ?? [])
         {
-            OrleansCacheError error = failure is OrleansCacheException { Error: OrleansCacheError.LoginRefused } ? OrleansCacheError.LoginRefused
-                : OrleansCacheError.Unavailable;
+            OrleansCacheError error = failure is OrleansCacheException { Error: OrleansCacheError.LoginRefused }
+                ? OrleansCacheError.LoginRefused : OrleansCacheError.Unavailable;
             Fail(operation, new OrleansCacheException(error, $"No gateway of the cache can be reached: {failure.Message}", failure));
             operation.Release();
         }

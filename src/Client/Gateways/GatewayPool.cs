@@ -6,17 +6,14 @@ namespace OrleansCache.Client.Gateways;
 /// <summary>
 /// Keeps <see cref="OrleansCacheOptions.Connections"/> connections to the gateways, and finds one for each operation.
 /// <para>
-/// Each connection has a slot with a loop of its own: it chooses a gateway (the one with the fewest connections of ours that is not in its
-/// back-off), connects, and waits for the
-/// connection's end. A gateway that fails rests for a time that doubles; the slot goes to another at once. Operations that find no
-/// connection wait until one is made; once every gateway has
-/// refused, they fail at once, until one answers: a cache that is down must not cost each request a time-out.
+/// Each connection has a slot with a loop of its own: it chooses a gateway (the one with the fewest connections of ours that is not in its back-off), connects,
+/// and waits for the connection's end. A gateway that fails rests for a time that doubles; the slot goes to another at once. Operations that find no connection
+/// wait until one is made; once every gateway has refused, they fail at once, until one answers: a cache that is down must not cost each request a time-out.
 /// </para>
 /// <para>
-/// An operation whose connection is lost goes to another connection if nothing of it had left, or if doing it twice does no harm: reads,
-/// and removals (a repeated one loses an entry at worst).
-/// A store that was sent is answered with <see cref="OrleansCacheError.OutcomeUnknown"/>: repeated, it could undo somebody else's later one
-/// (docs/decisions/0004).
+/// An operation whose connection is lost goes to another connection if nothing of it had left, or if doing it twice does no harm: reads, and removals (a
+/// repeated one loses an entry at worst). A store that was sent is answered with <see cref="OrleansCacheError.OutcomeUnknown"/>: repeated, it could undo
+/// somebody else's later one (docs/decisions/0004).
 /// </para>
 /// </summary>
 internal sealed partial class GatewayPool : IConnectionOwner, IAsyncDisposable
@@ -80,7 +77,7 @@ internal sealed partial class GatewayPool : IConnectionOwner, IAsyncDisposable
                 case EnqueueResult.Full:
                     Fail(operation, new OrleansCacheException(
                         OrleansCacheError.Busy,
-                        $"{_options.PendingOperationsMax} operations, or {_options.PendingBytesMax} bytes, wait already on each connection to the cache."));
+                            $"{_options.PendingOperationsMax} operations, or {_options.PendingBytesMax} bytes, wait already on each connection to the cache."));
                     return;
                 case null when TryWait(operation):
                     return;
@@ -122,8 +119,8 @@ internal sealed partial class GatewayPool : IConnectionOwner, IAsyncDisposable
             }
             else if (_downBecause is { } reason)
             {
-                failure = new OrleansCacheException(OrleansCacheError.Unavailable,
-                    $"No gateway of the cache can be reached ({Names()}): {reason.Message}", reason);
+                failure = new OrleansCacheException(OrleansCacheError.Unavailable, $"No gateway of the cache can be reached ({Names()}): {reason.Message}",
+                    reason);
             }
             else if (_waiting.Count >= _options.PendingOperationsMax)
             {
@@ -197,7 +194,8 @@ internal sealed partial class GatewayPool : IConnectionOwner, IAsyncDisposable
     private void OnTimeout(WireOperation operation, long now)
     {
         WireCommand command = operation.Command;
-        if (operation.FailIfDue(now, TimedOut))
+        if (operation.FailIfDue(now, _ =>
+            new OrleansCacheException(OrleansCacheError.TimedOut, $"The cache has not answered within {_options.OperationTimeout.TotalSeconds:0.###} s.")))
             _metrics.OnFailed(command, OrleansCacheError.TimedOut);
     }
 
@@ -212,12 +210,11 @@ internal sealed partial class GatewayPool : IConnectionOwner, IAsyncDisposable
         else if (_isDisposed)
             Fail(operation, new ObjectDisposedException(nameof(OrleansCacheClient)));
         else if (wasSent && !operation.IsRepeatable)
-            Fail(operation,
-                new OrleansCacheException(OrleansCacheError.OutcomeUnknown,
-                    "The connection was lost before the cache has answered; whether the entry was stored is unknown.", failure));
+            Fail(operation, new OrleansCacheException(OrleansCacheError.OutcomeUnknown,
+                "The connection was lost before the cache has answered; whether the entry was stored is unknown.", failure));
         else
-            Fail(operation,
-                new OrleansCacheException(OrleansCacheError.Unavailable, $"The connection to the cache was lost {operation.Losses} times.", failure));
+            Fail(operation, new OrleansCacheException(OrleansCacheError.Unavailable, $"The connection to the cache was lost {operation.Losses} times.",
+                failure));
         operation.Release();
     }
 
@@ -253,8 +250,8 @@ internal sealed partial class GatewayPool : IConnectionOwner, IAsyncDisposable
     }
 
     private static GatewayEndPoint Parse(string text) =>
-        GatewayEndPoint.TryParse(text, out GatewayEndPoint? endPoint) ? endPoint!
-            : throw new ArgumentException($"'{text}' is no host, host:port or unix:/path.");
+        GatewayEndPoint.TryParse(text, out GatewayEndPoint? endPoint)
+            ? endPoint! : throw new ArgumentException($"'{text}' is no host, host:port or unix:/path.");
 
     private string Names() => string.Join(", ", _gateways.Select(gateway => gateway.EndPoint));
 

@@ -5,10 +5,9 @@ using OrleansCache.Client.Entries;
 namespace OrleansCache.Client.InProcess;
 
 /// <summary>
-/// The distributed cache of a process that has the partitions' router itself: a silo, or an Orleans client. No socket and no protocol: an
-/// entry whose partition is in this process is
-/// read and stored at once, on the caller's thread; all others go with the batches to their silos. The entries are the same that <see
-/// cref="OrleansCacheClient"/> reads and writes.
+/// The distributed cache of a process that has the partitions' router itself: a silo, or an Orleans client. No socket and no protocol: an entry whose partition
+/// is in this process is read and stored at once, on the caller's thread; all others go with the batches to their silos. The entries are the same that
+/// <see cref="OrleansCacheClient"/> reads and writes.
 /// <para>
 /// The router answers every request within its own time-out. A cancelled call ends at once; what was asked may still take effect.
 /// </para>
@@ -278,10 +277,10 @@ public sealed class InProcessCache : IBufferDistributedCache
             $"The value of {operation.ValueBytes} bytes is larger than the item limit of the cache (option -I of its silos). "
             + "What the key held before is gone."),
         CacheStatus.Unavailable => new OrleansCacheException(
-            operation.Operation == CacheOperation.Get ? OrleansCacheError.Unavailable : OrleansCacheError.OutcomeUnknown,
-            $"The cache does not answer: {operation.Reason}"),
-        _ => new OrleansCacheException(
-            OrleansCacheError.Refused, $"The cache refuses to {operation.Operation.ToString().ToLowerInvariant()}: {operation.Status}"),
+            operation.Operation == CacheOperation.Get
+                ? OrleansCacheError.Unavailable : OrleansCacheError.OutcomeUnknown, $"The cache does not answer: {operation.Reason}"),
+        _ => new OrleansCacheException(OrleansCacheError.Refused,
+            $"The cache refuses to {operation.Operation.ToString().ToLowerInvariant()}: {operation.Status}"),
     };
 
     private static OrleansCacheException TooLarge(long bytes) =>

@@ -1,9 +1,8 @@
 namespace OrleansCache.Client.InProcess;
 
 /// <summary>
-/// A channel to the partitions that callers of any thread take turns with. What a gateway's I/O loop is to its sessions, the lock is here:
-/// whoever holds it is on the loop. Replies of
-/// other silos are posted, and handed out on the thread pool under the same lock.
+/// A channel to the partitions that callers of any thread take turns with. What a gateway's I/O loop is to its sessions, the lock is here: whoever holds it is
+/// on the loop. Replies of other silos are posted, and handed out on the thread pool under the same lock.
 /// </summary>
 internal sealed class RouterLane : ICompletionQueue, IThreadPoolWorkItem
 {

@@ -5,9 +5,8 @@ using OrleansCache.Client.Entries;
 namespace OrleansCache.Client.InProcess;
 
 /// <summary>
-/// An operation of <see cref="InProcessCache"/>, and the sink of its reply, which is handed out under the partition's lock: small values
-/// are copied there, large ones pinned and copied
-/// behind it.
+/// An operation of <see cref="InProcessCache"/>, and the sink of its reply, which is handed out under the partition's lock: small values are copied there,
+/// large ones pinned and copied behind it.
 /// </summary>
 internal sealed class RouterOperation : PendingOperation
 {

@@ -12,11 +12,10 @@ namespace OrleansCache.Client.OutputCaching;
 /// <summary>
 /// ASP.NET's output cache on a distributed cache that knows neither tags nor scans.
 /// <para>
-/// A tag is an entry of its own, whose value is its generation: 8 random bytes. A response remembers the generations that its tags had when
-/// it was stored, and counts only as long as they
-/// have them. Evicting a tag removes its generation: what was stored under it can never be right again, since a new one is drawn. A
-/// generation that the cache has evicted to make room has the
-/// same effect. So a response without tags costs one read, one with tags two in a row (the generations are asked for together).
+/// A tag is an entry of its own, whose value is its generation: 8 random bytes. A response remembers the generations that its tags had when it was stored, and
+/// counts only as long as they have them. Evicting a tag removes its generation: what was stored under it can never be right again, since a new one is drawn. A
+/// generation that the cache has evicted to make room has the same effect. So a response without tags costs one read, one with tags two in a row (the
+/// generations are asked for together).
 /// </para>
 /// <code>
 /// key                value
@@ -25,8 +24,8 @@ namespace OrleansCache.Client.OutputCaching;
 /// </code>
 /// A cache that fails is a miss, and is logged: pages are rendered then. Only an eviction that fails is an error, because whoever asked for it must know.
 /// </summary>
-internal sealed partial class OrleansOutputCacheStore(IBufferDistributedCache cache, ILogger<OrleansOutputCacheStore> logger) : IOutputCacheStore,
-    IOutputCacheBufferStore
+internal sealed partial class OrleansOutputCacheStore(IBufferDistributedCache cache, ILogger<OrleansOutputCacheStore> logger)
+    : IOutputCacheStore, IOutputCacheBufferStore
 {
     private const byte Version = 1;
     private const int HeadBytes = 3, GenerationBytes = 8, NameLengthBytes = 2;

@@ -16,16 +16,14 @@ internal enum EnqueueResult : byte
 }
 
 /// <summary>
-/// One connection that all callers share. Commands are appended to a buffer; whoever finds nothing being sent sends, and what collects
-/// meanwhile leaves with the next send. Replies come in
-/// the order of the commands, so a ring of operations says whose reply is next.
+/// One connection that all callers share. Commands are appended to a buffer; whoever finds nothing being sent sends, and what collects meanwhile leaves with
+/// the next send. Replies come in the order of the commands, so a ring of operations says whose reply is next.
 /// <para>
-/// Locks: <see cref="_gate"/> for the buffer and the ring's tail, never over I/O. The ring's head belongs to the reader alone, which is
-/// also the one who empties it in the end: so an
-/// operation is taken out exactly once.
+/// Locks: <see cref="_gate"/> for the buffer and the ring's tail, never over I/O. The ring's head belongs to the reader alone, which is also the one who
+/// empties it in the end: so an operation is taken out exactly once.
 /// </para>
-/// Goals: no allocation and, under load, less than one system call for each operation; one slow caller holds nobody up. Non-goal: choosing
-/// among connections (<see cref="GatewayPool"/>).
+/// Goals: no allocation and, under load, less than one system call for each operation; one slow caller holds nobody up. Non-goal: choosing among connections
+/// (<see cref="GatewayPool"/>).
 /// </summary>
 internal sealed partial class Connection : IThreadPoolWorkItem
 {
@@ -99,8 +97,8 @@ internal sealed partial class Connection : IThreadPoolWorkItem
             _isSending = true;
         }
 
-        // A lone caller sends himself: nobody is there to share a send with. Otherwise others are about to come, behind whom the send waits
-        // in the pool's queue.
+        // A lone caller sends himself: nobody is there to share a send with. Otherwise others are about to come, behind whom the send waits in the pool's
+        // queue.
         if (sends && isAlone)
             _ = SendAsync();
         else if (sends)
@@ -154,7 +152,8 @@ internal sealed partial class Connection : IThreadPoolWorkItem
         }
 
         if (overdue > 0 && now - Volatile.Read(ref _receivedAt) >= timeoutTicks)
-            Close(new TimeoutException($"{Gateway} has not answered anything for {timeoutTicks / (double)_time.TimestampFrequency:0.###} s."));
+            Close(new TimeoutException(
+                $"{Gateway} has not answered anything for {TimeSpan.FromSeconds(timeoutTicks / (double)_time.TimestampFrequency).TotalSeconds:0.###} s."));
     }
 
     private async Task SendAsync()

@@ -33,8 +33,8 @@ internal enum WireCommand : byte
 }
 
 /// <summary>
-/// An operation as it crosses a connection: it writes its command, as often as it is sent, and keeps what its reply is judged by. See <see
-/// cref="PendingOperation"/> for its life.
+/// An operation as it crosses a connection: it writes its command, as often as it is sent, and keeps what its reply is judged by. See
+/// <see cref="PendingOperation"/> for its life.
 /// </summary>
 internal sealed class WireOperation : PendingOperation
 {
@@ -128,9 +128,8 @@ internal sealed class WireOperation : PendingOperation
     }
 
     /// <summary>
-    /// Of an Extend that was answered: true if the item was the one that was meant. Else another has been stored meanwhile and got an
-    /// expiry that was not its own: the operation is
-    /// made to give it back what it had.
+    /// Of an Extend that was answered: true if the item was the one that was meant. Else another has been stored meanwhile and got an expiry that was not its
+    /// own: the operation is made to give it back what it had.
     /// </summary>
     public bool HasExtendedTheRight(in MetaReplyLine line, DateTimeOffset now)
     {

@@ -71,9 +71,8 @@ public sealed class ClusterNodeService : IHostedService, IAsyncDisposable
 public static class ClusterNodeServiceCollectionExtensions
 {
     /// <summary>
-    /// Joins the cluster with the host, as a silo or, with <see cref="ClusterNodeOptions.GatewayOnly"/>, without items of its own; and
-    /// gives <see cref="IPartitionRouter"/> to the services,
-    /// from which <c>AddOrleansCacheInProcess</c> of OrleansCache.Client makes an IDistributedCache.
+    /// Joins the cluster with the host, as a silo or, with <see cref="ClusterNodeOptions.GatewayOnly"/>, without items of its own; and gives
+    /// <see cref="IPartitionRouter"/> to the services, from which <c>AddOrleansCacheInProcess</c> of OrleansCache.Client makes an IDistributedCache.
     /// </summary>
     public static IServiceCollection AddOrleansCacheNode(this IServiceCollection services, ClusterNodeOptions options)
     {

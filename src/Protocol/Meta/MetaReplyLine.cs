@@ -61,9 +61,8 @@ public ref struct MetaReplyLine
     public ReadOnlySpan<byte> Text;
 
     /// <summary>
-    /// Reads a line from the beginning of the input. Returns its bytes with its end, or 0 if there is no whole line yet. Throws <see
-    /// cref="InvalidDataException"/> if
-    /// this is no reply of a memcached.
+    /// Reads a line from the beginning of the input. Returns its bytes with its end, or 0 if there is no whole line yet. Throws
+    /// <see cref="InvalidDataException"/> if this is no reply of a memcached.
     /// </summary>
     public static int Read(ReadOnlySpan<byte> input, out MetaReplyLine line)
     {

@@ -4,9 +4,8 @@ using System.Diagnostics;
 namespace OrleansCache.Protocol.Meta;
 
 /// <summary>
-/// Writes the meta commands that a client sends. Keys are given as they stand on the wire: plain (1 to <see cref="Limits.KeyBytesMax"/>
-/// bytes without spaces and control
-/// characters), or in base64 (<see cref="EncodeKey"/>). Every command that is written here gets exactly one reply.
+/// Writes the meta commands that a client sends. Keys are given as they stand on the wire: plain (1 to <see cref="Limits.KeyBytesMax"/> bytes without spaces
+/// and control characters), or in base64 (<see cref="EncodeKey"/>). Every command that is written here gets exactly one reply.
 /// </summary>
 public static class MetaRequest
 {
@@ -28,8 +27,8 @@ public static class MetaRequest
     }
 
     /// <summary>
-    /// mg. The reply has the client flags and the seconds to live, and these from before <paramref name="exptime"/>. Returns the bytes
-    /// written, as all of these do.
+    /// mg. The reply has the client flags and the seconds to live, and these from before <paramref name="exptime"/>. Returns the bytes written, as all of these
+    /// do.
     /// </summary>
     /// <param name="destination">At least <see cref="LineBytesMax"/> bytes.</param>
     /// <param name="wireKey">The key as it stands on the wire.</param>

@@ -59,8 +59,8 @@ public sealed class MemcachedTests
     {
         await using ServerProcess server = await ServerProcess.StartAsync(ServerKind.Memcached);
         await using var client = new OrleansCacheClient(TestOptions.For([$"127.0.0.1:{server.Port}"]));
-        OrleansCacheException failure = await Assert.ThrowsAsync<OrleansCacheException>(() =>
-            client.SetAsync("k", new byte[2 << 20], new DistributedCacheEntryOptions()));
+        OrleansCacheException failure =
+            await Assert.ThrowsAsync<OrleansCacheException>(() => client.SetAsync("k", new byte[2 << 20], new DistributedCacheEntryOptions()));
         Assert.Equal(OrleansCacheError.ValueTooLarge, failure.Error);
         await client.SetAsync("k", [1], new DistributedCacheEntryOptions());
         Assert.Equal([1], await client.GetAsync("k"));

@@ -40,8 +40,8 @@ public sealed class EntryLifetimeTests
     {
         Assert.Equal(0, EntryLifetime.Of(new DistributedCacheEntryOptions { AbsoluteExpirationRelativeToNow = TimeSpan.MaxValue }, s_now).Exptime);
         Assert.Equal(0, EntryLifetime.Of(new DistributedCacheEntryOptions { AbsoluteExpiration = DateTimeOffset.MaxValue }, s_now).Exptime);
-        EntryLifetime both = EntryLifetime.Of(
-            new DistributedCacheEntryOptions { AbsoluteExpiration = DateTimeOffset.MaxValue, SlidingExpiration = TimeSpan.MaxValue }, s_now);
+        EntryLifetime both =
+            EntryLifetime.Of(new DistributedCacheEntryOptions { AbsoluteExpiration = DateTimeOffset.MaxValue, SlidingExpiration = TimeSpan.MaxValue }, s_now);
         Assert.True(both.HasDeadline);
         Assert.NotNull(EntryLifetime.Extend(both.ClientFlags, both.DeadlineMilliseconds, 5, s_now));
     }

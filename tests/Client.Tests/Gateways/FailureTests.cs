@@ -192,8 +192,8 @@ public sealed class FailureTests
         var gateway = new FakeGateway();
         int port = gateway.Port;
         await gateway.DisposeAsync();
-        await using var client = new OrleansCacheClient(
-            TestOptions.For([$"127.0.0.1:{port}"], options => options.ReconnectDelayMax = TimeSpan.FromMilliseconds(100)));
+        await using var client =
+            new OrleansCacheClient(TestOptions.For([$"127.0.0.1:{port}"], options => options.ReconnectDelayMax = TimeSpan.FromMilliseconds(100)));
         for (int i = 0; i < 20; i++)
         {
             OrleansCacheException failure = await Assert.ThrowsAsync<OrleansCacheException>(() => client.GetAsync("a").WaitAsync(s_patience));

@@ -46,8 +46,8 @@ internal sealed class GatewayCache : CacheUnderTest
 
     public string EndPoint => _gateway.EndPoints[0].ToString()!;
 
-    public static async Task<GatewayCache> StartAsync(
-        Action<OrleansCacheOptions>? configureClient = null, Func<GatewayOptions, GatewayOptions>? configureGateway = null)
+    public static async Task<GatewayCache> StartAsync(Action<OrleansCacheOptions>? configureClient = null, Func<GatewayOptions,
+        GatewayOptions>? configureGateway = null)
     {
         var cache = new GatewayCache(configureGateway);
         await cache._gateway.StartAsync(CancellationToken.None);

@@ -6,8 +6,8 @@ using System.Threading.Channels;
 namespace OrleansCache.Client.Tests.Support;
 
 /// <summary>
-/// A gateway that does what a test says: every command line that arrives waits in <see cref="NextAsync"/>, and is answered when the test
-/// answers it. `mn` is answered by itself.
+/// A gateway that does what a test says: every command line that arrives waits in <see cref="NextAsync"/>, and is answered when the test answers it. `mn` is
+/// answered by itself.
 /// </summary>
 internal sealed class FakeGateway : IAsyncDisposable
 {
@@ -124,8 +124,8 @@ internal sealed class FakeGateway : IAsyncDisposable
 
                 if (line == "config get cluster" && Cluster is { } cluster)
                 {
-                    IEnumerable<string> entries = cluster.EndPoints.Select(endPoint => endPoint.Replace(":", "|127.0.0.1|", StringComparison.Ordinal));
-                    string body = $"{cluster.Version}\n{string.Join(' ', entries)}\n";
+                    IEnumerable<string> nodes = cluster.EndPoints.Select(endPoint => endPoint.Replace(":", "|127.0.0.1|", StringComparison.Ordinal));
+                    string body = $"{cluster.Version}\n{string.Join(' ', nodes)}\n";
 
                     // In its turn: replies come in the order of the commands.
                     await former.WaitAsync(_stop.Token);

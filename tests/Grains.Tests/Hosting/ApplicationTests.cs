@@ -8,10 +8,8 @@ namespace OrleansCache.Grains.Tests.Hosting;
 /// <summary>Applications that are members of the cluster themselves, with the cache as IDistributedCache and no socket of memcached's.</summary>
 public sealed class ApplicationTests
 {
-    private static readonly DistributedCacheEntryOptions s_options = new()
-    {
-        SlidingExpiration = TimeSpan.FromHours(1), AbsoluteExpirationRelativeToNow = TimeSpan.FromHours(5),
-    };
+    private static readonly DistributedCacheEntryOptions s_options =
+        new() { SlidingExpiration = TimeSpan.FromHours(1), AbsoluteExpirationRelativeToNow = TimeSpan.FromHours(5) };
 
     [Fact]
     public async Task SilosAndClientsOfOneClusterShareTheirEntries()
@@ -20,8 +18,8 @@ public sealed class ApplicationTests
         ClusterNodeOptions first = nodes.OptionsForNext();
         using IHost silo = await StartAsync(first);
         using IHost other = await StartAsync(nodes.OptionsForNext(first.SiloEndPoint));
-        using IHost client = await StartAsync(
-            nodes.OptionsForNext(first.SiloEndPoint) with { GatewayOnly = true, GatewayOrleansPort = first.GatewayOrleansPort });
+        using IHost client =
+            await StartAsync(nodes.OptionsForNext(first.SiloEndPoint) with { GatewayOnly = true, GatewayOrleansPort = first.GatewayOrleansPort });
         IDistributedCache[] caches = [.. new[] { silo, other, client }.Select(host => host.Services.GetRequiredService<IDistributedCache>())];
 
         // More keys than partitions: some lie here, some there.
