@@ -99,7 +99,7 @@ public class ClusterRoutingBenchmarks : IDisposable
     private sealed class DirectTransport(BatchExecutor executor) : IBatchTransport
     {
         public ValueTask<BatchReply> SendAsync(SiloId target, int lane, BatchRequest request, CancellationToken cancellationToken) =>
-            new(new BatchReply(executor.Execute(request.Payload), 1, 1));
+            new(new BatchReply(executor.Execute(request.Payload.Span), 1, 1));
 
         public ValueTask<ItemScanPage?> ScanAsync(SiloId target, PartitionId partition, ulong position, CancellationToken cancellationToken) =>
             throw new InvalidOperationException("Nobody scans here.");

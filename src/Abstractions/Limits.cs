@@ -125,6 +125,9 @@ public static class Limits
     /// <summary>Watchers of one process's events, those of other silos included.</summary>
     public const int EventFeedsMax = 320;
 
+    /// <summary>Buffers that are kept for the next messages between silos, all together.</summary>
+    public const int WireBufferBytesKeptMax = 32 * 1024 * 1024;
+
     /// <summary>Events that wait to be made into lines, in bytes (memcached's worker_logbuf_size, for four threads).</summary>
     public const int EventRingBytesDefault = 256 * 1024;
     public const int EventRingBytesMin = 16 * 1024;

@@ -199,7 +199,8 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
 
     public BatchReply ExecuteBatch(BatchRequest request)
     {
-        ReadOnlyMemory<byte> reply = _executor.Execute(request.Payload);
+        PooledBytes reply = _executor.Execute(request.Payload.Span);
+        request.Payload.Release();
         PartitionTableVersion version = _table.Version;
         return new BatchReply(reply, version.Term, version.Number);
     }

@@ -23,7 +23,7 @@ public readonly record struct FlushMark(long Number, long Cut, uint AtUnixSecond
     /// </summary>
     public bool IsCutBy(FlushMark newer) => newer.Cut > Number;
 
-    internal void Write(WireWriter writer)
+    internal void Write(MessageWriter writer)
     {
         writer.Int64(Number);
         writer.Int64(Cut);

@@ -111,7 +111,7 @@ public sealed record SyncRequest
 
     public byte[] Encode()
     {
-        WireWriter writer = new();
+        MessageWriter writer = new();
         writer.Byte(WireFormat);
         writer.Int64(Term);
         writer.Int64(Sequence);
@@ -225,7 +225,7 @@ public sealed record SyncReply
 
     public byte[] Encode()
     {
-        WireWriter writer = new();
+        MessageWriter writer = new();
         writer.Byte(WireFormat);
         writer.Text(Silo.Text);
         writer.Int64(Term);
@@ -330,7 +330,7 @@ public sealed record ImportChunk
 
     public byte[] Encode()
     {
-        WireWriter writer = new(Items.Length + 128);
+        MessageWriter writer = new(Items.Length + 128);
         writer.Int64(Term);
         writer.Text(Source.Text);
         writer.Int32(Partition);
@@ -370,7 +370,7 @@ public readonly record struct ImportReply(int Partition, long MoveEpoch, int Num
 {
     public byte[] Encode()
     {
-        WireWriter writer = new(32);
+        MessageWriter writer = new(32);
         writer.Int32(Partition);
         writer.Int64(MoveEpoch);
         writer.Int32(Number);

@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using System.Text;
 
 namespace OrleansCache.Grains.Ownership;
@@ -36,6 +35,7 @@ public sealed class PartitionTable
     private const byte WireFormat = 2;
     private const ushort NoOwner = ushort.MaxValue;
     private const int HeaderBytes = 1 + 8 + 8 + HashSeed.Bytes;
+    private const int PartitionBytes = 2 + 8;
     private readonly SiloId[] _silos;
     private readonly ushort[] _ownerIndexes;
     private readonly long[] _epochs;
@@ -119,32 +119,28 @@ public sealed class PartitionTable
     /// <summary>The wire form.</summary>
     public byte[] Encode()
     {
-        int bytes = HeaderBytes + 2 + 2 + (_ownerIndexes.Length * 10);
+        int bytes = HeaderBytes + 2 + 2 + (_ownerIndexes.Length * PartitionBytes);
         foreach (SiloId silo in _silos)
             bytes += 2 + Encoding.UTF8.GetByteCount(silo.Text);
         byte[] wire = new byte[bytes];
-        Span<byte> rest = wire;
-        rest[0] = WireFormat;
-        BinaryPrimitives.WriteInt64LittleEndian(rest[1..], Version.Term);
-        BinaryPrimitives.WriteInt64LittleEndian(rest[9..], Version.Number);
-        HashSeed.Write(rest[17..]);
-        rest = rest[HeaderBytes..];
-        BinaryPrimitives.WriteUInt16LittleEndian(rest, (ushort)_silos.Length);
-        rest = rest[2..];
+        var writer = new WireWriter(wire);
+        writer.Byte(WireFormat);
+        writer.Int64(Version.Term);
+        writer.Int64(Version.Number);
+        writer.Seed(HashSeed);
+        writer.UInt16((ushort)_silos.Length);
         foreach (SiloId silo in _silos)
         {
-            int length = Encoding.UTF8.GetBytes(silo.Text, rest[2..]);
-            BinaryPrimitives.WriteUInt16LittleEndian(rest, (ushort)length);
-            rest = rest[(2 + length)..];
+            int length = Encoding.UTF8.GetByteCount(silo.Text);
+            writer.UInt16((ushort)length);
+            Encoding.UTF8.GetBytes(silo.Text, writer.Take(length));
         }
 
-        BinaryPrimitives.WriteUInt16LittleEndian(rest, (ushort)_ownerIndexes.Length);
-        rest = rest[2..];
+        writer.UInt16((ushort)_ownerIndexes.Length);
         for (int partition = 0; partition < _ownerIndexes.Length; partition++)
         {
-            BinaryPrimitives.WriteUInt16LittleEndian(rest, _ownerIndexes[partition]);
-            BinaryPrimitives.WriteInt64LittleEndian(rest[2..], _epochs[partition]);
-            rest = rest[10..];
+            writer.UInt16(_ownerIndexes[partition]);
+            writer.Int64(_epochs[partition]);
         }
 
         return wire;
@@ -154,39 +150,31 @@ public sealed class PartitionTable
     public static bool TryDecode(ReadOnlySpan<byte> wire, [System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out PartitionTable? table)
     {
         table = null;
-        if (wire.Length < HeaderBytes + 4 || wire[0] != WireFormat)
+        var reader = new WireReader(wire);
+        if (reader.Byte() != WireFormat)
             return false;
-        PartitionTableVersion version = new(BinaryPrimitives.ReadInt64LittleEndian(wire[1..]), BinaryPrimitives.ReadInt64LittleEndian(wire[9..]));
-        HashSeed hashSeed = HashSeed.Read(wire[17..]);
+        PartitionTableVersion version = new(reader.Int64(), reader.Int64());
+        HashSeed hashSeed = reader.Seed();
         if (hashSeed.IsNone)
             return false;
-        SiloId[] silos = new SiloId[BinaryPrimitives.ReadUInt16LittleEndian(wire[HeaderBytes..])];
-        ReadOnlySpan<byte> rest = wire[(HeaderBytes + 2)..];
+        SiloId[] silos = new SiloId[reader.UInt16()];
         for (int i = 0; i < silos.Length; i++)
         {
-            if (rest.Length < 2)
+            if (!SiloId.TryParse(Encoding.UTF8.GetString(reader.Bytes(reader.UInt16())), out silos[i]))
                 return false;
-            int length = BinaryPrimitives.ReadUInt16LittleEndian(rest);
-            if (rest.Length < 2 + length || !SiloId.TryParse(Encoding.UTF8.GetString(rest.Slice(2, length)), out silos[i]))
-                return false;
-            rest = rest[(2 + length)..];
         }
 
-        if (rest.Length < 2)
-            return false;
-        int partitions = BinaryPrimitives.ReadUInt16LittleEndian(rest);
-        rest = rest[2..];
-        if (rest.Length != partitions * 10)
+        int partitions = reader.UInt16();
+        if (reader.Failed || reader.Remaining != partitions * PartitionBytes)
             return false;
         ushort[] owners = new ushort[partitions];
         long[] epochs = new long[partitions];
         for (int partition = 0; partition < partitions; partition++)
         {
-            owners[partition] = BinaryPrimitives.ReadUInt16LittleEndian(rest);
-            epochs[partition] = BinaryPrimitives.ReadInt64LittleEndian(rest[2..]);
+            owners[partition] = reader.UInt16();
+            epochs[partition] = reader.Int64();
             if (owners[partition] != NoOwner && owners[partition] >= silos.Length)
                 return false;
-            rest = rest[10..];
         }
 
         table = new PartitionTable(version, hashSeed, silos, owners, epochs);

@@ -47,7 +47,7 @@ public sealed record SiloList(int Version, IReadOnlyList<SiloEntry> Silos)
 
     public byte[] Encode()
     {
-        WireWriter writer = new();
+        MessageWriter writer = new();
         writer.Int32(Version);
         writer.Int32(Silos.Count);
         foreach (SiloEntry entry in Silos)

@@ -1,101 +1,62 @@
 using System.Buffers;
-using System.Buffers.Binary;
 using System.Text;
 
 namespace OrleansCache.Grains.Ownership;
 
-/// <summary>Writes the control messages' wire forms: little endian, texts and byte strings with a 32-bit length before them.</summary>
-internal sealed class WireWriter(int bytesExpected = 256)
+/// <summary>A <see cref="WireWriter"/> that makes its own room, for messages whose length is not known in advance.</summary>
+internal sealed class MessageWriter(int bytesExpected = 256)
 {
     private readonly ArrayBufferWriter<byte> _buffer = new(bytesExpected);
 
-    public void Byte(byte value)
-    {
-        _buffer.GetSpan(1)[0] = value;
-        _buffer.Advance(1);
-    }
+    public void Byte(byte value) => Take(1).Byte(value);
 
-    public void Int32(int value)
-    {
-        BinaryPrimitives.WriteInt32LittleEndian(_buffer.GetSpan(4), value);
-        _buffer.Advance(4);
-    }
+    public void Int32(int value) => Take(4).Int32(value);
 
-    public void Int64(long value)
-    {
-        BinaryPrimitives.WriteInt64LittleEndian(_buffer.GetSpan(8), value);
-        _buffer.Advance(8);
-    }
+    public void Int64(long value) => Take(8).Int64(value);
 
-    public void Seed(HashSeed value)
-    {
-        value.Write(_buffer.GetSpan(HashSeed.Bytes));
-        _buffer.Advance(HashSeed.Bytes);
-    }
+    public void Seed(HashSeed value) => Take(HashSeed.Bytes).Seed(value);
 
+    /// <summary>With a 32-bit length before them.</summary>
     public void Bytes(ReadOnlySpan<byte> value)
     {
         Int32(value.Length);
-        _buffer.Write(value);
+        Take(value.Length).Bytes(value);
     }
 
+    /// <summary>UTF-8, with a 32-bit length before it.</summary>
     public void Text(string value)
     {
         int length = Encoding.UTF8.GetByteCount(value);
         Int32(length);
-        Encoding.UTF8.GetBytes(value, _buffer.GetSpan(length));
-        _buffer.Advance(length);
+        Encoding.UTF8.GetBytes(value, Take(length).Take(length));
     }
 
     public byte[] ToArray() => _buffer.WrittenSpan.ToArray();
+
+    private WireWriter Take(int bytes)
+    {
+        var writer = new WireWriter(_buffer.GetSpan(bytes)[..bytes]);
+        _buffer.Advance(bytes);
+        return writer;
+    }
 }
 
-/// <summary>Reads what <see cref="WireWriter"/> wrote. Never throws: reading past the end gives zeros and sets <see cref="Failed"/>.</summary>
-internal ref struct WireReader(ReadOnlySpan<byte> wire)
+/// <summary>What the control messages read beyond numbers.</summary>
+internal static class WireReaderExtensions
 {
-    private ReadOnlySpan<byte> _rest = wire;
+    /// <summary>Bytes with a 32-bit length before them, in place.</summary>
+    public static ReadOnlySpan<byte> Bytes(this scoped ref WireReader reader) => reader.Bytes(reader.Int32());
 
-    public bool Failed { get; private set; }
-
-    public readonly int Remaining => _rest.Length;
-
-    public byte Byte() => Take(1) is { Length: 1 } bytes ? bytes[0] : (byte)0;
-
-    public int Int32() => Take(4) is { Length: 4 } bytes ? BinaryPrimitives.ReadInt32LittleEndian(bytes) : 0;
-
-    public long Int64() => Take(8) is { Length: 8 } bytes ? BinaryPrimitives.ReadInt64LittleEndian(bytes) : 0;
-
-    public HashSeed Seed() => Take(HashSeed.Bytes) is { Length: HashSeed.Bytes } bytes ? HashSeed.Read(bytes) : default;
-
-    public ReadOnlySpan<byte> Bytes()
-    {
-        int length = Int32();
-        return Take(length);
-    }
-
-    public string String() => Encoding.UTF8.GetString(Bytes());
+    public static string String(this scoped ref WireReader reader) => Encoding.UTF8.GetString(reader.Bytes());
 
     /// <summary>A silo, or none where the text is empty.</summary>
-    public SiloId Silo()
+    public static SiloId Silo(this scoped ref WireReader reader)
     {
-        ReadOnlySpan<byte> text = Bytes();
+        ReadOnlySpan<byte> text = reader.Bytes();
         if (text.IsEmpty)
             return default;
         if (!SiloId.TryParse(Encoding.UTF8.GetString(text), out SiloId silo))
-            Failed = true;
+            reader.Fail();
         return silo;
-    }
-
-    private ReadOnlySpan<byte> Take(int count)
-    {
-        if (Failed || count < 0 || count > _rest.Length)
-        {
-            Failed = true;
-            return default;
-        }
-
-        ReadOnlySpan<byte> taken = _rest[..count];
-        _rest = _rest[count..];
-        return taken;
     }
 }

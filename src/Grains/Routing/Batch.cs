@@ -19,7 +19,7 @@ internal sealed class Batch(ClusterChannel channel) : LoopWorkItem
     private Operation[] _operations = new Operation[64];
 
     /// <summary>The answer, once the batch is done without <see cref="Failure"/>.</summary>
-    public ReadOnlyMemory<byte> Reply { get; private set; }
+    public PooledBytes? Reply { get; private set; }
 
     public PartitionTableVersion ReplyTable { get; private set; }
 
@@ -83,7 +83,8 @@ internal sealed class Batch(ClusterChannel channel) : LoopWorkItem
     {
         Array.Clear(_operations, 0, Count);
         _writer.Reset(abandonBuffer: Failure is not null);
-        Reply = default;
+        Reply?.Release();
+        Reply = null;
         ReplyTable = default;
         Failure = null;
         Lane = null;

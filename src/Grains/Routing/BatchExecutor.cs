@@ -21,13 +21,13 @@ public sealed class BatchExecutor(PartitionSet partitions, TimeProvider time, Fr
     internal Action? BeforeOperation { get; set; }
 
     /// <summary>Returns the encoded reply. Throws <see cref="InvalidDataException"/> on bytes that are no batch.</summary>
-    public ReadOnlyMemory<byte> Execute(ReadOnlyMemory<byte> batch)
+    public PooledBytes Execute(ReadOnlySpan<byte> batch)
     {
         // A writer that an exception left half-filled is not used again.
         ReplyWriter writer = t_writer ?? new ReplyWriter();
         t_writer = null;
         uint now = (uint)time.GetUtcNow().ToUnixTimeSeconds();
-        var reader = new BatchReader(batch.Span);
+        var reader = new BatchReader(batch);
         int partitionCount = partitions.PartitionCount;
         bool mayServe = freeze?.MayServeNow() != false && partitions.Hasher is { } hasher && hasher.Fingerprint == reader.HashFingerprint;
         bool deferred = false;
@@ -71,7 +71,7 @@ public sealed class BatchExecutor(PartitionSet partitions, TimeProvider time, Fr
             }
         }
 
-        byte[] reply = writer.TakeReply();
+        PooledBytes reply = writer.TakeReply();
         t_writer = writer;
         return reply;
     }

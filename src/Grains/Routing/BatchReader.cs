@@ -1,20 +1,20 @@
-using System.Buffers.Binary;
-
 namespace OrleansCache.Grains.Routing;
 
 /// <summary>Walks the operations of a batch. Checks every length before it trusts it.</summary>
 internal ref struct BatchReader
 {
-    private ReadOnlySpan<byte> _rest;
+    private WireReader _wire;
     private int _left;
 
     public BatchReader(ReadOnlySpan<byte> batch)
     {
-        if (batch.Length < BatchFormat.BatchHeaderBytes || batch[0] != BatchFormat.Version)
+        _wire = new WireReader(batch);
+        byte version = _wire.Byte();
+        _wire.Bytes(3);
+        Count = _left = _wire.Int32();
+        HashFingerprint = _wire.UInt64();
+        if (_wire.Failed || version != BatchFormat.Version)
             throw BatchFormat.Malformed("batch");
-        Count = _left = BinaryPrimitives.ReadInt32LittleEndian(batch[4..]);
-        HashFingerprint = BinaryPrimitives.ReadUInt64LittleEndian(batch[8..]);
-        _rest = batch[BatchFormat.BatchHeaderBytes..];
     }
 
     /// <summary>Operations in all.</summary>
@@ -29,11 +29,7 @@ internal ref struct BatchReader
         if (_left <= 0)
             return false;
         _left--;
-        int length = _rest.Length < 4 ? -1 : BinaryPrimitives.ReadInt32LittleEndian(_rest);
-        if (length < BatchFormat.OperationHeaderBytes - 4 || length > _rest.Length - 4)
-            throw BatchFormat.Malformed("operation");
-        request = Decode(_rest[..(4 + length)]);
-        _rest = _rest[(4 + length)..];
+        request = Decode(ref _wire);
         return true;
     }
 
@@ -42,15 +38,14 @@ internal ref struct BatchReader
     /// </summary>
     public readonly int PeekHashes(Span<ulong> hashes)
     {
-        ReadOnlySpan<byte> rest = _rest;
+        WireReader ahead = _wire;
         int count = 0;
-        while (count < hashes.Length && count < _left && rest.Length >= BatchFormat.OperationHeaderBytes)
+        while (count < hashes.Length && count < _left)
         {
-            int length = BinaryPrimitives.ReadInt32LittleEndian(rest);
-            if (length < BatchFormat.OperationHeaderBytes - 4 || length > rest.Length - 4)
+            ReadOnlySpan<byte> operation = ahead.Bytes(ahead.Int32());
+            if (ahead.Failed || operation.Length < BatchFormat.OperationHeaderBytes - 4)
                 break;
-            hashes[count++] = BinaryPrimitives.ReadUInt64LittleEndian(rest[8..]);
-            rest = rest[(4 + length)..];
+            hashes[count++] = new WireReader(operation[4..]).UInt64();
         }
 
         return count;
@@ -59,57 +54,43 @@ internal ref struct BatchReader
     /// <summary>Decodes one operation; the request's spans point into it.</summary>
     public static CacheRequest Decode(ReadOnlySpan<byte> operation)
     {
-        int keyLength = operation[5];
-        int valueLength = BinaryPrimitives.ReadInt32LittleEndian(operation[24..]);
-        var request = new CacheRequest
-        {
-            Operation = (CacheOperation)operation[4],
-            Flags = (RequestFlags)BinaryPrimitives.ReadUInt16LittleEndian(operation[6..]),
-            KeyHash = BinaryPrimitives.ReadUInt64LittleEndian(operation[8..]),
-            ClientFlags = BinaryPrimitives.ReadUInt32LittleEndian(operation[16..]),
-            ExpiresAt = BinaryPrimitives.ReadUInt32LittleEndian(operation[20..]),
-        };
-        int at = BatchFormat.OperationHeaderBytes;
-        if (operation.Length < at + OptionalBytes(request) + keyLength + (long)valueLength || valueLength < 0)
-            throw BatchFormat.Malformed("operation");
+        var wire = new WireReader(operation);
+        return Decode(ref wire);
+    }
+
+    private static CacheRequest Decode(scoped ref WireReader batch)
+    {
+        var wire = new WireReader(batch.Bytes(batch.Int32()));
+        var request = new CacheRequest { Operation = (CacheOperation)wire.Byte() };
+        int keyLength = wire.Byte();
+        request.Flags = (RequestFlags)wire.UInt16();
+        request.KeyHash = wire.UInt64();
+        request.ClientFlags = wire.UInt32();
+        request.ExpiresAt = wire.UInt32();
+        int valueLength = wire.Int32();
         if ((request.Flags & RequestFlags.CompareCas) != 0)
-        {
-            request.CompareCas = BinaryPrimitives.ReadUInt64LittleEndian(operation[at..]);
-            at += 8;
-        }
-
+            request.CompareCas = wire.UInt64();
         if ((request.Flags & RequestFlags.ExplicitCas) != 0)
-        {
-            request.NewCas = BinaryPrimitives.ReadUInt64LittleEndian(operation[at..]);
-            at += 8;
-        }
-
+            request.NewCas = wire.UInt64();
         if ((request.Flags & RequestFlags.CreateOnMiss) != 0)
         {
-            request.CreateExpiresAt = BinaryPrimitives.ReadUInt32LittleEndian(operation[at..]);
-            request.InitialValue = BinaryPrimitives.ReadUInt64LittleEndian(operation[(at + 4)..]);
-            at += 12;
+            request.CreateExpiresAt = wire.UInt32();
+            request.InitialValue = wire.UInt64();
         }
 
         if ((request.Flags & RequestFlags.Recache) != 0)
-        {
-            request.RecacheBefore = BinaryPrimitives.ReadUInt32LittleEndian(operation[at..]);
-            at += 4;
-        }
-
+            request.RecacheBefore = wire.UInt32();
         if (request.Operation is CacheOperation.Increment or CacheOperation.Decrement)
-        {
-            request.Delta = BinaryPrimitives.ReadUInt64LittleEndian(operation[at..]);
-            at += 8;
-        }
-
-        request.Key = operation.Slice(at, keyLength);
-        request.Value = operation.Slice(at + keyLength, valueLength);
+            request.Delta = wire.UInt64();
+        request.Key = wire.Bytes(keyLength);
+        request.Value = wire.Bytes(valueLength);
+        if (wire.Failed)
+            throw BatchFormat.Malformed("operation");
         return request;
     }
 
     /// <summary>The key's hash of an encoded operation, without decoding the rest.</summary>
-    public static ulong KeyHashOf(ReadOnlySpan<byte> operation) => BinaryPrimitives.ReadUInt64LittleEndian(operation[8..]);
+    public static ulong KeyHashOf(ReadOnlySpan<byte> operation) => new WireReader(operation[8..]).UInt64();
 
     /// <summary>
     /// Whether the operation may be executed twice without a client being able to tell: a read that sets nothing. (An mg of a stale item may lose the win token
@@ -117,13 +98,6 @@ internal ref struct BatchReader
     /// </summary>
     public static bool IsRepeatable(ReadOnlySpan<byte> operation) =>
         (CacheOperation)operation[4] == CacheOperation.Get
-        && ((RequestFlags)BinaryPrimitives.ReadUInt16LittleEndian(operation[6..])
+        && ((RequestFlags)new WireReader(operation[6..]).UInt16()
             & (RequestFlags.Touch | RequestFlags.CreateOnMiss | RequestFlags.Recache)) == 0;
-
-    private static int OptionalBytes(in CacheRequest request) =>
-        ((request.Flags & RequestFlags.CompareCas) != 0 ? 8 : 0)
-        + ((request.Flags & RequestFlags.ExplicitCas) != 0 ? 8 : 0)
-        + ((request.Flags & RequestFlags.CreateOnMiss) != 0 ? 12 : 0)
-        + ((request.Flags & RequestFlags.Recache) != 0 ? 4 : 0)
-        + (request.Operation is CacheOperation.Increment or CacheOperation.Decrement ? 8 : 0);
 }

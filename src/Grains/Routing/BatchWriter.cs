@@ -1,5 +1,3 @@
-using System.Buffers.Binary;
-
 namespace OrleansCache.Grains.Routing;
 
 /// <summary>
@@ -11,7 +9,7 @@ internal sealed class BatchWriter
     /// <summary>A buffer that grew beyond this is not kept for the next batch.</summary>
     private const int KeptBytesMax = 2 * BatchFormat.BatchBytesSoftMax;
 
-    private byte[] _buffer = new byte[16 * 1024];
+    private byte[] _buffer = WireBuffers.Rent(0);
     private int _length = BatchFormat.BatchHeaderBytes;
 
     public int Count { get; private set; }
@@ -26,52 +24,33 @@ internal sealed class BatchWriter
         int start = _length;
         int worst = BatchFormat.OperationHeaderBytes + BatchFormat.OperationOptionalBytesMax + request.Key.Length + request.Value.Length;
         EnsureRoom(worst);
-        Span<byte> target = _buffer.AsSpan(start);
-        target[4] = (byte)request.Operation;
-        target[5] = (byte)request.Key.Length;
-        BinaryPrimitives.WriteUInt16LittleEndian(target[6..], (ushort)request.Flags);
-        BinaryPrimitives.WriteUInt64LittleEndian(target[8..], request.KeyHash);
-        BinaryPrimitives.WriteUInt32LittleEndian(target[16..], request.ClientFlags);
-        BinaryPrimitives.WriteUInt32LittleEndian(target[20..], request.ExpiresAt);
-        BinaryPrimitives.WriteInt32LittleEndian(target[24..], request.Value.Length);
-        int at = BatchFormat.OperationHeaderBytes;
+        var wire = new WireWriter(_buffer.AsSpan(start, worst));
+        Span<byte> length = wire.Take(4);
+        wire.Byte((byte)request.Operation);
+        wire.Byte((byte)request.Key.Length);
+        wire.UInt16((ushort)request.Flags);
+        wire.UInt64(request.KeyHash);
+        wire.UInt32(request.ClientFlags);
+        wire.UInt32(request.ExpiresAt);
+        wire.Int32(request.Value.Length);
         if ((request.Flags & RequestFlags.CompareCas) != 0)
-        {
-            BinaryPrimitives.WriteUInt64LittleEndian(target[at..], request.CompareCas);
-            at += 8;
-        }
-
+            wire.UInt64(request.CompareCas);
         if ((request.Flags & RequestFlags.ExplicitCas) != 0)
-        {
-            BinaryPrimitives.WriteUInt64LittleEndian(target[at..], request.NewCas);
-            at += 8;
-        }
-
+            wire.UInt64(request.NewCas);
         if ((request.Flags & RequestFlags.CreateOnMiss) != 0)
         {
-            BinaryPrimitives.WriteUInt32LittleEndian(target[at..], request.CreateExpiresAt);
-            BinaryPrimitives.WriteUInt64LittleEndian(target[(at + 4)..], request.InitialValue);
-            at += 12;
+            wire.UInt32(request.CreateExpiresAt);
+            wire.UInt64(request.InitialValue);
         }
 
         if ((request.Flags & RequestFlags.Recache) != 0)
-        {
-            BinaryPrimitives.WriteUInt32LittleEndian(target[at..], request.RecacheBefore);
-            at += 4;
-        }
-
+            wire.UInt32(request.RecacheBefore);
         if (request.Operation is CacheOperation.Increment or CacheOperation.Decrement)
-        {
-            BinaryPrimitives.WriteUInt64LittleEndian(target[at..], request.Delta);
-            at += 8;
-        }
-
-        request.Key.CopyTo(target[at..]);
-        at += request.Key.Length;
-        request.Value.CopyTo(target[at..]);
-        at += request.Value.Length;
-        BinaryPrimitives.WriteInt32LittleEndian(target, at - 4);
-        _length = start + at;
+            wire.UInt64(request.Delta);
+        wire.Bytes(request.Key);
+        wire.Bytes(request.Value);
+        new WireWriter(length).Int32(wire.Written - length.Length);
+        _length = start + wire.Written;
         Count++;
         return start;
     }
@@ -90,31 +69,30 @@ internal sealed class BatchWriter
     /// <summary>
     /// Writes the header, with the <see cref="KeyHasher.Fingerprint"/> of what has hashed the keys. The result aliases this writer's buffer.
     /// </summary>
-    public ReadOnlyMemory<byte> Complete(ulong hashFingerprint)
+    public PooledBytes Complete(ulong hashFingerprint)
     {
-        _buffer[0] = BatchFormat.Version;
-        _buffer.AsSpan(1, 3).Clear();
-        BinaryPrimitives.WriteInt32LittleEndian(_buffer.AsSpan(4), Count);
-        BinaryPrimitives.WriteUInt64LittleEndian(_buffer.AsSpan(8), hashFingerprint);
-        return _buffer.AsMemory(0, _length);
+        var wire = new WireWriter(_buffer.AsSpan(0, BatchFormat.BatchHeaderBytes));
+        wire.Byte(BatchFormat.Version);
+        wire.Take(3).Clear();
+        wire.Int32(Count);
+        wire.UInt64(hashFingerprint);
+        return PooledBytes.Lend(_buffer, _length);
     }
 
     /// <summary>The encoding of the operation that begins at <paramref name="start"/>.</summary>
     public ReadOnlySpan<byte> OperationAt(int start) =>
-        _buffer.AsSpan(start, 4 + BinaryPrimitives.ReadInt32LittleEndian(_buffer.AsSpan(start)));
+        _buffer.AsSpan(start, 4 + new WireReader(_buffer.AsSpan(start, 4)).Int32());
 
     /// <summary>Forgets everything. If someone may still read the bytes handed out, <paramref name="abandonBuffer"/> leaves them alone.</summary>
     public void Reset(bool abandonBuffer = false)
     {
+        if (!abandonBuffer && _buffer.Length > KeptBytesMax)
+            WireBuffers.Return(_buffer);
         if (abandonBuffer || _buffer.Length > KeptBytesMax)
-            _buffer = new byte[16 * 1024];
+            _buffer = WireBuffers.Rent(0);
         _length = BatchFormat.BatchHeaderBytes;
         Count = 0;
     }
 
-    private void EnsureRoom(int bytes)
-    {
-        if (_buffer.Length - _length < bytes)
-            Array.Resize(ref _buffer, checked((int)Math.Max(Math.Min((long)_buffer.Length * 2, Array.MaxLength), (long)_length + bytes)));
-    }
+    private void EnsureRoom(int bytes) => WireBuffers.EnsureRoom(ref _buffer, _length, bytes);
 }

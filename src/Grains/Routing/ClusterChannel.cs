@@ -199,7 +199,7 @@ internal sealed class ClusterChannel : RouterChannel
     private int Deliver(Batch batch)
     {
         _delivered = 0;
-        var reader = new ReplyReader(batch.Reply.Span);
+        var reader = new ReplyReader(batch.Reply!.Span);
         if (reader.Count != batch.Count)
             throw BatchFormat.Malformed("reply");
         while (reader.TryRead(out byte wireStatus, out CacheReply reply))

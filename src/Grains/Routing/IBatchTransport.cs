@@ -32,27 +32,27 @@ public interface IBatchExecutor
 {
     /// <summary>
     /// Executes one batch through the partitions' gates and returns the encoded replies. The batch's bytes are valid only during the call;
-    /// the returned memory belongs to the caller.
+    /// the reply belongs to the caller.
     /// </summary>
-    ReadOnlyMemory<byte> Execute(ReadOnlyMemory<byte> batch);
+    PooledBytes Execute(ReadOnlySpan<byte> batch);
 }
 
 /// <summary>
 /// Operations for one silo, encoded. Immutable: within a process it crosses by reference, so the sender keeps its hands off the bytes until the reply is there.
 /// </summary>
 [GenerateSerializer, Immutable, Alias("oc.BatchRequest")]
-public sealed class BatchRequest(ReadOnlyMemory<byte> payload)
+public sealed class BatchRequest(PooledBytes payload)
 {
     [Id(0)]
-    public ReadOnlyMemory<byte> Payload { get; } = payload;
+    public PooledBytes Payload { get; } = payload;
 }
 
 /// <summary>The replies to one <see cref="BatchRequest"/>, encoded, and how new the replying silo's table is. Immutable, as the request.</summary>
 [GenerateSerializer, Immutable, Alias("oc.BatchReply")]
-public sealed class BatchReply(ReadOnlyMemory<byte> payload, long tableTerm, long tableNumber)
+public sealed class BatchReply(PooledBytes payload, long tableTerm, long tableNumber)
 {
     [Id(0)]
-    public ReadOnlyMemory<byte> Payload { get; } = payload;
+    public PooledBytes Payload { get; } = payload;
 
     [Id(1)]
     public long TableTerm { get; } = tableTerm;

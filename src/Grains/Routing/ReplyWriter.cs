@@ -1,16 +1,16 @@
-using System.Buffers.Binary;
-
 namespace OrleansCache.Grains.Routing;
 
 /// <summary>
 /// Encodes results in the layout of <see cref="BatchFormat"/>; the sink of the executor. Large values are pinned under the partition's lock and copied
-/// after it, by <see cref="CopyPinned"/>. Reused by one thread for batch after batch.
+/// after it, by <see cref="CopyPinned"/>. Reused by one thread for batch after batch; holds a buffer only while it writes a reply.
 /// </summary>
 internal sealed class ReplyWriter : ReplySink
 {
-    private const int KeptBytesMax = 2 * BatchFormat.ReplyBytesSoftMax;
+    // A reply begins with as much room as the last one took, up to this.
+    private const int FirstBytesMax = 1024 * 1024;
 
-    private byte[] _buffer = new byte[16 * 1024];
+    private byte[] _buffer = [];
+    private int _bytesLast;
     private int _length = BatchFormat.ReplyHeaderBytes;
     private int _count;
     private PinnedValue _pinned;
@@ -25,40 +25,36 @@ internal sealed class ReplyWriter : ReplySink
 
         int valueLength = reply.Value.Length;
         bool hasValue = isOk && valueLength > 0 && reply.Value.HasBytes;
-        EnsureRoom(BatchFormat.ResultHeaderBytes + BatchFormat.ResultDetailBytes + 8 + (hasValue ? valueLength : 0));
-        Span<byte> target = _buffer.AsSpan(_length);
+        int worst = BatchFormat.ResultHeaderBytes + BatchFormat.ResultDetailBytes + 8 + (hasValue ? valueLength : 0);
+        EnsureRoom(worst);
+        var wire = new WireWriter(_buffer.AsSpan(_length, worst));
         var shape = (isOk ? BatchFormat.Shape.Detail : 0) | (hasNumber ? BatchFormat.Shape.Number : 0) | (hasValue ? BatchFormat.Shape.Value : 0);
-        target[0] = (byte)reply.Status;
-        target[1] = (byte)reply.ItemFlags;
-        target[2] = (byte)shape;
-        target[3] = reply.SlabClass;
-        int at = BatchFormat.ResultHeaderBytes;
+        wire.Byte((byte)reply.Status);
+        wire.Byte((byte)reply.ItemFlags);
+        wire.Byte((byte)shape);
+        wire.Byte(reply.SlabClass);
         if (isOk)
         {
-            BinaryPrimitives.WriteUInt32LittleEndian(target[at..], reply.ClientFlags);
-            BinaryPrimitives.WriteUInt32LittleEndian(target[(at + 4)..], reply.ExpiresAt);
-            BinaryPrimitives.WriteUInt32LittleEndian(target[(at + 8)..], reply.LastAccess);
-            BinaryPrimitives.WriteInt32LittleEndian(target[(at + 12)..], valueLength);
-            BinaryPrimitives.WriteUInt64LittleEndian(target[(at + 16)..], reply.Cas);
-            at += BatchFormat.ResultDetailBytes;
+            wire.UInt32(reply.ClientFlags);
+            wire.UInt32(reply.ExpiresAt);
+            wire.UInt32(reply.LastAccess);
+            wire.Int32(valueLength);
+            wire.UInt64(reply.Cas);
         }
 
         if (hasNumber)
-        {
-            BinaryPrimitives.WriteUInt64LittleEndian(target[at..], reply.Number);
-            at += 8;
-        }
-
+            wire.UInt64(reply.Number);
         if (hasValue)
         {
+            int at = wire.Written;
+            Span<byte> value = wire.Take(valueLength);
             if (valueLength >= Limits.PinValueBytesMin && reply.Value.TryPin(out _pinned))
                 _pinnedAt = _length + at;
             else
-                reply.Value.CopyTo(target.Slice(at, valueLength));
-            at += valueLength;
+                reply.Value.CopyTo(value);
         }
 
-        _length += at;
+        _length += wire.Written;
         _count++;
     }
 
@@ -84,23 +80,26 @@ internal sealed class ReplyWriter : ReplySink
         _count++;
     }
 
-    /// <summary>The reply in an array of its own (it crosses to another thread and process), and the writer ready for the next batch.</summary>
-    public byte[] TakeReply()
+    /// <summary>The reply, with its buffer (it crosses to another thread and process), and the writer ready for the next batch.</summary>
+    public PooledBytes TakeReply()
     {
-        _buffer[0] = BatchFormat.Version;
-        _buffer.AsSpan(1, 3).Clear();
-        BinaryPrimitives.WriteInt32LittleEndian(_buffer.AsSpan(4), _count);
-        byte[] reply = _buffer.AsSpan(0, _length).ToArray();
+        EnsureRoom(0);
+        var wire = new WireWriter(_buffer.AsSpan(0, BatchFormat.ReplyHeaderBytes));
+        wire.Byte(BatchFormat.Version);
+        wire.Take(3).Clear();
+        wire.Int32(_count);
+        var reply = PooledBytes.Reply(_buffer, _length);
+        _buffer = [];
+        _bytesLast = _length;
         _length = BatchFormat.ReplyHeaderBytes;
         _count = 0;
-        if (_buffer.Length > KeptBytesMax)
-            _buffer = new byte[16 * 1024];
         return reply;
     }
 
     private void EnsureRoom(int bytes)
     {
-        if (_buffer.Length - _length < bytes)
-            Array.Resize(ref _buffer, checked((int)Math.Max(Math.Min((long)_buffer.Length * 2, Array.MaxLength), (long)_length + bytes)));
+        if (_buffer.Length == 0)
+            _buffer = WireBuffers.Rent(Math.Min(_bytesLast, FirstBytesMax));
+        WireBuffers.EnsureRoom(ref _buffer, _length, bytes);
     }
 }

@@ -10,7 +10,7 @@ internal static class ScanFormat
 
     public static byte[] Encode(ItemScanPage page)
     {
-        WireWriter writer = new(64 * (page.Items.Count + 1));
+        MessageWriter writer = new(64 * (page.Items.Count + 1));
         writer.Int64((long)page.NextPosition);
         writer.Byte(page.IsLast ? (byte)1 : (byte)0);
         writer.Int32(page.Items.Count);

@@ -1,5 +1,3 @@
-using System.Buffers.Binary;
-
 namespace OrleansCache.Storage;
 
 /// <summary>
@@ -18,21 +16,23 @@ internal static class ExportFormat
 
     public static void WriteBlockHeader(Span<byte> destination, ulong sequence, uint scheduledFlush)
     {
-        destination[0] = Version;
-        BinaryPrimitives.WriteUInt64LittleEndian(destination[1..], sequence);
-        BinaryPrimitives.WriteUInt32LittleEndian(destination[9..], scheduledFlush);
+        var writer = new WireWriter(destination);
+        writer.Byte(Version);
+        writer.UInt64(sequence);
+        writer.UInt32(scheduledFlush);
     }
 
     public static unsafe void WriteItemHeader(Span<byte> destination, in HandleSpace space, ItemHeader* item, uint now)
     {
-        destination[0] = (byte)item->KeyLength;
-        destination[1] = (byte)MarksOf(item);
-        BinaryPrimitives.WriteUInt32LittleEndian(destination[2..], space.ClientFlags(item));
-        BinaryPrimitives.WriteUInt32LittleEndian(destination[6..], item->ExpiresAt);
-        BinaryPrimitives.WriteUInt32LittleEndian(destination[10..], item->LastAccess(now));
-        BinaryPrimitives.WriteUInt64LittleEndian(destination[14..], item->Cas);
-        BinaryPrimitives.WriteInt32LittleEndian(destination[22..], space.ValueLength(item));
-        ItemHeader.KeySpan(item).CopyTo(destination[ItemHeaderBytes..]);
+        var writer = new WireWriter(destination);
+        writer.Byte((byte)item->KeyLength);
+        writer.Byte((byte)MarksOf(item));
+        writer.UInt32(space.ClientFlags(item));
+        writer.UInt32(item->ExpiresAt);
+        writer.UInt32(item->LastAccess(now));
+        writer.UInt64(item->Cas);
+        writer.Int32(space.ValueLength(item));
+        writer.Bytes(ItemHeader.KeySpan(item));
     }
 
     /// <summary>The bits of an item's word that these marks stand for.</summary>
@@ -60,7 +60,7 @@ internal static class ExportFormat
     /// <summary>Reads blocks item by item. Every bound is checked here, so that nothing unchecked reaches a store.</summary>
     public ref struct Reader(ReadOnlySpan<byte> input)
     {
-        private ReadOnlySpan<byte> _rest = input;
+        private WireReader _wire = new(input);
         private bool _inBlock;
 
         public bool IsMalformed { get; private set; }
@@ -82,42 +82,38 @@ internal static class ExportFormat
             {
                 if (!_inBlock)
                 {
-                    if (_rest.IsEmpty)
+                    if (_wire.Remaining == 0)
                         return false;
-                    if (_rest.Length <= BlockHeaderBytes || _rest[0] != Version)
+                    byte version = _wire.Byte();
+                    ulong sequence = _wire.UInt64();
+                    uint scheduledFlush = _wire.UInt32();
+                    if (_wire.Failed || version != Version)
                         return Fail();
-                    Sequence = Math.Max(Sequence, BinaryPrimitives.ReadUInt64LittleEndian(_rest[1..]));
-                    ScheduledFlush = BinaryPrimitives.ReadUInt32LittleEndian(_rest[9..]);
-                    _rest = _rest[BlockHeaderBytes..];
+                    Sequence = Math.Max(Sequence, sequence);
+                    ScheduledFlush = scheduledFlush;
                     _inBlock = true;
                 }
 
-                if (_rest.IsEmpty)
+                int keyBytes = _wire.Byte();
+                if (_wire.Failed)
                     return Fail();
-                int keyBytes = _rest[0];
                 if (keyBytes != 0)
                     return ReadItem(keyBytes);
-                _rest = _rest[1..];
                 _inBlock = false;
             }
         }
 
         private bool ReadItem(int keyBytes)
         {
-            if (keyBytes > Limits.KeyBytesMax || _rest.Length < ItemHeaderBytes + keyBytes)
-                return Fail();
-            Marks = (ItemMarks)_rest[1];
-            ClientFlags = BinaryPrimitives.ReadUInt32LittleEndian(_rest[2..]);
-            ExpiresAt = BinaryPrimitives.ReadUInt32LittleEndian(_rest[6..]);
-            LastAccess = BinaryPrimitives.ReadUInt32LittleEndian(_rest[10..]);
-            Cas = BinaryPrimitives.ReadUInt64LittleEndian(_rest[14..]);
-            int valueBytes = BinaryPrimitives.ReadInt32LittleEndian(_rest[22..]);
-            if (valueBytes < 0 || valueBytes > Limits.ItemBytesMax || valueBytes > _rest.Length - ItemHeaderBytes - keyBytes)
-                return Fail();
-            Key = _rest.Slice(ItemHeaderBytes, keyBytes);
-            Value = _rest.Slice(ItemHeaderBytes + keyBytes, valueBytes);
-            _rest = _rest[(ItemHeaderBytes + keyBytes + valueBytes)..];
-            return true;
+            Marks = (ItemMarks)_wire.Byte();
+            ClientFlags = _wire.UInt32();
+            ExpiresAt = _wire.UInt32();
+            LastAccess = _wire.UInt32();
+            Cas = _wire.UInt64();
+            int valueBytes = _wire.Int32();
+            Key = _wire.Bytes(keyBytes);
+            Value = _wire.Bytes(valueBytes);
+            return (!_wire.Failed && keyBytes <= Limits.KeyBytesMax && valueBytes <= Limits.ItemBytesMax) || Fail();
         }
 
         private bool Fail()

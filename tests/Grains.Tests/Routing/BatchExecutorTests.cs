@@ -104,7 +104,7 @@ public sealed class BatchExecutorTests
             batch.Append(new CacheRequest { Operation = CacheOperation.Set, Key = key, KeyHash = hasher.Compute(key), Value = "v"u8 });
         }
 
-        var reader = new ReplyReader(executor.Execute(batch.Complete(hasher.Fingerprint)).Span);
+        var reader = new ReplyReader(executor.Execute(batch.Complete(hasher.Fingerprint).Span).Span);
         List<byte> statuses = [];
         while (reader.TryRead(out byte status, out _))
             statuses.Add(status);
@@ -124,7 +124,7 @@ public sealed class BatchExecutorTests
             writer.Append(new CacheRequest { Operation = CacheOperation.Set, Key = bytes, KeyHash = Ours.Compute(bytes), Value = "v"u8 });
         }
 
-        var reader = new ReplyReader(executor.Execute(writer.Complete(Ours.Fingerprint)).Span);
+        var reader = new ReplyReader(executor.Execute(writer.Complete(Ours.Fingerprint).Span).Span);
         List<byte> statuses = [];
         while (reader.TryRead(out byte status, out _))
             statuses.Add(status);

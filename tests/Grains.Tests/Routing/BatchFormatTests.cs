@@ -68,7 +68,7 @@ public sealed class BatchFormatTests
         writer.OnReply(new CacheReply { Status = CacheStatus.NotFound });
         writer.WriteStatus(BatchFormat.StatusNotOwner);
 
-        var reader = new ReplyReader(writer.TakeReply());
+        var reader = new ReplyReader(writer.TakeReply().Span);
         Assert.Equal(4, reader.Count);
         Assert.True(reader.TryRead(out _, out CacheReply full));
         Assert.Equal(CacheStatus.Ok, full.Status);
@@ -101,8 +101,8 @@ public sealed class BatchFormatTests
             replies.OnReply(new CacheReply { Status = CacheStatus.Ok, Value = new ValueView(new byte[i]) });
         }
 
-        byte[] batchBytes = batch.Complete(77).ToArray();
-        byte[] replyBytes = replies.TakeReply();
+        byte[] batchBytes = batch.Complete(77).Span.ToArray();
+        byte[] replyBytes = replies.TakeReply().Span.ToArray();
         int refused = 0;
         for (int round = 0; round < 20_000; round++)
         {

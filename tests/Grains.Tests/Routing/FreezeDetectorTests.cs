@@ -79,9 +79,9 @@ public sealed class FreezeDetectorTests : IDisposable
         var executor = new BatchExecutor(_partitions, _time, _detector);
         var writer = new BatchWriter();
         writer.Append(new CacheRequest { Operation = CacheOperation.Set, Key = "k"u8, KeyHash = _cluster.Hasher.Compute("k"u8), Value = "late"u8 });
-        ReadOnlyMemory<byte> batch = writer.Complete(_cluster.Hasher.Fingerprint);
+        PooledBytes batch = writer.Complete(_cluster.Hasher.Fingerprint);
         _time.Advance(s_frozen);
-        var reader = new ReplyReader(executor.Execute(batch).Span);
+        var reader = new ReplyReader(executor.Execute(batch.Span).Span);
         Assert.True(reader.TryRead(out byte status, out _));
         Assert.Equal(BatchFormat.StatusNotOwner, status);
     }

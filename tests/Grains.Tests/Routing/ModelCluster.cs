@@ -227,7 +227,7 @@ internal sealed class ModelCluster : IDisposable
         int fault = _faults ? _random.Next(60) : -1;
         if (call.Reply is null && fault is not (0 or 1))
         {
-            call.Reply = _executors[call.Silo].Execute(call.Request.Payload);
+            call.Reply = _executors[call.Silo].Execute(call.Request.Payload.Span);
             return;
         }
 
@@ -257,7 +257,7 @@ internal sealed class ModelCluster : IDisposable
 
         public TaskCompletionSource<BatchReply> Completion => completion;
 
-        public ReadOnlyMemory<byte>? Reply { get; set; }
+        public PooledBytes? Reply { get; set; }
     }
 
     private sealed class ValueSink : ReplySink

@@ -1,0 +1,146 @@
+using System.Buffers;
+using System.Numerics;
+using Orleans.Serialization.Buffers;
+using Orleans.Serialization.Codecs;
+using Orleans.Serialization.WireProtocol;
+
+namespace OrleansCache.Grains.Routing;
+
+/// <summary>
+/// The bytes of one message between silos, in a buffer that is used again.
+/// <para>
+/// Ownership. Whoever releases the bytes is the last to look at them, and after that every look throws. A request is lent out: its sender goes on owning the
+/// buffer and leaves it alone until the reply is there. What a silo receives belongs to the code that executes it. A reply belongs to the wire, which
+/// releases it when it is written, or, in one process, to the caller; so it is sent once, and a second attempt fails as a lost reply does. Bytes that nobody
+/// releases (a late reply, a message that was dropped) are garbage like others.
+/// </para>
+/// Goal: batches and replies of large values leave the garbage collector's heap of large objects alone.
+/// </summary>
+[Immutable]
+public sealed class PooledBytes
+{
+    private readonly bool _isLent;
+    private byte[]? _buffer;
+
+    private PooledBytes(byte[] buffer, int length, bool isLent, bool isReleasedByWire)
+    {
+        _buffer = buffer;
+        _isLent = isLent;
+        Length = length;
+        IsReleasedByWire = isReleasedByWire;
+    }
+
+    public int Length { get; }
+
+    /// <summary>Throws when the bytes have been released.</summary>
+    public ReadOnlySpan<byte> Span =>
+        (_buffer ?? throw new ObjectDisposedException(nameof(PooledBytes), "The bytes of this message have been released.")).AsSpan(0, Length);
+
+    /// <summary>To be released as soon as it is written.</summary>
+    internal bool IsReleasedByWire { get; }
+
+    /// <summary>Bytes that go on belonging to the caller.</summary>
+    public static PooledBytes Lend(byte[] buffer, int length) => new(buffer, length, isLent: true, isReleasedByWire: false);
+
+    /// <summary>A reply in a buffer of <see cref="WireBuffers"/>, whose owner it becomes.</summary>
+    internal static PooledBytes Reply(byte[] buffer, int length) => new(buffer, length, isLent: false, isReleasedByWire: true);
+
+    /// <summary>What was received, in a buffer of <see cref="WireBuffers"/>, whose owner it becomes.</summary>
+    internal static PooledBytes Received(byte[] buffer, int length) => new(buffer, length, isLent: false, isReleasedByWire: false);
+
+    /// <summary>Gives the buffer back, unless it is lent. Does nothing the second time.</summary>
+    public void Release()
+    {
+        if (!_isLent && Interlocked.Exchange(ref _buffer, null) is { } buffer)
+            WireBuffers.Return(buffer);
+    }
+}
+
+/// <summary>On the wire a <see cref="PooledBytes"/> is what a byte array is: a length and the bytes.</summary>
+[RegisterSerializer]
+internal sealed class PooledBytesCodec : IFieldCodec<PooledBytes>
+{
+    /// <summary>Far above the longest batch or reply; Orleans bounds a message as a whole as well.</summary>
+    private const int LengthMax = 128 * 1024 * 1024;
+
+    public void WriteField<TBufferWriter>(ref Writer<TBufferWriter> writer, uint fieldIdDelta, Type? expectedType, PooledBytes? value)
+        where TBufferWriter : IBufferWriter<byte>
+    {
+        ReferenceCodec.MarkValueField(writer.Session);
+        writer.WriteFieldHeader(fieldIdDelta, expectedType!, typeof(PooledBytes), WireType.LengthPrefixed);
+        writer.WriteVarUInt32((uint)(value?.Length ?? 0));
+        if (value is null)
+            return;
+        writer.Write(value.Span);
+        if (value.IsReleasedByWire)
+            value.Release();
+    }
+
+    public PooledBytes ReadValue<TInput>(ref Reader<TInput> reader, Field field)
+    {
+        ReferenceCodec.MarkValueField(reader.Session);
+        if (field.WireType != WireType.LengthPrefixed)
+            throw BatchFormat.Malformed("message");
+        uint length = reader.ReadVarUInt32();
+        if (length > LengthMax)
+            throw BatchFormat.Malformed("message");
+        byte[] buffer = WireBuffers.Rent((int)length);
+        reader.ReadBytes(buffer.AsSpan(0, (int)length));
+        return PooledBytes.Received(buffer, (int)length);
+    }
+}
+
+/// <summary>
+/// Buffers of powers of two for messages between silos. Keeps <see cref="Limits.WireBufferBytesKeptMax"/> at most for the next ones; what comes back beyond
+/// that is left to the garbage collector. Safe to call from any thread.
+/// </summary>
+internal static class WireBuffers
+{
+    public const int BytesMin = 16 * 1024;
+
+    private static readonly Lock s_lock = new();
+    private static readonly Stack<byte[]>[] s_free = [.. Enumerable.Range(0, 32).Select(static _ => new Stack<byte[]>())];
+    private static long s_keptBytes;
+
+    /// <summary>Bytes that wait to be used again.</summary>
+    public static long KeptBytes => Interlocked.Read(ref s_keptBytes);
+
+    /// <summary>A buffer of at least so many bytes, with whatever was in it.</summary>
+    public static byte[] Rent(int bytesMin)
+    {
+        int size = (int)Math.Min(BitOperations.RoundUpToPowerOf2((uint)Math.Max(bytesMin, BytesMin)), (uint)Array.MaxLength);
+        lock (s_lock)
+        {
+            if (s_free[BitOperations.Log2((uint)size)].TryPop(out byte[]? buffer))
+            {
+                s_keptBytes -= buffer.Length;
+                return buffer;
+            }
+        }
+
+        return GC.AllocateUninitializedArray<byte>(size);
+    }
+
+    /// <summary>Nobody looks at the buffer any more.</summary>
+    public static void Return(byte[] buffer)
+    {
+        lock (s_lock)
+        {
+            if (s_keptBytes + buffer.Length > Limits.WireBufferBytesKeptMax)
+                return;
+            s_keptBytes += buffer.Length;
+            s_free[BitOperations.Log2((uint)buffer.Length)].Push(buffer);
+        }
+    }
+
+    /// <summary>Makes room for so many bytes behind the first <paramref name="length"/>, which stay.</summary>
+    public static void EnsureRoom(ref byte[] buffer, int length, int bytes)
+    {
+        if (buffer.Length - length >= bytes)
+            return;
+        byte[] larger = Rent(checked(length + bytes));
+        buffer.AsSpan(0, length).CopyTo(larger);
+        Return(buffer);
+        buffer = larger;
+    }
+}
