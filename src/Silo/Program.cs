@@ -11,7 +11,8 @@ internal static class Program
         int verbosity = 0;
         try
         {
-            ServeOptions options = OptionReader.Read(arguments, Environment.GetEnvironmentVariable);
+            ServeOptions options = OptionReader.Read(
+                arguments, Environment.GetEnvironmentVariable, variables: Environment.GetEnvironmentVariables().Keys.OfType<string>());
             verbosity = options.Verbosity;
             switch (options.Verb)
             {

@@ -14,6 +14,9 @@ namespace OrleansCache.Grains.Hosting;
 /// </summary>
 public sealed partial class ClusterNode : IAsyncDisposable
 {
+    /// <summary>Logger of what an operator is told by default.</summary>
+    public const string JournalCategory = "OrleansCache.Cluster";
+
     private static readonly TimeSpan RestoreTimeMax = TimeSpan.FromMinutes(2);
     private static readonly TimeSpan PollInterval = TimeSpan.FromMilliseconds(20);
     private readonly ClusterNodeOptions _options;
@@ -30,6 +33,7 @@ public sealed partial class ClusterNode : IAsyncDisposable
     /// <summary>Of a gateway alone: those to join that have answered, at their port for gateways.</summary>
     private IReadOnlyList<IPEndPoint> _answering = [];
 
+    private volatile bool _started;
     private bool _drained;
     private bool _stopped;
     private bool _abandoned;
@@ -81,6 +85,9 @@ public sealed partial class ClusterNode : IAsyncDisposable
     /// <summary>For tests: the silos that a gateway alone could connect to.</summary>
     internal IReadOnlyList<Uri> KnownGateways => _host?.Services.GetService<GatewayDirectory>()?.Known ?? [];
 
+    /// <summary>Whether it founds the cluster though it was told to join: the address to join is its own.</summary>
+    public bool JoinsItself => IsFirstSilo && _options.Join.Count > 0;
+
     /// <summary>The address under which other silos find this one.</summary>
     public IPAddress AdvertisedAddress => Advertised();
 
@@ -103,6 +110,7 @@ public sealed partial class ClusterNode : IAsyncDisposable
             await _firstSiloWatch.DisposeAsync();
         if (!_failure.Task.IsCompleted)
             await DrainAsync(_runtime, cancellationToken);
+        _runtime.EndJournal();
     }
 
     /// <summary>

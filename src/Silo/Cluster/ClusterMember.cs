@@ -48,6 +48,8 @@ internal sealed class ClusterMember : INode
         try
         {
             _node = new ClusterNode(NodeOptions());
+            if (_node.JoinsItself)
+                Console.Error.WriteLine($"orleanscache: --join {_options.Join[0]} is this silo itself: it founds the cluster {_options.ClusterId}");
             MemoryFileReport? kept = _node.ReadMemoryFile(MemoryFileLines.WriteProgress);
             MemoryFileLines.Write(_options.MemoryFilePath, _node.PartitionSet?.MemoryFileRefusal, kept);
             await _node.StartAsync(cancellationToken);
@@ -57,6 +59,10 @@ internal sealed class ClusterMember : INode
         catch (MemoryFileException exception)
         {
             throw new StartException(ExitCode.OperatingSystem, exception.Message, exception);
+        }
+        catch (InsufficientMemoryException exception)
+        {
+            throw StoreSetup.NoMemory(_options, exception);
         }
         catch (ClusterStartException exception)
         {

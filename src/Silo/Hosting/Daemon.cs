@@ -9,7 +9,8 @@ namespace OrleansCache.Silo.Hosting;
 /// </summary>
 internal static class Daemon
 {
-    private const string Marker = "ORLEANSCACHE_DAEMON_CHILD";
+    /// <summary>The variable that tells the child, and the line by which it says that it serves.</summary>
+    public const string Marker = "ORLEANSCACHE_DAEMON_CHILD";
 
     public static bool IsChild { get; } = Environment.GetEnvironmentVariable(Marker) == "1";
 

@@ -33,6 +33,10 @@ internal sealed class LocalNode : INode
         {
             throw new StartException(ExitCode.OperatingSystem, exception.Message, exception);
         }
+        catch (InsufficientMemoryException exception)
+        {
+            throw StoreSetup.NoMemory(_options, exception);
+        }
 
         MemoryFileLines.Write(_options.MemoryFilePath, _router.Partitions.MemoryFileRefusal, _router.Restored);
         return Task.CompletedTask;

@@ -21,6 +21,8 @@ internal static class ServeCommand
 
     public static int Run(ServeOptions options)
     {
+        StandardError.Install(options.LogFormat);
+        StoreSetup.CheckMemory(options);
         foreach (string warning in options.Warnings)
             Console.Error.WriteLine(warning);
         ProcessSetup.Apply(options);
@@ -38,7 +40,7 @@ internal static class ServeCommand
     private static async Task<int> RunAsync(ServeOptions options, StopSignals signals)
     {
         var verbosity = new LogVerbosity(options.Verbosity);
-        using LoggerFactory loggers = StderrLoggerProvider.CreateFactory(verbosity);
+        using LoggerFactory loggers = StderrLoggerProvider.CreateFactory(verbosity, options.LogFormat);
         TimeProvider time = options.DebugTimeEnabled ? new DebugClock(TimeProvider.System) : TimeProvider.System;
 
         // Addresses first: a wrong one should not cost the wait for a cluster.

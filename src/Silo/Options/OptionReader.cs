@@ -14,7 +14,8 @@ internal static class OptionReader
     public const bool HasCluster = false;
 #endif
 
-    public static ServeOptions Read(IReadOnlyList<string> arguments, Func<string, string?> environment, bool hasCluster = HasCluster)
+    public static ServeOptions Read(
+        IReadOnlyList<string> arguments, Func<string, string?> environment, bool hasCluster = HasCluster, IEnumerable<string>? variables = null)
     {
         var given = new List<GivenOption>();
         var operands = new List<string>();
@@ -34,6 +35,7 @@ internal static class OptionReader
             return options;
 
         var layers = new List<OptionLayer> { OptionLayer.OfCommandLine(given), OptionLayer.OfEnvironment(environment) };
+        options.Warnings.AddRange(VariableNames.FindUnknown(variables ?? []));
         Option settings = OptionTable.All.First(option => option.Long == "settings");
         foreach (OptionLayer layer in layers)
         {
@@ -112,6 +114,13 @@ internal static class OptionReader
 
     private static Verb ReadVerb(List<string> operands)
     {
+        // `help serve`: one page tells about all of them.
+        if (operands is ["help", _])
+        {
+            _ = operands[1] is "test" or "build" ? Verb.Help : ReadVerb([operands[1]]);
+            return Verb.Help;
+        }
+
         if (operands.Count > 1)
             throw StartException.Usage($"unexpected argument '{operands[1]}'");
         string verb = operands.Count == 0 ? "serve" : operands[0];

@@ -143,7 +143,8 @@ internal static partial class OptionTable
                 "auto" => Done(() => (o.Protocol, o.ProtocolGiven) = (WireProtocol.Auto, true)),
                 "ascii" => Done(() => (o.Protocol, o.ProtocolGiven) = (WireProtocol.Ascii, true)),
                 "binary" => Done(() => (o.Protocol, o.ProtocolGiven) = (WireProtocol.Binary, true)),
-                _ => $"Invalid value for binding protocol: {text}\n -- should be one of auto, binary, or ascii",
+                _ => $"Invalid value for binding protocol: {text}\n -- should be one of auto, binary, or ascii"
+                    + (Values.TryInteger(text, out _) ? $" (for the TCP port: --port {text})" : ""),
             },
         },
         new()
@@ -231,7 +232,7 @@ internal static partial class OptionTable
         new()
         {
             Short = 'v', Long = "verbose", Kind = OptionKind.Counter, Group = OptionGroup.Process, IsMemcached = true,
-            Help = "-v says more, -vv much more (with stack traces), -vvv everything",
+            Help = "-v says more than warnings, joins, leaves and moves; -vv much more (with stack traces), -vvv everything",
             Apply = (o, text) => Values.Count(text, 0, 100, "Verbosity must not be negative", value => o.Verbosity = value),
         },
         new()

@@ -87,6 +87,8 @@ internal sealed partial class ServeOptions
 
     public int Verbosity { get; set; }
 
+    public Hosting.LogFormat LogFormat { get; set; }
+
     public bool Daemon { get; set; }
 
     public bool CoreDumps { get; set; }
