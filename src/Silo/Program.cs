@@ -11,6 +11,8 @@ internal static class Program
         int verbosity = 0;
         try
         {
+            if (Operator.IsCalledBy(arguments))
+                return Operator.Run(arguments);
             ServeOptions options = OptionReader.Read(
                 arguments, Environment.GetEnvironmentVariable, variables: Environment.GetEnvironmentVariables().Keys.OfType<string>());
             verbosity = options.Verbosity;

@@ -11,8 +11,9 @@ public sealed partial class ArrowTests
         ["Protocol"] = ["Abstractions"],
         ["Storage"] = ["Abstractions"],
         ["Gateway"] = ["Abstractions", "Protocol"],
+        ["Cli"] = ["Abstractions"],
         ["Grains"] = ["Abstractions", "Storage"],
-        ["Silo"] = ["Abstractions", "Gateway", "Grains", "Protocol", "Storage"],
+        ["Silo"] = ["Abstractions", "Cli", "Gateway", "Grains", "Protocol", "Storage"],
     };
 
     /// <summary>Who may know a package or a part of the shared framework; everybody else may not.</summary>
@@ -22,7 +23,9 @@ public sealed partial class ArrowTests
         ("Npgsql", ["Grains", "Silo"]),
         ("Microsoft.AspNetCore", ["Gateway", "Silo", "Grains"]), // Grains: the connections that Orleans gives to its middleware
         ("Microsoft.Extensions.Hosting", ["Grains", "Silo"]),
-        ("System.Net.Sockets", ["Gateway", "Grains", "Silo"]),
+        ("System.Net.Sockets", ["Gateway", "Grains", "Silo", "Cli"]),
+        ("Spectre.Console", ["Cli"]),
+        ("OrleansCache.Cli", ["Cli", "Silo"]),
         ("OrleansCache.Protocol", ["Protocol", "Gateway", "Silo"]),
         ("OrleansCache.Storage", ["Storage", "Grains", "Silo"]),
         ("OrleansCache.Gateway", ["Gateway", "Silo"]),
@@ -48,6 +51,12 @@ public sealed partial class ArrowTests
     {
         if (room is "Grains" or "Silo")
             return;
+        if (room == "Cli")
+        {
+            Assert.Equal(["Spectre.Console"], Repository.Room(room).PackageReferences);
+            return;
+        }
+
         Assert.Empty(Repository.Room(room).PackageReferences);
     }
 

@@ -24,6 +24,7 @@ internal sealed partial class Session
                     CurrentOutput.Write("OK\r\n"u8);
                 break;
             case TextVerb.Shutdown:
+            case TextVerb.Drain:
             case TextVerb.CacheMemlimit:
             case TextVerb.DebugTime:
                 Operate(command);

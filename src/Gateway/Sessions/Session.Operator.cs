@@ -1,3 +1,4 @@
+using System.Text;
 using OrleansCache.Protocol.Text;
 
 namespace OrleansCache.Gateway.Sessions;
@@ -10,6 +11,7 @@ internal sealed partial class Session
         ReadOnlySpan<byte> reply = command.Verb switch
         {
             TextVerb.Shutdown => ShutDown(command.Exptime),
+            TextVerb.Drain => Drain(),
             TextVerb.CacheMemlimit => SetMemoryLimit(command.Exptime),
             _ => MoveClock(command),
         };
@@ -27,6 +29,14 @@ internal sealed partial class Session
         Close();
         shutdown(mode == 1);
         return default;
+    }
+
+    /// <summary>OK: the hand-over has begun; it goes on after the reply, and this process goes on serving its clients.</summary>
+    private ReadOnlySpan<byte> Drain()
+    {
+        if (_loop.Shared.Options.Drain is not { } drain)
+            return "SERVER_ERROR: drain not enabled\r\n"u8;
+        return drain() is { } refusal ? Encoding.ASCII.GetBytes($"SERVER_ERROR drain: {refusal}\r\n") : "OK\r\n"u8;
     }
 
     private ReadOnlySpan<byte> SetMemoryLimit(long megabytes)

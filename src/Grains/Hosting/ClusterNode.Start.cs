@@ -15,8 +15,8 @@ public sealed partial class ClusterNode
 
     private const string ClientPort = "is a port for memcached clients: --join wants the silo port (--silo-port) of that process";
 
-    /// <summary>A member answers within milliseconds.</summary>
-    private static readonly TimeSpan SlowAnswer = TimeSpan.FromSeconds(1);
+    /// <summary>A member answers within milliseconds, unless its machine is busy.</summary>
+    private static readonly TimeSpan SlowAnswer = TimeSpan.FromSeconds(2);
 
     /// <summary>Also one that is told to join itself, so that all silos can be started with the same options.</summary>
     private bool IsFirstSilo => !_options.GatewayOnly && _options.ClusteringName is null

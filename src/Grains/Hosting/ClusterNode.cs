@@ -98,6 +98,19 @@ public sealed partial class ClusterNode : IAsyncDisposable
     public NodeState? State => _runtime?.ReadState();
 
     /// <summary>
+    /// Begins to hand all partitions over; the silo stays a member, reaches every key and takes none back. Returns why that cannot be, or null. Does not block.
+    /// </summary>
+    public string? BeginDraining()
+    {
+        if (_runtime is null)
+            return "a gateway alone holds nothing";
+        if (_runtime.ReadSilos().Silos.Count < 2)
+            return "there is no other silo to hand the partitions to";
+        _runtime.BeginDraining();
+        return null;
+    }
+
+    /// <summary>
     /// The first half of <see cref="StopAsync"/>: hands the partitions over, and still reaches every key afterwards, so that a gateway can answer what is
     /// under way before the node leaves.
     /// </summary>

@@ -25,7 +25,23 @@ internal sealed partial class OwnershipRuntime
         }
     }
 
-    public SiloReport ReadStatistics() => new(_table.CountOf(LocalSilo), _statistics?.Invoke() ?? []);
+    public SiloReport ReadStatistics()
+    {
+        IReadOnlyList<StatisticValue> ofGateway = _statistics?.Invoke() ?? [];
+        lock (_lock)
+        {
+            return new(_table.CountOf(LocalSilo),
+            [
+                .. ofGateway,
+                new("partitions_moving", _agent.MovingCount),
+                new("partitions_taken_over", _journal.TotalIn.Partitions),
+                new("bytes_taken_over", _journal.TotalIn.Bytes),
+                new("partitions_handed_over", _journal.TotalOut.Partitions),
+                new("bytes_handed_over", _journal.TotalOut.Bytes),
+                new("draining", _agent.Draining ? 1 : 0),
+            ]);
+        }
+    }
 
     /// <summary>Null if the partition is not served here.</summary>
     public ItemScanPage? Scan(int partition, ulong position) =>

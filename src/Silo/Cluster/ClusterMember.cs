@@ -91,6 +91,8 @@ internal sealed class ClusterMember : INode
             silo.Publish(gateway.FindAddress(_options.AdvertisedHost, silo.AdvertisedAddress), gateway.ReadNodeStatistics);
     }
 
+    public string? BeginDraining() => _node is null ? "the silo is still starting" : _node.BeginDraining();
+
     public Task DrainAsync(CancellationToken cancellationToken) => _node?.DrainAsync(cancellationToken) ?? Task.CompletedTask;
 
     public async Task StopAsync(CancellationToken cancellationToken)

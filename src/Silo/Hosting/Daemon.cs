@@ -24,7 +24,7 @@ internal static class Daemon
 
         // `dotnet OrleansCache.dll` and the program's own executable are both possible.
         if (string.Equals(Path.GetFileNameWithoutExtension(Environment.ProcessPath), "dotnet", StringComparison.OrdinalIgnoreCase))
-            start.ArgumentList.Add(typeof(Daemon).Assembly.Location);
+            start.ArgumentList.Add(Path.Combine(AppContext.BaseDirectory, "OrleansCache.dll"));
         foreach (string argument in arguments)
             start.ArgumentList.Add(argument);
         start.Environment[Marker] = "1";

@@ -46,6 +46,8 @@ internal sealed class LocalNode : INode
     {
     }
 
+    public string? BeginDraining() => "a single node has no other to hand its items to";
+
     public Task DrainAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
     public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;

@@ -52,6 +52,8 @@ internal static class ServeCommand
             DebugClock = time as DebugClock,
         };
         await using INode node = options.WantsCluster ? ClusterSeam.Create(options, loggers) : new LocalNode(options, time);
+        if (options.ShutdownEnabled)
+            gatewayOptions = gatewayOptions with { Drain = node.BeginDraining };
         try
         {
             await node.StartAsync(signals.Token);

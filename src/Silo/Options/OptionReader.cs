@@ -139,7 +139,7 @@ internal static class OptionReader
             case "test" or "build":
                 throw StartException.Usage($"'{verb}' is a command of the launcher at the root of the repository: ./orleanscache {verb}");
             default:
-                string? near = Spelling.Nearest(verb, ["serve", "gateway", "help", "version", "test", "build"]);
+                string? near = Spelling.Nearest(verb, ["serve", "gateway", "help", "version", "test", "build", .. Operator.Names]);
                 throw StartException.Usage($"unknown command '{verb}'" + (near is null ? "" : $"; did you mean '{near}'?"));
         }
     }

@@ -174,7 +174,7 @@ internal static partial class OptionTable
         new()
         {
             Short = 'A', Long = "enable-shutdown", Kind = OptionKind.Flag, Group = OptionGroup.Commands, IsMemcached = true,
-            Help = "enable the text command shutdown, which anybody who can connect may send",
+            Help = "enable the text commands shutdown and drain, which anybody who can connect may send",
             Apply = (o, _) => Done(() => o.ShutdownEnabled = true),
         },
         new()
