@@ -37,6 +37,9 @@ public sealed record CliSurroundings
     /// <summary>The key that was pressed meanwhile; null: none, or no keyboard.</summary>
     public Func<char?>? ReadKey { get; init; }
 
+    /// <summary>Rows as they are now; null: not known.</summary>
+    public Func<int>? CurrentRows { get; init; }
+
     public int ReadColumns() => CurrentColumns?.Invoke() ?? Columns;
 
     /// <summary>Whether output goes to a terminal that can move its cursor.</summary>

@@ -35,6 +35,7 @@ internal static class Operator
             Environment = Environment.GetEnvironmentVariable,
             Columns = ReadColumns(),
             CurrentColumns = ReadColumns,
+            CurrentRows = () => Console.WindowHeight,
             ReadKey = Console.IsInputRedirected ? null : () => Console.KeyAvailable ? Console.ReadKey(intercept: true).KeyChar : null,
             IsTerminal = isTerminal,
             HasColours = isTerminal && string.IsNullOrEmpty(Environment.GetEnvironmentVariable("NO_COLOR")),

@@ -30,6 +30,12 @@ internal static class Program
                 case Verb.OptionsPage:
                     Console.Out.Write(HelpText.Page());
                     return ExitCode.Ok;
+                case Verb.ManualPage:
+                    Console.Out.Write(ManualPage.Make());
+                    return ExitCode.Ok;
+                case Verb.CompletionBash or Verb.CompletionZsh:
+                    Console.Out.Write(ShellCompletion.Of(options.Verb == Verb.CompletionBash ? "bash" : "zsh"));
+                    return ExitCode.Ok;
                 default:
                     return options.Daemon && !Daemon.IsChild ? Daemon.Launch(arguments) : ServeCommand.Run(options);
             }

@@ -3,7 +3,6 @@ using System.Globalization;
 using System.Text;
 using OrleansCache.Cli.Client;
 using OrleansCache.Cli.Output;
-using Spectre.Console;
 
 namespace OrleansCache.Cli.Commands;
 
@@ -187,21 +186,20 @@ internal static class BenchCommand
             return;
         }
 
-        IAnsiConsole console = Terminal.Create(context.Surroundings);
-        console.Progress().AutoClear(true).Columns(new ProgressBarColumn { Width = Math.Clamp(context.Surroundings.Columns - 30, 8, 40) }, new TaskDescriptionColumn()).Start(progress =>
+        using var bar = new ProgressBar(context.Surroundings);
+        long last = 0;
+        string rate = "";
+        for (int tick = 1; tick <= seconds * 10; tick++)
         {
-            ProgressTask task = progress.AddTask("starting", maxValue: seconds * 10);
-            long last = 0;
-            for (int tick = 0; tick < seconds * 10 && !stop.WaitHandle.WaitOne(100); tick++)
-            {
-                task.Value = tick + 1;
-                if (tick % 10 != 9)
-                    continue;
-                long now = workers.Sum(worker => Volatile.Read(ref worker.Operations));
-                task.Description = $"{Figures.Count(now - last)} op/s";
-                last = now;
-            }
-        });
+            bar.Show((double)tick / (seconds * 10), rate);
+            if (stop.WaitHandle.WaitOne(100))
+                return;
+            if (tick % 10 != 0)
+                continue;
+            long now = workers.Sum(worker => Volatile.Read(ref worker.Operations));
+            rate = $"{Figures.Count(now - last)} op/s";
+            last = now;
+        }
     }
 
     private static void Report(CliContext context, Load load, Worker[] workers, double elapsed)

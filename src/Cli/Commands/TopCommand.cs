@@ -3,7 +3,6 @@ using System.Globalization;
 using System.Text;
 using OrleansCache.Cli.Client;
 using OrleansCache.Cli.Output;
-using Spectre.Console;
 
 namespace OrleansCache.Cli.Commands;
 
@@ -51,17 +50,9 @@ internal static class TopCommand
             long beforeAt = Stopwatch.GetTimestamp();
             if (context.Surroundings.IsTerminal && !context.IsJson)
             {
-                IAnsiConsole console = Terminal.Create(context.Surroundings);
-                console.Live(new Text("")).AutoClear(false).Overflow(VerticalOverflow.Crop).Start(live =>
-                {
-                    live.UpdateTarget(Render(Frame(context.Server, new Rates(before, before, 1), context.Surroundings.ReadColumns())));
-                    Loop(frame =>
-                    {
-                        // The window may have another size by now.
-                        console.Profile.Width = context.Surroundings.ReadColumns();
-                        live.UpdateTarget(Render(frame));
-                    });
-                });
+                using var screen = new Screen(context.Surroundings);
+                screen.Show(Frame(context.Server, new Rates(before, before, 1), context.Surroundings.ReadColumns()));
+                Loop(screen.Show);
             }
             else
             {
@@ -174,13 +165,6 @@ internal static class TopCommand
             lines.Add(line.ToString());
         }
     }
-
-    private static Rows Render(List<string> lines) => new(lines.Select((line, i) => new Text(
-        line,
-        i == 0 ? new Style(decoration: Decoration.Bold)
-        : line.StartsWith("critical", StringComparison.Ordinal) ? new Style(Color.Red)
-        : line.StartsWith("warning", StringComparison.Ordinal) ? new Style(Color.Yellow)
-        : line.StartsWith("SILO", StringComparison.Ordinal) ? new Style(decoration: Decoration.Underline) : Style.Plain)));
 
     /// <summary>Waits for the next frame; true if a key or a signal ends it.</summary>
     private static bool IsStopped(CliContext context, TimeSpan interval)

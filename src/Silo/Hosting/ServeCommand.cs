@@ -80,12 +80,13 @@ internal static class ServeCommand
             throw GatewaySetup.Failure(options, exception);
         }
 
-        // What is wrong with the files is logged, and the former ones stay in force.
-        signals.HungUp = () => _ = gateway.ReloadFilesAsync();
+        using ServiceManager manager = ServiceManager.Connect(Environment.GetEnvironmentVariable);
+        signals.HungUp = () => _ = ReloadAsync(gateway, manager);
         node.Publish(gateway);
         using PidFile? pidFile = options.PidFile is null ? null : PidFile.Write(options.PidFile);
         PortFile.Write(gateway.EndPoints, gateway.UdpEndPoints);
         Announce(options, gateway, node);
+        manager.Ready(node.Description);
         Daemon.Detach();
 
         await Task.WhenAny(signals.Asked, node.Failure, gateway.Failure);
@@ -106,12 +107,21 @@ internal static class ServeCommand
             await Console.Error.WriteLineAsync($"orleanscache: {await signals.Asked}, stopping");
         }
 
+        manager.Stopping(StopTimeMax + GatewayGraceTime + TimeSpan.FromSeconds(options.WantsCluster ? options.DrainTimeoutSeconds : 0));
         await gateway.StopAcceptingAsync();
         await node.DrainAsync(CancellationToken.None);
         using Timer limit = new(_ => EndAtOnce(code), null, StopTimeMax, Timeout.InfiniteTimeSpan);
         await gateway.StopAsync(GatewayGraceTime, CancellationToken.None);
         await node.StopAsync(CancellationToken.None);
         return code;
+    }
+
+    /// <summary>What is wrong with the files is logged, and the former ones stay in force.</summary>
+    private static async Task ReloadAsync(GatewayServer gateway, ServiceManager manager)
+    {
+        manager.Reloading();
+        await gateway.ReloadFilesAsync();
+        manager.Reloaded();
     }
 
     /// <summary>Everything below has bounds of its own; this is for what nobody thought of.</summary>

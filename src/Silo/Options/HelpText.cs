@@ -30,8 +30,9 @@ internal static class HelpText
             Usage: orleanscache [serve] [options]         serve memcached clients (the default)
                    orleanscache gateway [options]         serve the clients of a cluster, without holding items
                    orleanscache help | version            this page; the version
+                   orleanscache completion bash|zsh       completion for the shell
                    orleanscache test [--soak SECONDS]     run the tests     (launcher)
-                   orleanscache build                     build again       (launcher)
+                   orleanscache build | package           build again | make packages (launcher)
 
             For operators of a running server or cluster (`orleanscache help VERB` tells more):
               status                    the cluster on one screen; exit code 0, 1, 2 for scripts and Nagios

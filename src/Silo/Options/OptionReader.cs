@@ -117,8 +117,18 @@ internal static class OptionReader
         // `help serve`: one page tells about all of them.
         if (operands is ["help", _])
         {
-            _ = operands[1] is "test" or "build" ? Verb.Help : ReadVerb([operands[1]]);
+            _ = operands[1] is "test" or "build" or "package" or "completion" ? Verb.Help : ReadVerb([operands[1]]);
             return Verb.Help;
+        }
+
+        if (operands is ["completion", _])
+        {
+            return operands[1] switch
+            {
+                "bash" => Verb.CompletionBash,
+                "zsh" => Verb.CompletionZsh,
+                _ => throw StartException.Usage($"completion: '{operands[1]}' is neither bash nor zsh"),
+            };
         }
 
         if (operands.Count > 1)
@@ -136,10 +146,14 @@ internal static class OptionReader
                 return Verb.Version;
             case "options-page":
                 return Verb.OptionsPage;
-            case "test" or "build":
+            case "manual-page":
+                return Verb.ManualPage;
+            case "completion":
+                throw StartException.Usage("completion of which shell? `orleanscache completion bash` or zsh");
+            case "test" or "build" or "package":
                 throw StartException.Usage($"'{verb}' is a command of the launcher at the root of the repository: ./orleanscache {verb}");
             default:
-                string? near = Spelling.Nearest(verb, ["serve", "gateway", "help", "version", "test", "build", .. Operator.Names]);
+                string? near = Spelling.Nearest(verb, ["serve", "gateway", "help", "version", "completion", "test", "build", "package", .. Operator.Names]);
                 throw StartException.Usage($"unknown command '{verb}'" + (near is null ? "" : $"; did you mean '{near}'?"));
         }
     }

@@ -9,7 +9,7 @@ internal static class VariableNames
     private const string Prefix = "ORLEANSCACHE_";
 
     /// <summary>Read by the launcher, by the tests, or by this program's own child.</summary>
-    private static readonly string[] s_others = ["ORLEANSCACHE_CLUSTER", "ORLEANSCACHE_SERVER", "ORLEANSCACHE_PYTHON", "ORLEANSCACHE_NODE_MODULES", Hosting.Daemon.Marker];
+    private static readonly string[] s_others = ["ORLEANSCACHE_CLUSTER", "ORLEANSCACHE_LAUNCHER", "ORLEANSCACHE_SERVER", "ORLEANSCACHE_PYTHON", "ORLEANSCACHE_NODE_MODULES", Hosting.Daemon.Marker];
 
     private static readonly string[] s_otherPrefixes = ["ORLEANSCACHE_TEST_", "ORLEANSCACHE_DIFFERENTIAL_"];
 
