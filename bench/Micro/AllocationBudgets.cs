@@ -19,7 +19,8 @@ internal static class AllocationBudgets
     {
         Dictionary<string, double> budgets = Read();
         bool good = true;
-        foreach (Type type in typeof(AllocationBudgets).Assembly.GetTypes().Where(t => t is { IsPublic: true, IsAbstract: false }).OrderBy(t => t.Name, StringComparer.Ordinal))
+        foreach (Type type in typeof(AllocationBudgets).Assembly.GetTypes()
+            .Where(t => t is { IsPublic: true, IsAbstract: false }).OrderBy(t => t.Name, StringComparer.Ordinal))
         {
             MethodInfo[] benchmarks = type.GetMethods().Where(m => m.GetCustomAttribute<BenchmarkAttribute>() is not null).ToArray();
             if (benchmarks.Length == 0)
@@ -67,7 +68,8 @@ internal static class AllocationBudgets
     {
         string path = Path.Combine(AppContext.BaseDirectory, "budgets.json");
         using JsonDocument document = JsonDocument.Parse(File.ReadAllText(path));
-        return document.RootElement.GetProperty("bytesAllocatedPerOperation").EnumerateObject().ToDictionary(p => p.Name, p => p.Value.GetDouble(), StringComparer.Ordinal);
+        return document.RootElement.GetProperty("bytesAllocatedPerOperation").EnumerateObject()
+            .ToDictionary(p => p.Name, p => p.Value.GetDouble(), StringComparer.Ordinal);
     }
 
     /// <summary>The first of each [Params]: budgets do not depend on sizes.</summary>

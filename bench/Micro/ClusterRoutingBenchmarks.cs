@@ -28,7 +28,8 @@ public class ClusterRoutingBenchmarks : IDisposable
     {
         _owner = new LocalRouter(new StoreOptions { MemoryBytes = 128L * 1024 * 1024 });
         var transport = new DirectTransport(new BatchExecutor(_owner.Partitions, TimeProvider.System));
-        _channel = new ClusterRouter(_owner.PartitionCount, null, new RemoteTable(_owner.PartitionCount, _owner.Hasher.Seed), transport, TimeProvider.System).OpenChannel(_loop);
+        _channel = new ClusterRouter(_owner.PartitionCount, null, new RemoteTable(_owner.PartitionCount, _owner.Hasher.Seed), transport, TimeProvider.System)
+            .OpenChannel(_loop);
         for (int i = 0; i < Items / BatchOperations; i++)
             SetBatch();
         if (_sink.LastStatus != CacheStatus.Ok)
@@ -99,9 +100,6 @@ public class ClusterRoutingBenchmarks : IDisposable
     {
         public ValueTask<BatchReply> SendAsync(SiloId target, int lane, BatchRequest request, CancellationToken cancellationToken) =>
             new(new BatchReply(executor.Execute(request.Payload), 1, 1));
-
-        public ValueTask<BatchReply> SendToPartitionAsync(PartitionId partition, BatchRequest request, CancellationToken cancellationToken) =>
-            throw new InvalidOperationException("The owner is known.");
 
         public ValueTask<ItemScanPage?> ScanAsync(SiloId target, PartitionId partition, ulong position, CancellationToken cancellationToken) =>
             throw new InvalidOperationException("Nobody scans here.");

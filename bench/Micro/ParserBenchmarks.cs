@@ -11,7 +11,8 @@ public class ParserBenchmarks
     private static readonly TextLimits TextLimits = new(Limits.ItemBytesDefault);
     private readonly byte[] _get = Encoding.ASCII.GetBytes($"get {TestKeys.Text(123456)}\r\n");
     private readonly byte[] _set = Encoding.ASCII.GetBytes($"set {TestKeys.Text(123456)} 0 0 100\r\n");
-    private readonly byte[] _multiGet = Encoding.ASCII.GetBytes($"get {string.Join(' ', Enumerable.Range(0, KeysPerGet).Select(i => TestKeys.Text(i * 7919)))}\r\n");
+    private readonly byte[] _multiGet =
+        Encoding.ASCII.GetBytes($"get {string.Join(' ', Enumerable.Range(0, KeysPerGet).Select(i => TestKeys.Text(i * 7919)))}\r\n");
     private readonly byte[] _unknown = "bogus key\r\n"u8.ToArray();
 
     [Benchmark]

@@ -2,6 +2,7 @@ using System.Text;
 using BenchmarkDotNet.Attributes;
 using Microsoft.Extensions.Logging.Abstractions;
 using OrleansCache.Gateway;
+using OrleansCache.Gateway.Options;
 using OrleansCache.Gateway.Sessions;
 using OrleansCache.Storage;
 

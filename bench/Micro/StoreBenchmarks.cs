@@ -55,7 +55,8 @@ public class StoreBenchmarks : IDisposable
     public bool Touch() => Execute(CacheOperation.Touch, RequestFlags.None, RandomKey(_keys), default);
 
     private bool Execute(CacheOperation operation, RequestFlags flags, ReadOnlySpan<byte> key, ReadOnlySpan<byte> value) =>
-        _channel!.TryExecute(new CacheRequest { Operation = operation, Flags = flags, Key = key, KeyHash = _channel.Hasher.Compute(key), Value = value }, NowUnixSeconds, _sink);
+        _channel!.TryExecute(new CacheRequest { Operation = operation, Flags = flags, Key = key, KeyHash = _channel.Hasher.Compute(key), Value = value },
+            NowUnixSeconds, _sink);
 
     private ReadOnlySpan<byte> RandomKey(byte[] keys)
     {

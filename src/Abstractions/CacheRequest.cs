@@ -28,7 +28,9 @@ public ref struct CacheRequest
     /// <summary>With <see cref="RequestFlags.CreateOnMiss"/>: expiry of the created item, as <see cref="ExpiresAt"/>.</summary>
     public uint CreateExpiresAt;
 
-    /// <summary>With <see cref="RequestFlags.Recache"/>: an item that expires before this, as made by <see cref="Expiry.Resolve"/>, hands out a win token.</summary>
+    /// <summary>
+    /// With <see cref="RequestFlags.Recache"/>: an item that expires before this, as made by <see cref="Expiry.Resolve"/>, hands out a win token.
+    /// </summary>
     public uint RecacheBefore;
 
     /// <summary>The client's connection in the lines of those who watch (memcached's cfd). Stays in this process: 0 for the request of another silo.</summary>
@@ -65,7 +67,9 @@ public ref struct CacheReply
     /// <summary>The counter's new value after Increment or Decrement.</summary>
     public ulong Number;
 
-    /// <summary>The value, if <see cref="RequestFlags.ReturnValue"/> asked for it and the status is Ok. Its Length is right even when the bytes were not asked for.</summary>
+    /// <summary>
+    /// The value, if <see cref="RequestFlags.ReturnValue"/> asked for it and the status is Ok. Its Length is right even when the bytes were not asked for.
+    /// </summary>
     public ValueView Value;
 
     /// <summary>With <see cref="CacheStatus.Unavailable"/>: what goes behind SERVER_ERROR, without control characters.</summary>

@@ -1,6 +1,8 @@
 namespace OrleansCache;
 
-/// <summary>What a gateway can say of the whole cluster. Every call ends within <see cref="Limits.ClusterAnswerMilliseconds"/> or so, whatever the silos do.</summary>
+/// <summary>
+/// What a gateway can say of the whole cluster. Every call ends within <see cref="Limits.ClusterAnswerMilliseconds"/> or so, whatever the silos do.
+/// </summary>
 public interface IClusterView
 {
     /// <summary>The gateways of the silos. Throws <see cref="RouterException"/> if nobody can be asked.</summary>

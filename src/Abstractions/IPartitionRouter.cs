@@ -18,8 +18,8 @@ public interface IPartitionRouter
     ValueTask FlushAllAsync(uint atUnixSeconds, CancellationToken cancellationToken);
 
     /// <summary>
-    /// Reads on in a partition of the whole keyspace, wherever it is: begin with position 0, go on with what the last part returned. An item that is there from the scan's
-    /// beginning to its end is told at least once, also when the index grows or the partition moves meanwhile; expired items are left out.
+    /// Reads on in a partition of the whole keyspace, wherever it is: begin with position 0, go on with what the last part returned. An item that is there from
+    /// the scan's beginning to its end is told at least once, also when the index grows or the partition moves meanwhile; expired items are left out.
     /// Throws <see cref="RouterException"/> if the owner does not answer in time.
     /// </summary>
     ValueTask<ItemScanPage> ScanAsync(PartitionId partition, ulong position, CancellationToken cancellationToken);
@@ -28,8 +28,8 @@ public interface IPartitionRouter
     EventLog Events { get; }
 
     /// <summary>
-    /// Begins to watch the whole cluster, from now on, silos that join later included; as <see cref="EventLog.Watch"/>, whose rules for <paramref name="wake"/> hold.
-    /// Lines of different silos come in any order. Null if there are too many watchers; throws <see cref="RouterException"/> if it cannot be done now.
+    /// Begins to watch the whole cluster, from now on, silos that join later included; as <see cref="EventLog.Watch"/>, whose rules for <paramref name="wake"/>
+    /// hold. Lines of different silos come in any order. Null if there are too many watchers; throws <see cref="RouterException"/> if it cannot be done now.
     /// </summary>
     ValueTask<IEventFeed?> WatchAsync(EventKinds kinds, int bytesMax, Action wake, CancellationToken cancellationToken) =>
         ValueTask.FromResult(Events.Watch(kinds, bytesMax, wake));
@@ -44,8 +44,8 @@ public interface IPartitionRouter
     StoreStatistics ReadStatistics(bool perClass);
 
     /// <summary>
-    /// cache_memlimit: -m of this process's stores from now on. When it shrinks, the coldest items go over the next seconds. False if there are no stores here or the number is
-    /// out of their bounds.
+    /// cache_memlimit: -m of this process's stores from now on. When it shrinks, the coldest items go over the next seconds. False if there are no stores here
+    /// or the number is out of their bounds.
     /// </summary>
     bool TrySetMemoryLimit(long memoryBytes) => false;
 
@@ -92,7 +92,9 @@ public abstract class RouterChannel(KeyHasher hasher)
 /// <summary>An I/O loop as seen by those who finish work for it on other threads.</summary>
 public interface ICompletionQueue
 {
-    /// <summary>Runs <see cref="LoopWorkItem.Execute"/> on the loop's thread soon. Callable from any thread. After the loop has stopped it is dropped.</summary>
+    /// <summary>
+    /// Runs <see cref="LoopWorkItem.Execute"/> on the loop's thread soon. Callable from any thread. After the loop has stopped it is dropped.
+    /// </summary>
     void Post(LoopWorkItem work);
 }
 

@@ -1,8 +1,8 @@
 namespace OrleansCache;
 
 /// <summary>
-/// The administration of the stores of one process, beside requests: what `stats cachedump`, `stats sizes`, `lru_crawler` and `slabs` need. Callable from any thread.
-/// What takes long runs elsewhere, in short turns under each partition's lock.
+/// The administration of the stores of one process, beside requests: what `stats cachedump`, `stats sizes`, `lru_crawler` and `slabs` need. Callable from any
+/// thread. What takes long runs elsewhere, in short turns under each partition's lock.
 /// </summary>
 public interface IStoreAdmin
 {
@@ -20,7 +20,10 @@ public interface IStoreAdmin
     /// </summary>
     bool TryStartCrawl(CrawlRequest request);
 
-    /// <summary>Items of one class, in each partition from the one used last to the one used first, until there are enough of them. Those that have expired are among them.</summary>
+    /// <summary>
+    /// Items of one class, in each partition from the one used last to the one used first, until there are enough of them. Those that have expired are among
+    /// them.
+    /// </summary>
     IReadOnlyList<ClassItem> ReadClass(int classId, int itemsMax, int lineBytesMax);
 
     /// <summary>How many items there are of each size: key, value and header, in steps of <see cref="Limits.SizeStepBytes"/>, rounded up; ascending.</summary>

@@ -13,8 +13,8 @@ public static class Limits
     public const int ItemBytesMax = 1024 * 1024 * 1024;
 
     /// <summary>
-    /// Largest -I in a cluster. An item crosses between silos in one message; a larger one would hold up the messages behind it, the silos' probes among them, for so long
-    /// that a silo is taken for dead.
+    /// Largest -I in a cluster. An item crosses between silos in one message; a larger one would hold up the messages behind it, the silos' probes among them,
+    /// for so long that a silo is taken for dead.
     /// </summary>
     public const int ClusterItemBytesMax = 16 * 1024 * 1024;
 
@@ -74,7 +74,10 @@ public static class Limits
     /// <summary>Values of at least this many bytes are pinned and sent from the store's memory instead of being copied under the lock.</summary>
     public const int PinValueBytesMin = 16 * 1024;
 
-    /// <summary>Keys that a connection announces to the store before it asks for them. About as many as a core can wait for at once; more would push each other out of the cache.</summary>
+    /// <summary>
+    /// Keys that a connection announces to the store before it asks for them. About as many as a core can wait for at once; more would push each other out of
+    /// the cache.
+    /// </summary>
     public const int PrefetchKeysMax = 16;
 
     /// <summary>Replies of other silos that one connection may wait for before it stops being parsed.</summary>
@@ -83,7 +86,9 @@ public static class Limits
     /// <summary>A datagram with its 8 bytes of head: memcached's number, small enough for every network.</summary>
     public const int DatagramBytesMax = 1400;
 
-    /// <summary>A larger reply over UDP is refused in one datagram: a sender's address can be forged, and the reply would hit somebody else. (memcached has no bound.)</summary>
+    /// <summary>
+    /// A larger reply over UDP is refused in one datagram: a sender's address can be forged, and the reply would hit somebody else. (memcached has no bound.)
+    /// </summary>
     public const int DatagramReplyBytesMax = 64 * 1024;
 
     /// <summary>The reply over UDP to a command without a key, such as `stats`: small enough that a forged sender gains little.</summary>
@@ -95,10 +100,14 @@ public static class Limits
     public const int DatagramReplyBytesPerSecond = 4 * 1024 * 1024;
     public const int DatagramReplyCounters = 1024;
 
-    /// <summary>Datagrams that one I/O loop and UDP address may be working on, those that wait for other silos or to be sent included; more are dropped.</summary>
+    /// <summary>
+    /// Datagrams that one I/O loop and UDP address may be working on, those that wait for other silos or to be sent included; more are dropped.
+    /// </summary>
     public const int DatagramRequestsPendingMax = 256;
 
-    /// <summary>Items that one part of a scan brings: little enough that a partition's lock is held for microseconds and a message between silos stays small.</summary>
+    /// <summary>
+    /// Items that one part of a scan brings: little enough that a partition's lock is held for microseconds and a message between silos stays small.
+    /// </summary>
     public const int ScanItemsPerPage = 256;
 
     /// <summary>Longest name of a SASL mechanism (memcached's MAX_SASL_MECH_LEN).</summary>
@@ -162,7 +171,10 @@ public static class Limits
     /// <summary>A TLS handshake must be over after this time.</summary>
     public const int TlsHandshakeSeconds = 10;
 
-    /// <summary>TLS handshakes under way at a time. A place that is needed is taken from the client that has been silent for longest, but not before it was for so long.</summary>
+    /// <summary>
+    /// TLS handshakes under way at a time. A place that is needed is taken from the client that has been silent for longest, but not before it was for so
+    /// long.
+    /// </summary>
     public const int TlsHandshakesMax = 512;
     public const int TlsSilentMillisecondsMin = 500;
 

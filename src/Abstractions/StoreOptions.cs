@@ -6,7 +6,10 @@ public sealed record StoreOptions
     /// <summary>-m: bytes for items, index and headers together.</summary>
     public long MemoryBytes { get; init; } = 64L * 1024 * 1024;
 
-    /// <summary>What cache_memlimit may raise <see cref="MemoryBytes"/> to while the process runs: so many addresses are reserved. Less than that means no more than that.</summary>
+    /// <summary>
+    /// What cache_memlimit may raise <see cref="MemoryBytes"/> to while the process runs: so many addresses are reserved. Less than that means no more than
+    /// that.
+    /// </summary>
     public long MemoryBytesMax { get; init; }
 
     /// <summary>-I: memcached's limit for an item with headers.</summary>
@@ -21,7 +24,10 @@ public sealed record StoreOptions
     /// <summary>-e: the file that the memory lies in, so that a restart finds its items again; null: none.</summary>
     public string? MemoryFilePath { get; init; }
 
-    /// <summary>Of a silo: a memory file whose items were last served longer ago is not used, because the cluster may have gone on without this silo. Null: a single node.</summary>
+    /// <summary>
+    /// Of a silo: a memory file whose items were last served longer ago is not used, because the cluster may have gone on without this silo. Null: a single
+    /// node.
+    /// </summary>
     public TimeSpan? MemoryFileAgeMax { get; init; }
 
     /// <summary>-M: refuse to store instead of evicting.</summary>

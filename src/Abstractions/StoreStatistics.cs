@@ -29,7 +29,9 @@ public sealed class StoreStatistics
     /// <summary>Flushed, or of a partition that is closed: nobody finds them any more, and their memory is being freed.</summary>
     public long ItemsWaiting;
 
-    /// <summary>By a newer value, or by a client's delete; their time was over; they made room for another item, a page for another class, or a limit that fell.</summary>
+    /// <summary>
+    /// By a newer value, or by a client's delete; their time was over; they made room for another item, a page for another class, or a limit that fell.
+    /// </summary>
     public long LostReplaced, LostDeleted, LostExpired, LostEvicted, LostPageMoved, LostMemoryLimit;
 
     /// <summary>By flush_all; with a partition that was closed here (its items have moved, or are given up).</summary>
@@ -81,7 +83,9 @@ public struct SlabClassStatistics
     /// <summary>Items that the small queue may hold before eviction takes from it.</summary>
     public long ItemsHotMax;
 
-    /// <summary>What the class has earned by items that came back soon after they were evicted; with a page's worth it takes one from the class with the least.</summary>
+    /// <summary>
+    /// What the class has earned by items that came back soon after they were evicted; with a page's worth it takes one from the class with the least.
+    /// </summary>
     public long CreditBytes;
 
     /// <summary>Seconds since the last access of the oldest item, of all and of the small and the main queue.</summary>

@@ -9,7 +9,9 @@ public readonly record struct StoreTuning
     {
     }
 
-    /// <summary>The share of a class that new items may hold until they have been read, in percent. A class gives them more where that brings hits, never less.</summary>
+    /// <summary>
+    /// The share of a class that new items may hold until they have been read, in percent. A class gives them more where that brings hits, never less.
+    /// </summary>
     public int SmallPercent { get; init; } = SmallPercentDefault;
 
     /// <summary>Items with a time to live up to this are evicted first; 0: none are.</summary>

@@ -85,10 +85,14 @@ public abstract class ValueOwner
     /// <summary>Copies from <paramref name="offset"/> on, as much as fits. The item must be pinned or its partition's lock held.</summary>
     protected internal abstract void CopyTo(uint handle, int offset, Span<byte> destination);
 
-    /// <summary>The contiguous run that begins at <paramref name="offset"/>; native memory, so that an I/O call can take it as it is. The item must be pinned.</summary>
+    /// <summary>
+    /// The contiguous run that begins at <paramref name="offset"/>; native memory, so that an I/O call can take it as it is. The item must be pinned.
+    /// </summary>
     protected internal abstract unsafe byte* GetRun(uint handle, int offset, out int length);
 
-    /// <summary>As the other, from a place remembered by an earlier call for the same item. An owner whose values lie in one piece need not remember any.</summary>
+    /// <summary>
+    /// As the other, from a place remembered by an earlier call for the same item. An owner whose values lie in one piece need not remember any.
+    /// </summary>
     protected internal virtual unsafe byte* GetRun(uint handle, int offset, ref ValueCursor cursor, out int length) => GetRun(handle, offset, out length);
 }
 

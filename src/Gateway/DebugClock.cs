@@ -1,8 +1,8 @@
 namespace OrleansCache.Gateway;
 
 /// <summary>
-/// A clock that `debugtime` stops and moves, so that tests of clients need not wait for items to expire; memcached's rule, its odd one included: while the clock stands, each
-/// move goes as far as all moves so far together. Timers keep the time of the clock behind it.
+/// A clock that `debugtime` stops and moves, so that tests of clients need not wait for items to expire; memcached's rule, its odd one included: while the
+/// clock stands, each move goes as far as all moves so far together. Timers keep the time of the clock behind it.
 /// </summary>
 public sealed class DebugClock(TimeProvider clock) : TimeProvider
 {
@@ -50,5 +50,6 @@ public sealed class DebugClock(TimeProvider clock) : TimeProvider
 
     public override long GetTimestamp() => clock.GetTimestamp();
 
-    public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period) => clock.CreateTimer(callback, state, dueTime, period);
+    public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period) =>
+        clock.CreateTimer(callback, state, dueTime, period);
 }

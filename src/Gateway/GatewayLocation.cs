@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.NetworkInformation;
 using System.Net.Sockets;
+using OrleansCache.Gateway.Options;
 
 namespace OrleansCache.Gateway;
 
@@ -41,7 +42,8 @@ internal static class GatewayLocation
                     continue;
                 foreach (UnicastIPAddressInformation unicast in network.GetIPProperties().UnicastAddresses)
                 {
-                    if (unicast.Address.AddressFamily == AddressFamily.InterNetwork || (family == AddressFamily.InterNetworkV6 && !unicast.Address.IsIPv6LinkLocal))
+                    if (unicast.Address.AddressFamily == AddressFamily.InterNetwork
+                        || (family == AddressFamily.InterNetworkV6 && !unicast.Address.IsIPv6LinkLocal))
                         return unicast.Address;
                 }
             }

@@ -1,9 +1,11 @@
 using System.Net;
 using Microsoft.Extensions.Logging;
 using OrleansCache.Gateway.Epoll;
+using OrleansCache.Gateway.Options;
 using OrleansCache.Gateway.Pipelines;
 using OrleansCache.Gateway.Stats;
 using OrleansCache.Gateway.Tls;
+using OrleansCache.Gateway.Transports;
 
 namespace OrleansCache.Gateway;
 
@@ -97,12 +99,14 @@ public sealed class GatewayServer : IAsyncDisposable
     private int FindDescriptor(EndPoint endPoint) =>
         _transports.Select(transport => transport.FindDescriptor(endPoint)).FirstOrDefault(static fd => fd >= 0, 0);
 
-    /// <summary>Reads certificates and password files again. Null, or what could not be taken over: what was loaded before stays in force then. Either is logged.</summary>
+    /// <summary>
+    /// Reads certificates and password files again. Null, or what could not be taken over: what was loaded before stays in force then. Either is logged.
+    /// </summary>
     public Task<string?> ReloadFilesAsync() => _shared.Files.ReloadAsync();
 
     /// <summary>
-    /// Where clients reach this gateway by TCP: its first listener without TLS, or its first; null if there is none. <paramref name="host"/> is the name to give them, and
-    /// <paramref name="address"/> stands for a listener on every address; null: found out.
+    /// Where clients reach this gateway by TCP: its first listener without TLS, or its first; null if there is none. <paramref name="host"/> is the name to
+    /// give them, and <paramref name="address"/> stands for a listener on every address; null: found out.
     /// </summary>
     public GatewayAddress? FindAddress(string? host, IPAddress? address) => GatewayLocation.Find(_shared, host, address);
 
@@ -116,7 +120,9 @@ public sealed class GatewayServer : IAsyncDisposable
         return Task.WhenAll(_transports.Select(static t => t.StopAcceptingAsync()));
     }
 
-    /// <summary>Finishes what is in flight, flushes the replies and closes every connection; after <paramref name="graceTime"/> whatever is left is cut.</summary>
+    /// <summary>
+    /// Finishes what is in flight, flushes the replies and closes every connection; after <paramref name="graceTime"/> whatever is left is cut.
+    /// </summary>
     public Task StopAsync(TimeSpan graceTime, CancellationToken cancellationToken)
     {
         _shared.Accepting = false;

@@ -2,10 +2,13 @@ using System.Collections.Concurrent;
 using System.Net;
 using System.Text;
 using Microsoft.Extensions.Logging;
+using OrleansCache.Gateway.Files;
+using OrleansCache.Gateway.Options;
 using OrleansCache.Gateway.Passwords;
 using OrleansCache.Gateway.Sessions;
 using OrleansCache.Gateway.Stats;
 using OrleansCache.Gateway.Tls;
+using OrleansCache.Gateway.Transports;
 
 namespace OrleansCache.Gateway;
 
@@ -238,7 +241,8 @@ internal sealed class GatewayShared
         foreach (LoopCounters loop in _loops)
         {
             // A loop that counts at this moment may keep its former number; memcached's own reset is no more exact across its threads.
-            loop.BytesRead = loop.BytesWritten = loop.Yields = loop.Operations = loop.Flushes = loop.MetaDebugs = loop.Unavailable = loop.IdleKicks = loop.AuthCommands = loop.AuthErrors
+            loop.BytesRead = loop.BytesWritten = loop.Yields = loop.Operations = loop.Flushes =
+                loop.MetaDebugs = loop.Unavailable = loop.IdleKicks = loop.AuthCommands = loop.AuthErrors
                 = loop.StoresTooLarge = 0;
             loop.RepliesRefused = loop.ReadBuffersRefused = 0;
             loop.Datagrams = loop.DatagramsDropped = loop.DatagramsRefused = loop.DatagramsUnsent = 0;
@@ -247,7 +251,8 @@ internal sealed class GatewayShared
 
     public GatewayStatistics ReadStatistics()
     {
-        long read = 0, written = 0, yields = 0, operations = 0, flushes = 0, metaDebugs = 0, unavailable = 0, kicks = 0, authCommands = 0, authErrors = 0, tooLarge = 0;
+        long read = 0, written = 0, yields = 0, operations = 0, flushes = 0, metaDebugs = 0, unavailable = 0, kicks = 0, authCommands = 0, authErrors = 0,
+            tooLarge = 0;
         long datagrams = 0, dropped = 0, refused = 0, unsent = 0;
         long replyBytes = 0, replies = 0, repliesRefused = 0, bufferBytes = 0, bufferBytesFree = 0, buffers = 0, buffersRefused = 0;
         foreach (LoopCounters loop in _loops)

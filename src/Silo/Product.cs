@@ -1,3 +1,5 @@
+using OrleansCache.Gateway.Options;
+
 namespace OrleansCache.Silo;
 
 /// <summary>What the program says about itself.</summary>
@@ -12,7 +14,7 @@ internal static class Product
     public static string Title => $"memcached {MemcachedVersion} (OrleansCache {Version})";
 
     /// <summary>The memcached whose contract is kept.</summary>
-    public static string MemcachedVersion { get; } = new Gateway.GatewayOptions().Version;
+    public static string MemcachedVersion { get; } = new GatewayOptions().Version;
 
     public static string Version { get; } = typeof(Product).Assembly.GetName().Version?.ToString(3) ?? "0.0.0";
 

@@ -121,7 +121,7 @@ public sealed class KeyHasherTests(ITestOutputHelper output)
     public void EveryBitOfTheKeyChangesEveryBitOfTheHashHalfTheTime(int length)
     {
         const int Rounds = 500;
-        int seed = TestSeed.Take(output);
+        int seed = TestSeed.Next(output);
         Random random = new(seed);
         byte[] key = new byte[length];
         int[,] changed = new int[length * 8, 64];
@@ -145,7 +145,8 @@ public sealed class KeyHasherTests(ITestOutputHelper output)
         for (int bit = 0; bit < length * 8; bit++)
         {
             for (int place = 0; place < 64; place++)
-                Assert.True(Math.Abs(changed[bit, place] - (Rounds / 2)) < limit, $"seed {seed}: bit {bit} changes bit {place} {changed[bit, place]} times in {Rounds}");
+                Assert.True(Math.Abs(changed[bit, place] - (Rounds / 2)) < limit,
+                    $"seed {seed}: bit {bit} changes bit {place} {changed[bit, place]} times in {Rounds}");
         }
     }
 
@@ -156,9 +157,10 @@ public sealed class KeyHasherTests(ITestOutputHelper output)
     [InlineData(251, "{0:d32}")]
     public void KeysSpreadEvenlyOverPartitionsUnderAnySeed(int partitionCount, string format)
     {
-        int seed = TestSeed.Take(output);
+        int seed = TestSeed.Next(output);
         Random random = new(seed);
-        byte[][] keys = [.. Enumerable.Range(0, partitionCount * 200).Select(i => Encoding.UTF8.GetBytes(string.Format(CultureInfo.InvariantCulture, format, i)))];
+        byte[][] keys = [.. Enumerable.Range(0, partitionCount * 200)
+            .Select(i => Encoding.UTF8.GetBytes(string.Format(CultureInfo.InvariantCulture, format, i)))];
         for (int round = 0; round < 10; round++)
         {
             KeyHasher hasher = new(Draw(random));
@@ -170,7 +172,7 @@ public sealed class KeyHasherTests(ITestOutputHelper output)
     public void BucketBitsAreIndependentOfThePartition()
     {
         // Inside a partition the high bits choose the bucket: they must spread although the low bits are the same for all its keys.
-        int seed = TestSeed.Take(output);
+        int seed = TestSeed.Next(output);
         KeyHasher hasher = new(Draw(new Random(seed)));
         IEnumerable<ulong> inPartition = Enumerable.Range(0, int.MaxValue).Select(i => hasher.Compute(Encoding.UTF8.GetBytes($"key-{i}")))
             .Where(hash => PartitionId.OfHash(hash, 256).Value == 7).Take(64 * 200);
@@ -184,7 +186,7 @@ public sealed class KeyHasherTests(ITestOutputHelper output)
     public void KeysMadeToCollideWithoutASeedDoNot()
     {
         const ulong FormerSecret = 0xE7037ED1A0B428DB;
-        int seed = TestSeed.Take(output);
+        int seed = TestSeed.Next(output);
         AssertUnrelated(KeysWithAZeroFactor(FormerSecret), new KeyHasher(Draw(new Random(seed))), seed);
     }
 
@@ -192,7 +194,7 @@ public sealed class KeyHasherTests(ITestOutputHelper output)
     [Fact]
     public void KeysMadeToCollideUnderOneSeedDoNotUnderAnother()
     {
-        int seed = TestSeed.Take(output);
+        int seed = TestSeed.Next(output);
         Random random = new(seed);
         HashSeed known = Draw(random);
         byte[][] keys = KeysWithAZeroFactor(BinaryPrimitives.ReadUInt64LittleEndian(SecretsOf(known).AsSpan(8)));
@@ -204,7 +206,7 @@ public sealed class KeyHasherTests(ITestOutputHelper output)
     [Fact]
     public void KeysAimedAtOnePartitionUnderOneSeedSpreadUnderAnother()
     {
-        int seed = TestSeed.Take(output);
+        int seed = TestSeed.Next(output);
         Random random = new(seed);
         KeyHasher known = new(Draw(random));
         byte[][] aimed = [.. Enumerable.Range(0, int.MaxValue).Select(i => Encoding.UTF8.GetBytes($"user:{i}"))
@@ -281,7 +283,8 @@ public sealed class KeyHasherTests(ITestOutputHelper output)
         double expected = (double)total / placeCount;
         double chiSquared = counts.Sum(count => (count - expected) * (count - expected) / expected);
         double limit = placeCount - 1 + (7 * Math.Sqrt(2.0 * (placeCount - 1)));
-        Assert.True(chiSquared < limit, $"seed {seed}: chi squared {chiSquared:F0} is not below {limit:F0}; least {counts.Min()}, most {counts.Max()} of {expected:F0}");
+        Assert.True(chiSquared < limit,
+            $"seed {seed}: chi squared {chiSquared:F0} is not below {limit:F0}; least {counts.Min()}, most {counts.Max()} of {expected:F0}");
     }
 
     /// <summary>Bytes 1, 8, 15, ... so that neighbours differ and no length is a prefix of zeros.</summary>

@@ -2,7 +2,9 @@ namespace OrleansCache.Abstractions.Tests;
 
 public sealed class LimitsTests
 {
-    /// <summary>The largest values that memcached 1.6.45 stored when asked, by -I, length of the key and client flags; one byte more was "object too large for cache".</summary>
+    /// <summary>
+    /// The largest values that memcached 1.6.45 stored when asked, by -I, length of the key and client flags; one byte more was "object too large for cache".
+    /// </summary>
     [Theory]
     [InlineData(1024 * 1024, 1, 0, 1_048_516)]
     [InlineData(1024 * 1024, 1, 1, 1_048_512)]

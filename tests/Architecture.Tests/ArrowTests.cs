@@ -9,11 +9,12 @@ public sealed partial class ArrowTests
     {
         ["Abstractions"] = [],
         ["Protocol"] = ["Abstractions"],
+        ["Events"] = ["Abstractions"],
         ["Storage"] = ["Abstractions"],
         ["Gateway"] = ["Abstractions", "Protocol"],
         ["Cli"] = ["Abstractions"],
         ["Grains"] = ["Abstractions", "Storage"],
-        ["Silo"] = ["Abstractions", "Cli", "Gateway", "Grains", "Protocol", "Storage"],
+        ["Silo"] = ["Abstractions", "Cli", "Events", "Gateway", "Grains", "Protocol", "Storage"],
     };
 
     /// <summary>Who may know a package or a part of the shared framework; everybody else may not.</summary>
@@ -26,6 +27,7 @@ public sealed partial class ArrowTests
         ("System.Net.Sockets", ["Gateway", "Grains", "Silo", "Cli"]),
         ("OrleansCache.Cli", ["Cli", "Silo"]),
         ("OrleansCache.Protocol", ["Protocol", "Gateway", "Silo"]),
+        ("OrleansCache.Events", ["Events", "Silo"]),
         ("OrleansCache.Storage", ["Storage", "Grains", "Silo"]),
         ("OrleansCache.Gateway", ["Gateway", "Silo"]),
         ("OrleansCache.Grains", ["Grains", "Silo"]),

@@ -14,7 +14,8 @@ public sealed class HouseRuleTests
         string solution = File.ReadAllText(Path.Combine(Repository.Root, "OrleansCache.sln")).Replace('\\', '/');
         Assert.All(
             Repository.Projects.Where(project => !project.Folder.StartsWith("bench/", StringComparison.Ordinal)),
-            project => Assert.True(solution.Contains($"\"{Repository.Relative(project.Path)}\"", StringComparison.Ordinal), $"{project.Name} is missing in OrleansCache.sln"));
+            project => Assert.True(solution.Contains($"\"{Repository.Relative(project.Path)}\"", StringComparison.Ordinal),
+                $"{project.Name} is missing in OrleansCache.sln"));
     }
 
     [Fact]
@@ -59,6 +60,18 @@ public sealed class HouseRuleTests
     {
         var tooLong = Repository.Files("src", "*.cs").Select(file => (File: Repository.Relative(file), Lines: File.ReadLines(file).Count()))
             .Where(file => file.Lines > SourceLinesMax).ToList();
+        Assert.True(tooLong.Count == 0, string.Join("\n", tooLong));
+    }
+
+    /// <summary>The limit of .editorconfig, which no analyzer checks.</summary>
+    [Fact]
+    public void NoLineIsTooLong()
+    {
+        var tooLong = new[] { "src", "tests", "bench", "examples" }.SelectMany(folder => Repository.Files(folder, "*.cs"))
+            .SelectMany(file => File.ReadLines(file).Index()
+                .Where(line => line.Item.Length > Repository.LineLengthMax)
+                .Select(line => $"{Repository.Relative(file)}:{line.Index + 1}: {line.Item.Length} characters"))
+            .ToList();
         Assert.True(tooLong.Count == 0, string.Join("\n", tooLong));
     }
 

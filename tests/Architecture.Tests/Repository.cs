@@ -11,6 +11,11 @@ internal static class Repository
     public static IReadOnlyList<Project> Projects { get; } =
         [.. new[] { "src", "tests", "bench" }.SelectMany(folder => Files(folder, "*.csproj")).Select(path => new Project(path))];
 
+    /// <summary>max_line_length of .editorconfig.</summary>
+    public static int LineLengthMax { get; } = int.Parse(
+        File.ReadLines(Path.Combine(Root, ".editorconfig")).Single(line => line.StartsWith("max_line_length", StringComparison.Ordinal)).Split('=')[1],
+        System.Globalization.CultureInfo.InvariantCulture);
+
     public static Project Room(string name) => Projects.Single(project => project.Folder == "src/" + name);
 
     public static IEnumerable<string> Files(string folder, string pattern)

@@ -5,7 +5,8 @@ using OrleansCache.Conformance.Differential;
 namespace OrleansCache.Cluster.Tests;
 
 /// <summary>
-/// The random streams of tests/Conformance.Tests/Differential to a memcached and to three silos, each connection at another silo's gateway: together they answer as one server.
+/// The random streams of tests/Conformance.Tests/Differential to a memcached and to three silos, each connection at another silo's gateway: together they
+/// answer as one server.
 /// </summary>
 public sealed class DifferentialTests(ThreeSilos silos) : IClassFixture<ThreeSilos>
 {
@@ -45,8 +46,9 @@ public sealed class DifferentialTests(ThreeSilos silos) : IClassFixture<ThreeSil
     }
 
     private static (int Seed, int Count) Choose() => (
-        Environment.GetEnvironmentVariable("ORLEANSCACHE_TEST_SEED") is { Length: > 0 } text ? int.Parse(text, CultureInfo.InvariantCulture) : Random.Shared.Next(),
-        Environment.GetEnvironmentVariable("ORLEANSCACHE_DIFFERENTIAL_COMMANDS") is { Length: > 0 } wanted ? int.Parse(wanted, CultureInfo.InvariantCulture) : CommandsDefault);
+        TestSeed.Next(),
+        Environment.GetEnvironmentVariable("ORLEANSCACHE_DIFFERENTIAL_COMMANDS") is { Length: > 0 } wanted
+            ? int.Parse(wanted, CultureInfo.InvariantCulture) : CommandsDefault);
 
     private static Task<ServerProcess> StartMemcachedAsync() => ServerProcess.StartAsync(ServerKind.Memcached, "-m", "256", "-t", "1", "-o", "no_modern");
 }

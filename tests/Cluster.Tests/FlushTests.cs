@@ -77,7 +77,8 @@ public sealed class FlushTests
     }
 
     private static async Task<bool> HoldsItsShareAsync(List<RawClient> clients) =>
-        clients.Count == 3 && (await clients[0].StatsAsync("cluster")).Values.Count(value => value.StartsWith("up partitions=8", StringComparison.Ordinal)) == 3;
+        clients.Count == 3 && (await clients[0].StatsAsync("cluster"))
+            .Values.Count(value => value.StartsWith("up partitions=8", StringComparison.Ordinal)) == 3;
 
     /// <summary>Sets and gets without an end, so that there is always something under way.</summary>
     private static async Task LoadAsync(ServerProcess silo, CancellationToken stop)

@@ -51,7 +51,8 @@ public sealed class MembershipTests
         (long lost, long errors) = (checker.Lost, checker.Errors);
         await checker.RunAsync(3000);
         await checker.StopAsync();
-        Assert.True(checker.Lost == lost && checker.Errors == errors && checker.Wrong == 0, $"After the recovery with lost {lost}, errors {errors}: {checker.Report}");
+        Assert.True(checker.Lost == lost && checker.Errors == errors
+            && checker.Wrong == 0, $"After the recovery with lost {lost}, errors {errors}: {checker.Report}");
         Assert.Equal(missing, await checker.MissingConstantItemsAsync(cluster.Silos[0]));
         await checker.WriteConstantItemsAsync();
         foreach (ServerProcess gateway in cluster.Silos)
@@ -108,7 +109,8 @@ public sealed class MembershipTests
                 }
                 catch (RawClientException exception)
                 {
-                    Assert.True(watch.Elapsed < TimeSpan.FromSeconds(45), $"Not all keys are answered after 45 s: {exception.Message.Split('\n')[0]}. {checker.Report}");
+                    Assert.True(watch.Elapsed < TimeSpan.FromSeconds(45),
+                        $"Not all keys are answered after 45 s: {exception.Message.Split('\n')[0]}. {checker.Report}");
                 }
             }
         }

@@ -102,7 +102,8 @@ public sealed class MetaTests(ThreeSilos silos) : IClassFixture<ThreeSilos>
         using RawClient other = Gateways[1].Connect();
         for (int round = 0; round < 20; round++)
         {
-            string burst = string.Concat(Enumerable.Range(0, 100).Select(key => $"ms quiet-{round}-{key} 4 q\r\n{key:D4}\r\nmg none-{round}-{key} q v\r\nma counter-{key} N0 q\r\n"));
+            string burst = string.Concat(Enumerable.Range(0, 100)
+                .Select(key => $"ms quiet-{round}-{key} 4 q\r\n{key:D4}\r\nmg none-{round}-{key} q v\r\nma counter-{key} N0 q\r\n"));
             await client.SendAsync(burst + $"mg quiet-{round}-7 v q Ohit\r\nmd none q\r\nmn\r\n");
             await client.ExpectLineAsync("VA 4 Ohit");
             await client.ExpectLineAsync("0007");

@@ -40,7 +40,8 @@ public sealed class SecretTests : IDisposable
         await using ServerProcess gateway = ServerProcess.Launch(
             ServerUnderTest.OrleansCacheCommand(
             [
-                "gateway", "-p", gatewayPort.ToString(CultureInfo.InvariantCulture), "--join", $"127.0.0.1:{port}", "--join-timeout", "60", "--cluster-secret-file", secret,
+                "gateway", "-p", gatewayPort.ToString(CultureInfo.InvariantCulture), "--join", $"127.0.0.1:{port}", "--join-timeout", "60",
+                "--cluster-secret-file", secret,
             ]),
             gatewayPort);
         await gateway.WaitUntilServingAsync(TimeSpan.FromSeconds(60));

@@ -66,7 +66,8 @@ public sealed partial class ServingTests
             Assert.Equal(256, lines.Sum(line => ValueIn(line, "partitions")));
             Assert.Equal(items, lines.Sum(line => ValueIn(line, "curr_items")));
             foreach (ServerProcess silo in Gateways)
-                Assert.Contains(lines, line => line.StartsWith("up ", StringComparison.Ordinal) && line.Contains($" gateway=127.0.0.1:{silo.Port} ", StringComparison.Ordinal));
+                Assert.Contains(lines, line => line.StartsWith("up ", StringComparison.Ordinal)
+                    && line.Contains($" gateway=127.0.0.1:{silo.Port} ", StringComparison.Ordinal));
         }
 
         Assert.Equal(0, await alone.TerminateAsync());

@@ -50,7 +50,8 @@ public sealed partial class ServingTests(ThreeSilos silos) : IClassFixture<Three
 
         (int exitCode, string printed, _) = await silos.Cluster.StartSiloOnTakenPortAsync(Gateways[0].Port);
 
-        Assert.True(exitCode == 71 && printed.Contains("Address already in use", StringComparison.Ordinal) && printed.Split('\n').Length <= 10, $"{exitCode}: {printed}");
+        Assert.True(exitCode == 71 && printed.Contains("Address already in use", StringComparison.Ordinal)
+            && printed.Split('\n').Length <= 10, $"{exitCode}: {printed}");
         for (int key = 0; key < Keys; key++)
             Assert.Equal($"value {key}", await client.GetTextAsync($"taken-{key}"));
     }
@@ -83,12 +84,14 @@ public sealed partial class ServingTests(ThreeSilos silos) : IClassFixture<Three
             for (int round = 0; round < 20; round++)
             {
                 int depth = random.Next(1, 150);
-                string[] values = [.. Enumerable.Range(0, depth).Select(index => $"{number}-{round}-{index}-".PadRight(random.Next(20, 5000), (char)('a' + number)))];
+                string[] values = [.. Enumerable.Range(0, depth)
+                    .Select(index => $"{number}-{round}-{index}-".PadRight(random.Next(20, 5000), (char)('a' + number)))];
                 var burst = new StringBuilder();
                 for (int index = 0; index < depth; index++)
                 {
                     burst.Append(CultureInfo.InvariantCulture,
-                        $"set o{number}-{index} {number} 0 {values[index].Length}\r\n{values[index]}\r\nget o{number}-{index}\r\ntouch o{number}-{index} 0\r\n");
+                        $"set o{number}-{index} {number} 0 {values[index].Length}\r\n{values[index]}\r\nget o{number}-{index}\r\ntouch "
+                            + $"o{number}-{index} 0\r\n");
                 }
                 Task sending = client.SendAsync(burst.ToString());
                 for (int index = 0; index < depth; index++)
@@ -203,7 +206,9 @@ public sealed partial class ServingTests(ThreeSilos silos) : IClassFixture<Three
     public Task ClientsFindEverythingAsItMustBe(string client, string protocol) => ClientProgram.RunAsync(client, protocol, Gateways[0], Gateways[1]);
 }
 
-/// <summary>A client of tests/Conformance.Tests/ClientMatrixTests.cs and its protocol; the row is skipped with the reason where the client is not installed.</summary>
+/// <summary>
+/// A client of tests/Conformance.Tests/ClientMatrixTests.cs and its protocol; the row is skipped with the reason where the client is not installed.
+/// </summary>
 [AttributeUsage(AttributeTargets.Method, AllowMultiple = true)]
 public sealed class GatewayClientAttribute : DataAttribute
 {

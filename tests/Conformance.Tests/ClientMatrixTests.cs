@@ -1,7 +1,8 @@
 namespace OrleansCache.Conformance;
 
 /// <summary>
-/// Every client library does all that it can do, against memcached and against OrleansCache over both transports. docs/clients.md lists them with their versions.
+/// Every client library does all that it can do, against memcached and against OrleansCache over both transports. docs/clients.md lists them with their
+/// versions.
 /// </summary>
 public sealed class ClientMatrixTests(ClientMatrixTests.Servers servers) : IClassFixture<ClientMatrixTests.Servers>
 {
@@ -33,8 +34,8 @@ public sealed class ClientMatrixTests(ClientMatrixTests.Servers servers) : IClas
         private Task _running = Task.CompletedTask;
 
         /// <summary>
-        /// Runs a client's program. It is started against all servers at once, because it spends most of its time waiting for items to expire; the row of the other
-        /// kind then finds its result. Programs flush their servers, so only one client is at work at a time.
+        /// Runs a client's program. It is started against all servers at once, because it spends most of its time waiting for items to expire; the row of the
+        /// other kind then finds its result. Programs flush their servers, so only one client is at work at a time.
         /// </summary>
         internal async Task RunAsync(string client, string protocol, ServerKind kind)
         {

@@ -51,7 +51,9 @@ public sealed class FaultTests
     {
         await using ServerProcess server = await ServerProcess.StartAsync();
         using RawClient client = server.Connect();
-        const string Input = "set one 5 0 10\r\n1234567890\r\nget one\r\ngets one two\r\nincr one 1\r\nadd two 0 0 0\r\n\r\nget one two\r\ndelete one\r\nappend two 0 0 2 noreply\r\nxy\r\n"
+        const string Input =
+            "set one 5 0 10\r\n1234567890\r\nget one\r\ngets one two\r\nincr one 1\r\nadd two 0 0 0\r\n\r\nget one two\r\ndelete one\r\nappend two 0 "
+                + "0 2 noreply\r\nxy\r\n"
             + "get two\r\ntouch two 100\r\nverbosity 1\r\nquit\r\n";
         foreach (byte one in Encoding.ASCII.GetBytes(Input))
             await client.SendAsync(new[] { one });
@@ -196,10 +198,12 @@ public sealed class FaultTests
             for (int round = 0; round < Rounds; round++)
             {
                 int depth = random.Next(1, 200);
-                string[] values = [.. Enumerable.Range(0, depth).Select(index => $"{number}-{round}-{index}-".PadRight(random.Next(20, 3000), (char)('a' + (number % 26))))];
+                string[] values = [.. Enumerable.Range(0, depth)
+                    .Select(index => $"{number}-{round}-{index}-".PadRight(random.Next(20, 3000), (char)('a' + (number % 26))))];
                 var burst = new StringBuilder();
                 for (int index = 0; index < depth; index++)
-                    burst.Append(CultureInfo.InvariantCulture, $"set p{number}-{index} {number} 0 {values[index].Length}\r\n{values[index]}\r\nget p{number}-{index}\r\n");
+                    burst.Append(CultureInfo.InvariantCulture,
+                        $"set p{number}-{index} {number} 0 {values[index].Length}\r\n{values[index]}\r\nget p{number}-{index}\r\n");
                 Task sending = client.SendAsync(burst.ToString());
                 for (int index = 0; index < depth; index++)
                 {
@@ -242,7 +246,8 @@ public sealed class FaultTests
         if (kind == ServerKind.Memcached && arguments[0] is "-m" or "-p")
             return; // memcached reads these with atoi and starts.
 
-        (int exitCode, string printed, _) = await ChildProcess.RunAsync(ServerUnderTest.CommandLine(kind, TestPorts.Next(), arguments), TimeSpan.FromSeconds(20));
+        (int exitCode, string printed, _) =
+            await ChildProcess.RunAsync(ServerUnderTest.CommandLine(kind, TestPorts.Next(), arguments), TimeSpan.FromSeconds(20));
 
         Assert.True(exitCode != 0, printed);
         Assert.NotEmpty(printed);

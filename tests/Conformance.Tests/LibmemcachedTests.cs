@@ -26,7 +26,8 @@ public sealed class LibmemcachedTests(ServerFixture fixture) : IClassFixture<Ser
     [InlineData("--binary")]
     public async Task MemcslapLoadsFromManyThreads(string protocol)
     {
-        string[] command = [Peer.Find("memcslap")!, $"--servers={ClientScript.Address(fixture.Server)}", "--concurrency=8", "--execute-number=500", .. protocol.Length > 0 ? [protocol] : Array.Empty<string>()];
+        string[] command = [Peer.Find("memcslap")!, $"--servers={ClientScript.Address(fixture.Server)}", "--concurrency=8", "--execute-number=500",
+            .. protocol.Length > 0 ? [protocol] : Array.Empty<string>()];
         await ClientScript.RunAsync([.. command, "--test=set"], fixture.Server);
         await ClientScript.RunAsync([.. command, "--test=get"], fixture.Server);
     }

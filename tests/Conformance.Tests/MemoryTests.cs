@@ -18,8 +18,7 @@ public sealed class MemoryTests
     [InlineData(256)]
     public async Task FilledThreeTimesOverTheProcessStaysWithinItsLimit(int limitMebibytes)
     {
-        int seed = Environment.GetEnvironmentVariable("ORLEANSCACHE_TEST_SEED") is { Length: > 0 } given
-            ? int.Parse(given, CultureInfo.InvariantCulture) : Random.Shared.Next();
+        int seed = TestSeed.Next();
         await using ServerProcess server = await ServerProcess.StartAsync("-m", limitMebibytes.ToString(CultureInfo.InvariantCulture));
         Filler[] fillers = [.. Enumerable.Range(0, Connections).Select(number => new Filler(server, seed, number))];
 
@@ -60,8 +59,7 @@ public sealed class MemoryTests
     [InlineData(256)]
     public async Task FilledThreeTimesOverTheMemoryIsUsedAndTheNewestStay(int limitMebibytes)
     {
-        int seed = Environment.GetEnvironmentVariable("ORLEANSCACHE_TEST_SEED") is { Length: > 0 } given
-            ? int.Parse(given, CultureInfo.InvariantCulture) : Random.Shared.Next();
+        int seed = TestSeed.Next();
         await using ServerProcess server = await ServerProcess.StartAsync("-m", limitMebibytes.ToString(CultureInfo.InvariantCulture));
         Filler[] fillers = [.. Enumerable.Range(0, Connections).Select(number => new Filler(server, seed, number))];
 
@@ -79,7 +77,8 @@ public sealed class MemoryTests
         int missing = missingOf.Sum();
         context = $"{string.Join(", ", fillers.SelectMany(filler => filler.MissingSizes))}, {context}";
         fillers.ToList().ForEach(filler => filler.Dispose());
-        Assert.True(used >= 0.5 && missing == 0, $"{100 * used:f0}% of the memory holds items; {missing} of the {10 * Connections} newest values are gone, {context}");
+        Assert.True(used >= 0.5
+            && missing == 0, $"{100 * used:f0}% of the memory holds items; {missing} of the {10 * Connections} newest values are gone, {context}");
     }
 
     [Fact]

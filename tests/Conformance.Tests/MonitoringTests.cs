@@ -4,14 +4,16 @@ using System.Text.RegularExpressions;
 namespace OrleansCache.Conformance;
 
 /// <summary>
-/// What monitors read: each in its own way of asking and taking apart, and memcached-tool itself, of which a memcached with the same items shows what it must print.
+/// What monitors read: each in its own way of asking and taking apart, and memcached-tool itself, of which a memcached with the same items shows what it must
+/// print.
 /// </summary>
 public sealed partial class MonitoringTests(MonitoringTests.Servers servers) : IClassFixture<MonitoringTests.Servers>
 {
     /// <summary>What Telegraf's memcached plugin sends on, each as a whole number.</summary>
     private static readonly string[] s_telegraf =
     [
-        "accepting_conns", "auth_cmds", "auth_errors", "bytes", "bytes_read", "bytes_written", "cas_badval", "cas_hits", "cas_misses", "cmd_flush", "store_too_large", "cmd_get",
+        "accepting_conns", "auth_cmds", "auth_errors", "bytes", "bytes_read", "bytes_written", "cas_badval", "cas_hits", "cas_misses", "cmd_flush",
+        "store_too_large", "cmd_get",
         "cmd_set", "cmd_touch", "conn_yields", "connection_structures", "curr_connections", "curr_items", "decr_hits", "decr_misses", "delete_hits",
         "delete_misses", "evicted_active", "evicted_unfetched", "evictions", "expired_unfetched", "get_expired", "get_flushed", "get_hits", "get_misses",
         "hash_bytes", "hash_is_expanding", "hash_power_level", "incr_hits", "incr_misses", "limit_maxbytes", "listen_disabled_num", "max_connections",
@@ -23,14 +25,16 @@ public sealed partial class MonitoringTests(MonitoringTests.Servers servers) : I
     private static readonly string[] s_datadog =
     [
         "total_items", "curr_items", "limit_maxbytes", "uptime", "bytes", "curr_connections", "connection_structures", "threads", "pointer_size", "rusage_user",
-        "rusage_system", "cmd_get", "cmd_set", "cmd_flush", "get_hits", "get_misses", "delete_hits", "delete_misses", "evictions", "bytes_read", "bytes_written",
+        "rusage_system", "cmd_get", "cmd_set", "cmd_flush", "get_hits", "get_misses", "delete_hits", "delete_misses", "evictions", "bytes_read",
+        "bytes_written",
         "cas_misses", "cas_hits", "cas_badval", "total_connections", "listen_disabled_num",
     ];
 
     private static readonly string[] s_datadogItems =
     [
         "evicted", "evicted_nonzero", "expired_unfetched", "evicted_unfetched", "evicted_time", "outofmemory", "tailrepairs", "moves_to_cold", "moves_to_warm",
-        "moves_within_lru", "reclaimed", "crawler_reclaimed", "lrutail_reflocked", "direct_reclaims", "number", "number_hot", "number_warm", "number_cold", "age",
+        "moves_within_lru", "reclaimed", "crawler_reclaimed", "lrutail_reflocked", "direct_reclaims", "number", "number_hot", "number_warm", "number_cold",
+        "age",
     ];
 
     private static readonly string[] s_datadogSlabs =
@@ -91,7 +95,8 @@ public sealed partial class MonitoringTests(MonitoringTests.Servers servers) : I
 
         string[] counted =
         [
-            "curr_items", "total_items", "cmd_get", "cmd_set", "cmd_touch", "get_hits", "get_misses", "delete_hits", "delete_misses", "incr_hits", "incr_misses",
+            "curr_items", "total_items", "cmd_get", "cmd_set", "cmd_touch", "get_hits", "get_misses", "delete_hits", "delete_misses", "incr_hits",
+            "incr_misses",
             "decr_hits", "decr_misses", "cas_hits", "cas_misses", "cas_badval", "touch_hits", "touch_misses", "evictions", "cmd_flush",
             "limit_maxbytes", "pointer_size", "accepting_conns",
         ];
@@ -147,7 +152,8 @@ public sealed partial class MonitoringTests(MonitoringTests.Servers servers) : I
         return (await RunAsync(servers.Memcached!), await RunAsync(servers.Server));
 
         async Task<string[]> RunAsync(ServerProcess server) =>
-            [.. (await ClientScript.RunAsync([Peer.MemcachedTool, ClientScript.Address(server), mode], server)).Split('\n').Select(line => line.TrimEnd('\r')).Where(line => line.Length > 0)];
+            [.. (await ClientScript.RunAsync([Peer.MemcachedTool, ClientScript.Address(server), mode], server))
+                .Split('\n').Select(line => line.TrimEnd('\r')).Where(line => line.Length > 0)];
     }
 
     private static async Task<Dictionary<string, string>> StrictStatsAsync(RawClient client, string command)
@@ -214,7 +220,8 @@ public sealed partial class MonitoringTests(MonitoringTests.Servers servers) : I
             Assert.Equal("STORED", await client.SetAsync("kilobytes", new byte[3000], flags: 7));
             Assert.Equal("STORED", await client.SetAsync("odd%key", "x"));
             Assert.Equal("STORED", await client.SetAsync("number", "10"));
-            foreach (string command in (string[])["incr number 5", "incr absent 1", "decr number 6", "decr absent 1", "touch number 0", "touch absent 0", "delete small0", "delete absent"])
+            foreach (string command in (string[])["incr number 5", "incr absent 1", "decr number 6", "decr absent 1", "touch number 0", "touch absent 0",
+                "delete small0", "delete absent"])
                 await client.CommandAsync(command);
             Assert.Equal("value 1", await client.GetTextAsync("small1"));
             Assert.Null(await client.GetAsync("absent"));

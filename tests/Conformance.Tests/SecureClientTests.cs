@@ -58,7 +58,8 @@ public sealed class SecureClientTests(SecureClientTests.Files files) : IClassFix
     /// <summary>What openssl says of one connection that asks for the version and quits. The shell is there to write to its standard input.</summary>
     private async Task<string> ConnectAsync(ServerProcess server, string version, string session)
     {
-        string line = $"printf 'version\\r\\nquit\\r\\n' | {Peer.Find("openssl")} s_client -connect {ClientScript.Address(server)} -CAfile {files.Certificates.Path("ca.pem")} -ign_eof -{version} {session}";
+        string line = $"printf 'version\\r\\nquit\\r\\n' | {Peer.Find("openssl")} s_client -connect {ClientScript.Address(server)} -CAfile "
+            + $"{files.Certificates.Path("ca.pem")} -ign_eof -{version} {session}";
         (_, string printed, _) = await ChildProcess.RunAsync(["/bin/sh", "-c", line], s_timeout);
         return $"{printed}\n{server.Output}";
     }

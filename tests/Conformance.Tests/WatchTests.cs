@@ -7,8 +7,9 @@ namespace OrleansCache.Conformance;
 public sealed partial class WatchTests
 {
     /// <summary>
-    /// Left out or masked: ts, gid, cfd, rport (never the same), clsid (our slab classes differ; and memcached puts a wrong number there for a value that is too large), and the
-    /// ttl, because a second may pass between two commands; command and ttl of a value that is too large (memcached hands them over in the wrong order).
+    /// Left out or masked: ts, gid, cfd, rport (never the same), clsid (our slab classes differ; and memcached puts a wrong number there for a value that is
+    /// too large), and the ttl, because a second may pass between two commands; command and ttl of a value that is too large (memcached hands them over in the
+    /// wrong order).
     /// </summary>
     [PeerFact("memcached")]
     public async Task TheSameCommandsMakeTheSameLines()

@@ -34,7 +34,8 @@ public static class MetaParseResult
         error + (swallow > 0 ? string.Create(CultureInfo.InvariantCulture, $" swallow={swallow}") : "") + (deletedKey is null ? "" : $" delete={deletedKey}");
 
     public static string Command(
-        MetaVerb verb, string key, CacheOperation operation, int bytes, uint clientFlags, MetaFlags flags, int[] times, ulong[] numbers, string returns, string opaque)
+        MetaVerb verb, string key, CacheOperation operation, int bytes, uint clientFlags, MetaFlags flags, int[] times, ulong[] numbers, string returns,
+            string opaque)
     {
         var text = new StringBuilder($"{verb}[{key}]");
         if (verb is MetaVerb.Set or MetaVerb.Arithmetic)
@@ -47,7 +48,8 @@ public static class MetaParseResult
             text.Append(CultureInfo.InvariantCulture, $" D={numbers[2]} J={numbers[3]}");
         (MetaFlags Flag, string Value)[] arguments =
         [
-            (MetaFlags.Touch, $"T={times[0]}"), (MetaFlags.Create, $"N={times[1]}"), (MetaFlags.Recache, $"R={times[2]}"), (MetaFlags.CompareCas, $"C={numbers[0]}"),
+            (MetaFlags.Touch, $"T={times[0]}"), (MetaFlags.Create, $"N={times[1]}"), (MetaFlags.Recache, $"R={times[2]}"),
+            (MetaFlags.CompareCas, $"C={numbers[0]}"),
             (MetaFlags.ExplicitCas, $"E={numbers[1]}"),
         ];
         foreach ((MetaFlags flag, string value) in arguments)

@@ -4,8 +4,8 @@ using OrleansCache.Protocol.Text;
 namespace OrleansCache.Fuzz;
 
 /// <summary>
-/// Seeded fuzzing of <see cref="MetaParser"/>: lines of right, wrong, odd and damaged tokens. Checks that it does not throw, hands out spans inside the line or the key
-/// buffer, and agrees with <see cref="NaiveMetaParser"/>; and that <see cref="TextParser"/> hands it exactly the line. Non-goal: coverage guidance.
+/// Seeded fuzzing of <see cref="MetaParser"/>: lines of right, wrong, odd and damaged tokens. Checks that it does not throw, hands out spans inside the line or
+/// the key buffer, and agrees with <see cref="NaiveMetaParser"/>; and that <see cref="TextParser"/> hands it exactly the line. Non-goal: coverage guidance.
 /// </summary>
 public sealed class MetaParserFuzzer(int seed)
 {
@@ -13,13 +13,17 @@ public sealed class MetaParserFuzzer(int seed)
 
     private static readonly string[] Words =
     [
-        "b", "v", "k", "s", "t", "c", "f", "h", "l", "u", "q", "x", "I", "P", "L", "O", "O1", "Oabc", "T0", "T30", "T-1", "T-", "N0", "N60", "R30", "F5", "F4294967295",
-        "C1", "C0", "E7", "E0", "D5", "J9", "MS", "ME", "MA", "MP", "MR", "MI", "M+", "MD", "M-", "T", "N", "R", "F", "C", "E", "D", "J", "M", "MEE", "Mz", "T5x", "T2147483648",
-        "N99999999999", "R000000000001", "F4294967296", "F-1", "C18446744073709551616", "C00000000000000000000001", "E-1", "D1x", "J ", "S1", "W", "X", "Z", "1", "0", "-1", "{", "@", "_", "~",
+        "b", "v", "k", "s", "t", "c", "f", "h", "l", "u", "q", "x", "I", "P", "L", "O", "O1", "Oabc", "T0", "T30", "T-1", "T-", "N0", "N60", "R30", "F5",
+        "F4294967295",
+        "C1", "C0", "E7", "E0", "D5", "J9", "MS", "ME", "MA", "MP", "MR", "MI", "M+", "MD", "M-", "T", "N", "R", "F", "C", "E", "D", "J", "M", "MEE", "Mz",
+        "T5x", "T2147483648",
+        "N99999999999", "R000000000001", "F4294967296", "F-1", "C18446744073709551616", "C00000000000000000000001", "E-1", "D1x", "J ", "S1", "W", "X", "Z",
+        "1", "0", "-1", "{", "@", "_", "~",
         "\u0001", "\u00ff", "\r", "\0", new('O', 32), new('O', 33), "a",
     ];
 
-    private static readonly string[] Keys = ["k", "foo", "Zm9v", "Zm8=", "Zg==", "Z===", "====", "Zm9vZg==AAAA", "Z.m-9_v", "!!!", "A", new('K', 250), new('K', 251), new('K', 248), "\u00ff\t"];
+    private static readonly string[] Keys =
+        ["k", "foo", "Zm9v", "Zm8=", "Zg==", "Z===", "====", "Zm9vZg==AAAA", "Z.m-9_v", "!!!", "A", new('K', 250), new('K', 251), new('K', 248), "\u00ff\t"];
 
     private static readonly string[] Lengths = ["0", "1", "2", "-", "-1", "x", "S2", "1048516", "1048517", "2147483645", "2147483646", "000000000001", "T0"];
 

@@ -5,8 +5,8 @@ using OrleansCache.Protocol.Meta;
 namespace OrleansCache.Fuzz;
 
 /// <summary>
-/// The meta commands' lines once more, written for plainness and in memcached's order of checks: strings, splitting, big integers. An oracle for the fast parser;
-/// answers in the words of <see cref="MetaParseResult"/>. Lines of up to 2,048 bytes only.
+/// The meta commands' lines once more, written for plainness and in memcached's order of checks: strings, splitting, big integers. An oracle for the fast
+/// parser; answers in the words of <see cref="MetaParseResult"/>. Lines of up to 2,048 bytes only.
 /// </summary>
 internal static class NaiveMetaParser
 {
@@ -54,7 +54,8 @@ internal static class NaiveMetaParser
 
         (string Modes, CacheOperation Operation)[] operations = name switch
         {
-            's' => [("S", CacheOperation.Set), ("E", CacheOperation.Add), ("A", CacheOperation.Append), ("P", CacheOperation.Prepend), ("R", CacheOperation.Replace)],
+            's' => [("S", CacheOperation.Set), ("E", CacheOperation.Add), ("A", CacheOperation.Append), ("P", CacheOperation.Prepend),
+                ("R", CacheOperation.Replace)],
             'a' => [("I+", CacheOperation.Increment), ("D-", CacheOperation.Decrement)],
             _ => [("", CacheOperation.None)],
         };
@@ -144,7 +145,8 @@ internal static class NaiveMetaParser
                         opaque = token;
                         break;
                     case 't':
-                        flags |= MetaFlags.ReturnTtl | (seen.Contains('T') ? MetaFlags.TtlBehindTouch : 0) | (seen.Contains('N') ? MetaFlags.TtlBehindCreate : 0);
+                        flags |= MetaFlags.ReturnTtl | (seen.Contains('T')
+                            ? MetaFlags.TtlBehindTouch : 0) | (seen.Contains('N') ? MetaFlags.TtlBehindCreate : 0);
                         break;
                     case 'v':
                         flags |= MetaFlags.Value;

@@ -36,7 +36,8 @@ internal static class NaiveTextParser
             case "gat" or "gats":
                 if (tokens.Length < 3)
                     return BadFormat;
-                return Strict(tokens[1], true, 11, int.MinValue, int.MaxValue) is not { } time ? BadExptime : Keys($"{(tokens[0] == "gat" ? "Gat" : "Gats")} exptime={time}", all.Skip(2));
+                return Strict(tokens[1], true, 11, int.MinValue, int.MaxValue) is not { } time
+                    ? BadExptime : Keys($"{(tokens[0] == "gat" ? "Gat" : "Gats")} exptime={time}", all.Skip(2));
             case "set" or "add" or "replace" or "append" or "prepend" or "cas":
                 if (tokens.Length < 5 || Strict(tokens[4], true, 11, 0, int.MaxValue - 2) is not { } length)
                     return BadFormat;
@@ -68,7 +69,8 @@ internal static class NaiveTextParser
                     return BadFormat;
                 if (tokens[1].Length > 250)
                     return OrSilent(BadFormat);
-                return Strict(tokens[2], true, 11, int.MinValue, int.MaxValue) is { } until ? $"Touch[{tokens[1]}] exptime={until}{suffix}" : OrSilent(BadExptime);
+                return Strict(tokens[2], true, 11, int.MinValue, int.MaxValue) is { } until
+                    ? $"Touch[{tokens[1]}] exptime={until}{suffix}" : OrSilent(BadExptime);
             case "delete":
                 if (tokens.Length < 2)
                     return BadFormat;
@@ -103,11 +105,13 @@ internal static class NaiveTextParser
             case "shutdown":
                 return $"Shutdown {(tokens.Length == 1 ? 0 : tokens is [_, "graceful"] ? 1 : -1)}{suffix}";
             case "cache_memlimit":
-                return tokens.Length > 1 && Strict(tokens[1], false, 11, 0, uint.MaxValue) is { } megabytes ? $"CacheMemlimit {megabytes}{suffix}" : OrSilent("ERROR");
+                return tokens.Length > 1 && Strict(tokens[1], false, 11, 0, uint.MaxValue) is { } megabytes
+                    ? $"CacheMemlimit {megabytes}{suffix}" : OrSilent("ERROR");
             case "debugtime" when tokens is [_, "p" or "r", ..]:
                 return $"DebugTime {tokens[1]}{suffix}";
             case "debugtime":
-                return tokens.Length > 1 && Strict(tokens[1], true, tokens[1][0] == '-' ? 21 : 20, -long.MaxValue, long.MaxValue) is { } seconds ? $"DebugTime {seconds}{suffix}" : OrSilent("ERROR");
+                return tokens.Length > 1 && Strict(tokens[1], true, tokens[1][0] == '-' ? 21 : 20, -long.MaxValue, long.MaxValue) is { } seconds
+                    ? $"DebugTime {seconds}{suffix}" : OrSilent("ERROR");
         }
 
         return tokens.Length > 1 && tokens[^1].StartsWith("HTTP/", StringComparison.Ordinal) ? "close" : OrSilent("ERROR");
@@ -155,7 +159,8 @@ internal static class NaiveTextParser
         string sign = text.Length > 0 && text[0] is '-' or '+' ? text[..1] : "";
         text = text[sign.Length..];
         string digits = new(text.TakeWhile(char.IsAsciiDigit).ToArray());
-        if (digits.Length == 0 || (digits.Length < text.Length && text[digits.Length] != '\0' && !whiteSpace.Contains(text[digits.Length], StringComparison.Ordinal)))
+        if (digits.Length == 0
+            || (digits.Length < text.Length && text[digits.Length] != '\0' && !whiteSpace.Contains(text[digits.Length], StringComparison.Ordinal)))
             return null;
         BigInteger value = BigInteger.Parse(digits, CultureInfo.InvariantCulture);
         return sign == "-" ? -value : value;

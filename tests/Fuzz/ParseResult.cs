@@ -53,7 +53,8 @@ public static class ParseResult
                     text.Append('[').Append(Text(key)).Append(']');
                 break;
             case TextVerb.Set or TextVerb.Add or TextVerb.Replace or TextVerb.Append or TextVerb.Prepend or TextVerb.Cas:
-                text.Append(CultureInfo.InvariantCulture, $"[{Text(command.Key)}] flags={command.ClientFlags} exptime={command.Exptime} bytes={command.ValueLength}");
+                text.Append(CultureInfo.InvariantCulture,
+                    $"[{Text(command.Key)}] flags={command.ClientFlags} exptime={command.Exptime} bytes={command.ValueLength}");
                 if (command.Verb == TextVerb.Cas)
                     text.Append(CultureInfo.InvariantCulture, $" cas={command.Cas}");
                 break;

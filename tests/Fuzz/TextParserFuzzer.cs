@@ -14,7 +14,8 @@ public sealed class TextParserFuzzer
     private static readonly string[] Words =
     [
         "get", "gets", "gat", "gats", "set", "add", "replace", "append", "prepend", "cas", "incr", "decr", "touch", "delete", "flush_all", "verbosity",
-        "version", "quit", "stats", "shutdown", "graceful", "cache_memlimit", "debugtime", "p", "noreply", "HTTP/1.1", "0", "1", "-1", "-", "+1", "100", "1048516", "1048517", "2147483645", "2147483646", "2147483647",
+        "version", "quit", "stats", "shutdown", "graceful", "cache_memlimit", "debugtime", "p", "noreply", "HTTP/1.1", "0", "1", "-1", "-", "+1", "100",
+        "1048516", "1048517", "2147483645", "2147483646", "2147483647",
         "2147483648", "-2147483648", "-2147483649", "4294967295", "4294967296", "9223372036854775807", "9223372036854775808", "-9223372036854775808",
         "18446744073709551615", "18446744073709551616", "-18446744073709551615", "00000000001", "000000000001", "999999999", "1000000000", "k", "foo",
         new('K', 250), new('K', 251), "a\tb", "\t", "\0", "\r", "\n", "\r\n", " ", "  ", "5\t", "5\0",
@@ -77,7 +78,8 @@ public sealed class TextParserFuzzer
         if (lineFeed < 0)
         {
             bool mayClose = input.Length > Limits.LineBytesMax;
-            return status == TextParseStatus.NeedMore || (mayClose && status == TextParseStatus.Close) ? (consumed == 0 ? null : "consumed of an unfinished line") : $"{status} without a line end";
+            return status == TextParseStatus.NeedMore || (mayClose && status == TextParseStatus.Close)
+                ? (consumed == 0 ? null : "consumed of an unfinished line") : $"{status} without a line end";
         }
 
         string said = ParseResult.Describe(status, command);
@@ -92,7 +94,8 @@ public sealed class TextParserFuzzer
             return $"{said}: key too long";
 
         int cut = (int)((uint)salt % (uint)line.Length);
-        if (cut <= Limits.LineBytesMax && TextParser.Parse(line[..cut], limits, out _, out int consumedOfCut) is var early && (early != TextParseStatus.NeedMore || consumedOfCut != 0))
+        if (cut <= Limits.LineBytesMax && TextParser.Parse(line[..cut], limits, out _, out int consumedOfCut) is var early
+            && (early != TextParseStatus.NeedMore || consumedOfCut != 0))
             return $"{said}: {early} at cut {cut}";
         TextParseStatus again = TextParser.Parse(line, cut, limits, out TextCommand repeated, out int consumedAgain);
         string saidAgain = ParseResult.Describe(again, repeated);

@@ -16,7 +16,8 @@ public sealed class HelpTests
             option => Assert.Equal(IsThere(option.State), help.Contains($"  -{option.Short}, --", StringComparison.Ordinal)));
         Assert.All(
             ExtendedOptions.All,
-            option => Assert.Equal(IsThere(option.State) && !option.Name.StartsWith("ext_", StringComparison.Ordinal), help.Contains(option.Name, StringComparison.Ordinal)));
+            option => Assert.Equal(IsThere(option.State)
+                && !option.Name.StartsWith("ext_", StringComparison.Ordinal), help.Contains(option.Name, StringComparison.Ordinal)));
     }
 
     [Theory]

@@ -2,7 +2,7 @@ using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
-using OrleansCache.Gateway;
+using OrleansCache.Gateway.Options;
 using OrleansCache.Silo.Hosting;
 using Xunit.Abstractions;
 
@@ -52,7 +52,8 @@ public sealed class ListenTests(ITestOutputHelper output) : IDisposable
             return;
         }
 
-        using ProductProcess product = await ProductProcess.StartAsync($"--transport {transport} -p -1 -U -1 -l 127.0.0.1,proto[ascii]:tag[text]:127.0.0.2,proto[binary]:127.0.0.3");
+        using ProductProcess product =
+            await ProductProcess.StartAsync($"--transport {transport} -p -1 -U -1 -l 127.0.0.1,proto[ascii]:tag[text]:127.0.0.2,proto[binary]:127.0.0.3");
         string[] places = product.Error.Split("listening on ")[1].Split(';')[0].Split(", ");
         Assert.Equal(6, places.Length);
         IPEndPoint[] tcp = [.. places.Where(static place => !place.StartsWith("udp ", StringComparison.Ordinal)).Select(IPEndPoint.Parse)];

@@ -36,7 +36,8 @@ public sealed partial class OpenFilesTests
 
         Assert.Equal(Limit + 100, served + refused);
         Assert.InRange(served, Limit - 160, Limit - 80);
-        string warning = string.Create(CultureInfo.InvariantCulture, $"WARNING: the limit of open files, {Limit}, has room for {served} connections, not for {Limit} (-c)");
+        string warning = string.Create(CultureInfo.InvariantCulture,
+            $"WARNING: the limit of open files, {Limit}, has room for {served} connections, not for {Limit} (-c)");
         Assert.Contains(warning, product.Error, StringComparison.Ordinal);
         Assert.DoesNotContain("paused", product.Error, StringComparison.Ordinal);
         clients.ForEach(static client => client.Dispose());

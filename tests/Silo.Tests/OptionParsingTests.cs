@@ -1,5 +1,5 @@
 using System.Globalization;
-using OrleansCache.Gateway;
+using OrleansCache.Gateway.Options;
 using OrleansCache.Silo.Options;
 
 namespace OrleansCache.Silo.Tests;
@@ -57,11 +57,13 @@ public sealed class OptionParsingTests
         ["watcherlog"] = o => o.WatcherLogBytesMax,
         ["workerlog"] = o => o.WorkerLogBytesMax,
         ["sizes"] = o => o.TrackSizes,
-        ["lru"] = o => string.Create(CultureInfo.InvariantCulture, $"{o.Lru.HotPercent} {o.Lru.WarmPercent} {o.Lru.HotAgeFactor} {o.Lru.WarmAgeFactor} {o.Lru.TemporaryTtlSeconds}"),
+        ["lru"] = o => string.Create(CultureInfo.InvariantCulture,
+            $"{o.Lru.HotPercent} {o.Lru.WarmPercent} {o.Lru.HotAgeFactor} {o.Lru.WarmAgeFactor} {o.Lru.TemporaryTtlSeconds}"),
         ["tuning"] = o => string.Create(
             CultureInfo.InvariantCulture, $"{o.Lru.Tuning.SmallPercent} {o.Lru.Tuning.TempTtlSeconds} {o.Lru.Tuning.IsFlat} {o.Lru.Tuning.MovesPages}"),
         ["crawler"] = o => string.Create(CultureInfo.InvariantCulture, $"{o.Lru.CrawlerEnabled} {o.Lru.CrawlerSleepMicroseconds} {o.Lru.CrawlerItemsMax}"),
-        ["slabs"] = o => string.Create(CultureInfo.InvariantCulture, $"{o.Lru.SlabReassign} {o.Lru.SlabAutomove} {o.Lru.SlabAutomoveRatio} {o.Lru.SlabAutomoveWindow}"),
+        ["slabs"] = o => string.Create(CultureInfo.InvariantCulture,
+            $"{o.Lru.SlabReassign} {o.Lru.SlabAutomove} {o.Lru.SlabAutomoveRatio} {o.Lru.SlabAutomoveWindow}"),
     };
 
     [Theory]
@@ -382,12 +384,17 @@ public sealed class OptionParsingTests
     public void EveryExtendedOptionOfMemcachedIsKnown()
     {
         const string Names =
-            "maxconns_fast hashpower no_hashexpand slab_reassign slab_automove slab_automove_ratio slab_automove_window tail_repair_time hash_algorithm lru_crawler "
-            + "lru_crawler_sleep lru_crawler_tocrawl lru_maintainer hot_lru_pct warm_lru_pct hot_max_factor warm_max_factor temporary_ttl idle_timeout watcher_logbuf_size "
-            + "worker_logbuf_size slab_sizes slab_chunk_max track_sizes no_inline_ascii_resp modern no_modern no_chunked_items no_slab_reassign no_slab_automove "
-            + "no_maxconns_fast inline_ascii_resp no_lru_crawler no_lru_maintainer no_drop_privileges drop_privileges relaxed_privileges resp_obj_mem_limit read_buf_mem_limit "
+            "maxconns_fast hashpower no_hashexpand slab_reassign slab_automove slab_automove_ratio slab_automove_window tail_repair_time "
+                + "hash_algorithm lru_crawler "
+            + "lru_crawler_sleep lru_crawler_tocrawl lru_maintainer hot_lru_pct warm_lru_pct hot_max_factor warm_max_factor temporary_ttl "
+            + "idle_timeout watcher_logbuf_size "
+            + "worker_logbuf_size slab_sizes slab_chunk_max track_sizes no_inline_ascii_resp modern no_modern no_chunked_items no_slab_reassign "
+            + "no_slab_automove "
+            + "no_maxconns_fast inline_ascii_resp no_lru_crawler no_lru_maintainer no_drop_privileges drop_privileges relaxed_privileges "
+            + "resp_obj_mem_limit read_buf_mem_limit "
             + "ssl_chain_cert ssl_key ssl_verify_mode ssl_keyformat ssl_ciphers ssl_ca_cert ssl_wbuf_size ssl_session_cache ssl_kernel_tls ssl_min_version "
-            + "proxy_config proxy_arg proxy_uring proxy_memprofile sock_cookie_id ext_page_size ext_wbuf_size ext_threads ext_io_depth ext_path ext_item_size ext_item_age "
+            + "proxy_config proxy_arg proxy_uring proxy_memprofile sock_cookie_id ext_page_size ext_wbuf_size ext_threads ext_io_depth ext_path "
+            + "ext_item_size ext_item_age "
             + "ext_low_ttl ext_recache_rate ext_compact_under ext_drop_under ext_max_sleep ext_max_frag ext_drop_unread slab_automove_freeratio";
 
         Assert.All(Names.Split(' '), name => Assert.Single(ExtendedOptions.All, option => option.Name == name));

@@ -66,7 +66,8 @@ public sealed class ProcessTests(ITestOutputHelper output) : IDisposable
         (int code, _, string error) = ProductProcess.Run($"-p {port} {listen}");
 
         Assert.Equal(71, code);
-        string expected = listen.Length == 0 ? $"failed to listen on TCP port {port}: Address already in use" : $"failed to listen on one of interface(s) 127.0.0.1, TCP port {port}: Address already in use";
+        string expected = listen.Length == 0 ? $"failed to listen on TCP port {port}: Address already in use"
+            : $"failed to listen on one of interface(s) 127.0.0.1, TCP port {port}: Address already in use";
         Assert.Equal($"orleanscache: {expected}\n", error);
     }
 

@@ -1,4 +1,4 @@
-using OrleansCache.Gateway;
+using OrleansCache.Gateway.Options;
 using OrleansCache.Gateway.Tls;
 using OrleansCache.Silo.Options;
 
@@ -11,7 +11,8 @@ public sealed class SecurityOptionTests
     public void TlsOptionsArriveAsMemcachedMeansThem()
     {
         ServeOptions options = Read(
-            "-Z -o ssl_chain_cert=c.pem,ssl_key=k.der,ssl_keyformat=2,ssl_verify_mode=3,ssl_ciphers=A:B,ssl_ca_cert=ca.pem,ssl_wbuf_size=32,ssl_session_cache,ssl_kernel_tls,ssl_min_version=1");
+            "-Z -o ssl_chain_cert=c.pem,ssl_key=k.der,ssl_keyformat=2,ssl_verify_mode=3,ssl_ciphers=A:B,ssl_ca_cert=ca.pem,ssl_wbuf_size=32,"
+                + "ssl_session_cache,ssl_kernel_tls,ssl_min_version=1");
         Assert.True(options.TlsEnabled);
         Assert.Equal(
             new TlsOptions

@@ -1,8 +1,6 @@
 using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
-using System.Security.Cryptography;
-using System.Security.Cryptography.X509Certificates;
 using System.Text;
 
 namespace OrleansCache.Silo.Tests;
@@ -12,13 +10,11 @@ public sealed class SecurityProcessTests : IDisposable
 {
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(20);
 
-    private readonly string _folder = Directory.CreateTempSubdirectory("orleanscache-test-").FullName;
+    private readonly TestCertificates _certificates = new();
 
-    private string ChainFile => Path.Combine(_folder, "server.pem");
-    private string KeyFile => Path.Combine(_folder, "server.key");
-    private string AuthFile => Path.Combine(_folder, "passwords");
+    private string AuthFile => _certificates.Path("passwords");
 
-    public void Dispose() => Directory.Delete(_folder, recursive: true);
+    public void Dispose() => _certificates.Dispose();
 
     [Theory]
     [InlineData("-Z", 64, "TLS needs a certificate, -o ssl_chain_cert=FILE")]
@@ -40,39 +36,34 @@ public sealed class SecurityProcessTests : IDisposable
     {
         if (OperatingSystem.IsWindows())
             return;
-        WriteCertificate("first");
+        _certificates.WriteServer("first");
         await File.WriteAllTextAsync(AuthFile, "ann:old\n");
         using ProductProcess server = await ProductProcess.StartAsync(
-            $"-Z -Y {AuthFile} -p -1 -l 127.0.0.1,notls:127.0.0.2 -o ssl_chain_cert={ChainFile},ssl_key={KeyFile} -v");
+            $"-Z -Y {AuthFile} -p -1 -l 127.0.0.1,notls:127.0.0.2 -o ssl_chain_cert={_certificates.ChainFile},ssl_key={_certificates.KeyFile} -v");
         IPEndPoint tls = await server.EndPointAsync();
         Assert.Equal(("CN=first", "STORED"), await LogInAsync(tls, "ann old"));
 
-        WriteCertificate("second");
+        _certificates.WriteServer("second");
         await File.WriteAllTextAsync(AuthFile, "ann:new\n");
         server.Signal("HUP");
-        await WaitAsync(() => server.Error.Contains("Reloaded: TLS certificates", StringComparison.Ordinal) && server.Error.Contains("Reloaded: passwords", StringComparison.Ordinal));
+        await Wait.UntilAsync(() => server.Error.Contains("Reloaded: TLS certificates", StringComparison.Ordinal)
+            && server.Error.Contains("Reloaded: passwords", StringComparison.Ordinal), () => server.Error);
         Assert.Equal(("CN=second", "STORED"), await LogInAsync(tls, "ann new"));
         Assert.Equal(("CN=second", "CLIENT_ERROR authentication failure"), await LogInAsync(tls, "ann old"));
 
-        await File.WriteAllTextAsync(ChainFile, "nonsense");
+        await File.WriteAllTextAsync(_certificates.ChainFile, "nonsense");
         await File.WriteAllTextAsync(AuthFile, "nonsense");
         server.Signal("HUP");
-        await WaitAsync(() => server.Error.Contains("Error loading the certificate chain", StringComparison.Ordinal) && server.Error.Contains("malformed entry", StringComparison.Ordinal));
+        await Wait.UntilAsync(() => server.Error.Contains("Error loading the certificate chain", StringComparison.Ordinal)
+            && server.Error.Contains("malformed entry", StringComparison.Ordinal), () => server.Error);
         Assert.Equal(("CN=second", "STORED"), await LogInAsync(tls, "ann new"));
 
         // By itself: no signal.
         await File.WriteAllTextAsync(AuthFile, "ann:third\n");
-        await WaitAsync(() => server.Error.Contains($"Reloaded: {AuthFile}", StringComparison.Ordinal));
+        await Wait.UntilAsync(() => server.Error.Contains($"Reloaded: {AuthFile}", StringComparison.Ordinal), () => server.Error);
         Assert.Equal(("CN=second", "STORED"), await LogInAsync(tls, "ann third"));
         server.Signal("TERM");
         Assert.Equal(0, server.WaitForExit());
-    }
-
-    private static async Task WaitAsync(Func<bool> condition)
-    {
-        using var limit = new CancellationTokenSource(s_patience);
-        while (!condition())
-            await Task.Delay(5, limit.Token);
     }
 
     /// <summary>The server's name, and the answer to the login.</summary>
@@ -85,14 +76,5 @@ public sealed class SecurityProcessTests : IDisposable
         await stream.WriteAsync(Encoding.ASCII.GetBytes($"set login 0 0 {token.Length}\r\n{token}\r\n"));
         using var reader = new StreamReader(stream, Encoding.ASCII);
         return (stream.RemoteCertificate!.Subject, await reader.ReadLineAsync().WaitAsync(s_patience) ?? "");
-    }
-
-    private void WriteCertificate(string name)
-    {
-        using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
-        using X509Certificate2 certificate = new CertificateRequest($"CN={name}", key, HashAlgorithmName.SHA256)
-            .CreateSelfSigned(DateTimeOffset.UtcNow.AddHours(-1), DateTimeOffset.UtcNow.AddHours(1));
-        File.WriteAllText(ChainFile, certificate.ExportCertificatePem());
-        File.WriteAllText(KeyFile, key.ExportPkcs8PrivateKeyPem());
     }
 }

@@ -31,7 +31,8 @@ public class LayoutTests
     {
         uint[] parts =
         [
-            ItemWord.LengthMask, ItemWord.KindMask, ItemWord.Stale, ItemWord.TokenSent, ItemWord.Fetched, ItemWord.BinaryKey, ItemWord.Chained, ItemWord.HasFlags,
+            ItemWord.LengthMask, ItemWord.KindMask, ItemWord.Stale, ItemWord.TokenSent, ItemWord.Fetched, ItemWord.BinaryKey, ItemWord.Chained,
+            ItemWord.HasFlags,
             ItemWord.ExplicitCas, ItemWord.FrequencyMask, ItemWord.QueueMask,
         ];
         uint all = 0;

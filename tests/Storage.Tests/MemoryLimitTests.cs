@@ -94,7 +94,8 @@ public sealed class MemoryLimitTests
 
     private static PartitionSet Open(long bytes, long bytesMax, bool noEviction = false)
     {
-        var set = new PartitionSet(new StoreOptions { MemoryBytes = bytes, MemoryBytesMax = bytesMax, PartitionCount = 8, NoEviction = noEviction, HashSeed = StoreHarness.HashSeed });
+        var set = new PartitionSet(
+            new StoreOptions { MemoryBytes = bytes, MemoryBytesMax = bytesMax, PartitionCount = 8, NoEviction = noEviction, HashSeed = StoreHarness.HashSeed });
         for (int i = 0; i < set.PartitionCount; i++)
             set.Open(new PartitionId(i), 1);
         return set;

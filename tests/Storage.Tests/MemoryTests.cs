@@ -20,7 +20,8 @@ public class MemoryTests
         for (long stored = 0; stored < 3 * mebibytes * MiB; count++)
         {
             int length = DecadeLength(random);
-            Assert.True(CacheStatus.Ok == Set(set, sink, $"key{count}", value.AsSpan(0, length)), $"seed {seed}, item {count} of {length} bytes: {sink.Status}");
+            Assert.True(CacheStatus.Ok == Set(set, sink, $"key{count}", value.AsSpan(0, length)),
+                $"seed {seed}, item {count} of {length} bytes: {sink.Status}");
             stored += length;
         }
 
@@ -272,7 +273,8 @@ public class MemoryTests
         byte[] value = new byte[40_000];
         Mixed(set, sink, keys, value, 20_000);
 
-        // The least of three: a collection on behalf of another test may charge this thread for what it has set aside; what the code allocates shows every time.
+        // The least of three: a collection on behalf of another test may charge this thread for what it has set aside; what the code allocates shows every
+        // time.
         int calls = 20_000;
         long least = long.MaxValue;
         for (int attempt = 0; attempt < 3 && least > 0; attempt++, calls += 100_000)
@@ -294,7 +296,8 @@ public class MemoryTests
                 byte[] key = keys[(random >> 8) % (uint)keys.Length];
                 var operation = (CacheOperation)(1 + (i % 10));
                 int length = i % 97 == 0 ? 40_000 : i % 200;
-                CacheRequest request = StoreHarness.Request(operation, key, operation is CacheOperation.Append or CacheOperation.Prepend ? value.AsSpan(0, 10) : value.AsSpan(0, length));
+                CacheRequest request = StoreHarness.Request(operation, key, operation is CacheOperation.Append or CacheOperation.Prepend
+                    ? value.AsSpan(0, 10) : value.AsSpan(0, length));
                 request.Flags = operation == CacheOperation.Get ? RequestFlags.ReturnValue : 0;
                 request.Delta = 1;
                 set.TryGet(PartitionId.OfHash(request.KeyHash, 16))!.TryExecute(in request, StoreHarness.Start + ((uint)i / 1000), sink);
@@ -409,7 +412,8 @@ public class MemoryTests
         return set;
     }
 
-    private static CacheStatus Set(PartitionSet set, RecordingSink sink, string key, ReadOnlySpan<byte> value, uint now = StoreHarness.Start, int onlyPartition = -1)
+    private static CacheStatus Set(PartitionSet set, RecordingSink sink, string key, ReadOnlySpan<byte> value, uint now = StoreHarness.Start,
+        int onlyPartition = -1)
     {
         Span<byte> bytes = stackalloc byte[32];
         int length = System.Text.Encoding.ASCII.GetBytes(key, bytes);

@@ -559,7 +559,8 @@ public sealed class OperationTests : IDisposable
         _store.Set("k", "v");
         foreach (string key in new[] { "k", "none" })
         {
-            foreach (RequestFlags flags in new[] { RequestFlags.TakeToken, RequestFlags.TakeToken | RequestFlags.Peek, RequestFlags.TakeToken | RequestFlags.Touch, RequestFlags.Peek })
+            foreach (RequestFlags flags in new[] { RequestFlags.TakeToken, RequestFlags.TakeToken | RequestFlags.Peek,
+                RequestFlags.TakeToken | RequestFlags.Touch, RequestFlags.Peek })
                 _store.Get(key, flags);
         }
 
@@ -711,5 +712,29 @@ public sealed class OperationTests : IDisposable
         _store.Now++;
         Assert.Null(_store.Get("k50"));
         Assert.Equal(53, _store.Statistics().GetFlushed);
+    }
+
+    [Fact]
+    public void AStoreInThePlaceOfAnExpiredOrFlushedItemCountsAsReclaimed()
+    {
+        using var store = new StoreHarness();
+        store.Set("expiring", "1", expiresAt: store.Now + 1);
+        store.Set("living", "1");
+        store.Now += 2;
+        Assert.Equal(0, store.Statistics().Reclaimed);
+        store.Set("expiring", "2");
+        store.Set("living", "2");
+        store.Set("new", "1");
+        Assert.Equal(1, store.Statistics().Reclaimed);
+
+        store.Run(StoreHarness.Request(CacheOperation.Delete, "new"));
+        store.Store.FlushAll(0, store.Now);
+        store.Set("living", "3");
+        Assert.Equal(2, store.Statistics().Reclaimed);
+        store.Set("living", "4");
+        store.Get("expiring");
+        store.Set("expiring", "3");
+        Assert.Equal(2, store.Statistics().Reclaimed);
+        store.CheckIntegrity();
     }
 }

@@ -38,7 +38,8 @@ public class ScanTests
                 told[key] = told.GetValueOrDefault(key) + 1;
             }
 
-            // Ten times as many come as there were, so the index splits everywhere; some go again, and staying ones are read, overwritten and moved to other chunks.
+            // Ten times as many come as there were, so the index splits everywhere; some go again, and staying ones are read, overwritten and moved to other
+            // chunks.
             for (int i = passing < 30_000 ? random.Next(4000) : 0; i > 0; i--)
                 store.Set($"pass{passing++}", "w");
             for (int i = random.Next(500); i > 0; i--)

@@ -1,57 +1,7 @@
 using System.Text;
+using OrleansCache.Events;
 
 namespace OrleansCache.Storage.Tests;
-
-/// <summary>Remembers the last reply.</summary>
-internal sealed class RecordingSink : ReplySink
-{
-    private readonly byte[] _buffer;
-
-    public RecordingSink(int bytesMax = 4 * 1024 * 1024) => _buffer = new byte[bytesMax];
-
-    public int Calls { get; private set; }
-    public CacheStatus Status { get; private set; }
-    public ItemFlags ItemFlags { get; private set; }
-    public uint ClientFlags { get; private set; }
-    public uint ExpiresAt { get; private set; }
-    public uint LastAccess { get; private set; }
-    public ulong Cas { get; private set; }
-    public ulong Number { get; private set; }
-    public int ValueLength { get; private set; }
-    public bool HasValue { get; private set; }
-    public bool WasContiguous { get; private set; }
-    public bool PinNext { get; set; }
-    public PinnedValue Pinned { get; private set; }
-    public bool DidPin { get; private set; }
-
-    public ReadOnlySpan<byte> Value => _buffer.AsSpan(0, HasValue ? ValueLength : 0);
-
-    public string Text => Encoding.Latin1.GetString(Value);
-
-    public override void OnReply(in CacheReply reply)
-    {
-        Calls++;
-        Status = reply.Status;
-        ItemFlags = reply.ItemFlags;
-        ClientFlags = reply.ClientFlags;
-        ExpiresAt = reply.ExpiresAt;
-        LastAccess = reply.LastAccess;
-        Cas = reply.Cas;
-        Number = reply.Number;
-        ValueLength = reply.Value.Length;
-        HasValue = reply.Value.HasBytes;
-        WasContiguous = reply.Value.IsContiguous;
-        if (HasValue)
-            reply.Value.CopyTo(_buffer);
-        DidPin = false;
-        if (PinNext)
-        {
-            PinNext = false;
-            DidPin = reply.Value.TryPin(out PinnedValue pinned);
-            Pinned = pinned;
-        }
-    }
-}
 
 /// <summary>A store of its own with short words for requests.</summary>
 internal sealed class StoreHarness : IDisposable
@@ -65,7 +15,7 @@ internal sealed class StoreHarness : IDisposable
     public StoreHarness(StoreOptions? options = null)
     {
         Options = (options ?? new StoreOptions { PartitionCount = 1, MemoryBytes = 64 * 1024 * 1024 }) with { HashSeed = HashSeed };
-        Arena = new PageArena(Options);
+        Arena = new PageArena(Options, new RingEventLog());
         Store = new PartitionStore(Arena, new PartitionId(0));
     }
 
@@ -183,10 +133,4 @@ internal sealed class StoreHarness : IDisposable
         Assert.Equal(Arena.PageCount, Arena.FreePageCount);
         Arena.Dispose();
     }
-}
-
-/// <summary>The seed of a random test: from the environment, else fresh; it stands in every assert message.</summary>
-internal static class TestSeed
-{
-    public static int Next() => int.TryParse(Environment.GetEnvironmentVariable("ORLEANSCACHE_TEST_SEED"), out int seed) ? seed : Environment.TickCount;
 }

@@ -60,7 +60,8 @@ public class StoreKeeperTests : IDisposable
         for (int i = 0; i < 3000; i++)
             Set($"k{i:D5}", i % 300);
         IReadOnlyList<KeyValuePair<int, long>> sizes = await Admin.ReadSizesAsync(CancellationToken.None);
-        var expected = Enumerable.Range(0, 3000).GroupBy(i => (int)((header + 6 + (i % 300) + 31) / 32 * 32)).ToDictionary(static g => g.Key, static g => g.LongCount());
+        var expected = Enumerable.Range(0, 3000).GroupBy(i => (int)((header + 6 + (i % 300) + 31) / 32 * 32))
+            .ToDictionary(static g => g.Key, static g => g.LongCount());
         Assert.Equal(expected.OrderBy(static e => e.Key), sizes);
     }
 
@@ -111,7 +112,8 @@ public class StoreKeeperTests : IDisposable
     [Fact]
     public void WhereNothingMayBeEvictedAPageMovesOnlyIfItsItemsHaveRoom()
     {
-        using var full = new LocalRouter(new StoreOptions { PartitionCount = 1, MemoryBytes = 1024 * 1024, NoEviction = true, HashSeed = StoreHarness.HashSeed });
+        using var full = new LocalRouter(
+            new StoreOptions { PartitionCount = 1, MemoryBytes = 1024 * 1024, NoEviction = true, HashSeed = StoreHarness.HashSeed });
         for (int i = 0; _sink.Status != CacheStatus.OutOfMemory; i++)
             full.TryExecute(StoreHarness.Request(CacheOperation.Set, $"k{i:D6}", "12345"), full.NowUnixSeconds, _sink);
         long items = full.ReadStatistics(perClass: false).CurrItems;

@@ -175,7 +175,8 @@ public sealed class WatchTests : IDisposable
         Assert.True(lines.Count > 1000);
         Assert.Equal(lines.Count, lines.Select(static line => line.Split(' ')[1]).Distinct().Count());
         Assert.Contains(lines, static line => line.StartsWith("eviction key=key-10 fetch=yes ttl=-1 la=0 clsid=", StringComparison.Ordinal));
-        Assert.Contains(lines, static line => line.StartsWith("eviction key=key-1 fetch=no ttl=-1 la=0 clsid=", StringComparison.Ordinal) && line.EndsWith(" size=400", StringComparison.Ordinal));
+        Assert.Contains(lines, static line => line.StartsWith("eviction key=key-1 fetch=no ttl=-1 la=0 clsid=", StringComparison.Ordinal)
+            && line.EndsWith(" size=400", StringComparison.Ordinal));
     }
 
     private delegate void Change(ref CacheRequest request);

@@ -4,7 +4,9 @@ using OrleansCache.Protocol.Binary;
 
 namespace OrleansCache.Gateway.Datagrams;
 
-/// <summary>One request datagram and its reply, with a session of its own. Pooled by its port; the session is used again as long as it comes out clean.</summary>
+/// <summary>
+/// One request datagram and its reply, with a session of its own. Pooled by its port; the session is used again as long as it comes out clean.
+/// </summary>
 internal sealed class DatagramExchange : ISessionTransport
 {
     /// <summary>struct sockaddr_in6.</summary>

@@ -16,8 +16,9 @@ internal static class DatagramFrame
     public const int PayloadBytesMax = Limits.DatagramBytesMax - HeaderBytes;
 
     /// <summary>
-    /// Whether this is a request, by memcached's rule: something behind the head, and one datagram in all (larger requests were never served); neither sequence nor reserved matter.
-    /// Beyond that rule: what begins as only a reply can is none. Two servers that answered each other's answers, because somebody forged one datagram, would never stop.
+    /// Whether this is a request, by memcached's rule: something behind the head, and one datagram in all (larger requests were never served); neither sequence
+    /// nor reserved matter. Beyond that rule: what begins as only a reply can is none. Two servers that answered each other's answers, because somebody forged
+    /// one datagram, would never stop.
     /// </summary>
     public static bool TryRead(ReadOnlySpan<byte> datagram, out ushort requestId)
     {

@@ -19,13 +19,13 @@ internal enum DatagramSend : byte
 /// <summary>
 /// memcached over UDP on one I/O loop, without I/O: datagrams go in by <see cref="Receive"/>, replies leave by <see cref="Send"/>.
 /// <para>
-/// Algorithm. Each datagram is a request of its own and runs through a session of its own; all that its commands answer is one message, cut into datagrams. Where other silos have
-/// to answer first, the exchange waits and the loop goes on. A reply that the socket does not take waits in line.
+/// Algorithm. Each datagram is a request of its own and runs through a session of its own; all that its commands answer is one message, cut into datagrams.
+/// Where other silos have to answer first, the exchange waits and the loop goes on. A reply that the socket does not take waits in line.
 /// </para>
 /// <para>
 /// Bounds. At most <see cref="Limits.DatagramRequestsPendingMax"/> exchanges at a time, running or waiting to be sent; a reply of at most
-/// <see cref="Limits.DatagramReplyBytesMax"/>, beyond which one short datagram says so, because a sender's address can be forged and a reply be aimed at somebody else. What is
-/// no request, or one too many, is dropped and counted.
+/// <see cref="Limits.DatagramReplyBytesMax"/>, beyond which one short datagram says so, because a sender's address can be forged and a reply be aimed at
+/// somebody else. What is no request, or one too many, is dropped and counted.
 /// </para>
 /// Non-goals: requests of several datagrams (memcached has none), order between datagrams, delivery.
 /// </summary>

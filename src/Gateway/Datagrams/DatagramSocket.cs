@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using OrleansCache.Gateway.Transports;
 
 namespace OrleansCache.Gateway.Datagrams;
 

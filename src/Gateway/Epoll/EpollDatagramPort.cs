@@ -5,8 +5,9 @@ using OrleansCache.Gateway.Datagrams;
 namespace OrleansCache.Gateway.Epoll;
 
 /// <summary>
-/// A UDP socket as one epoll loop sees it. All loops watch the same socket (exclusively: a datagram wakes one of them, not all), so that its traffic uses all cores as TCP's does.
-/// A second descriptor of the socket is watched for room to send, and only while there is none: watched always, each datagram sent would wake the loop.
+/// A UDP socket as one epoll loop sees it. All loops watch the same socket (exclusively: a datagram wakes one of them, not all), so that its traffic uses all
+/// cores as TCP's does. A second descriptor of the socket is watched for room to send, and only while there is none: watched always, each datagram sent would
+/// wake the loop.
 /// </summary>
 internal sealed unsafe class EpollDatagramPort : DatagramPort
 {
@@ -26,7 +27,8 @@ internal sealed unsafe class EpollDatagramPort : DatagramPort
         _index = index;
         _fd = (int)socket.Handle;
         _sendFd = Native.Duplicate(_fd, Native.F_DUPFD_CLOEXEC, 0);
-        if (_sendFd < 0 || Native.Control(loop.Epoll, Native.EPOLL_CTL_ADD, _fd, Native.EPOLLIN | Native.EPOLLEXCLUSIVE, EpollLoop.PortData(index, sends: false)) != 0)
+        if (_sendFd < 0 || Native.Control(loop.Epoll, Native.EPOLL_CTL_ADD, _fd, Native.EPOLLIN | Native.EPOLLEXCLUSIVE,
+            EpollLoop.PortData(index, sends: false)) != 0)
             throw new GatewayStartException($"cannot watch a UDP socket: errno {Marshal.GetLastSystemError()}");
         _receives = true;
     }

@@ -1,6 +1,8 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
+using OrleansCache.Gateway.Options;
+using OrleansCache.Gateway.Transports;
 
 namespace OrleansCache.Gateway.Epoll;
 
@@ -100,7 +102,11 @@ internal sealed unsafe class EpollListener : IDisposable
         ulong low = *(ulong*)(address + 8);
         ulong high = *(ulong*)(address + 16);
         uint four = *(uint*)(address + 4);
-        return new ConnectionInfo(() => ConnectionName.Of(new IPEndPoint(ToAddress(family, four, low, high), port)), () => _name) { Protocol = _protocol, Descriptor = fd };
+        return new ConnectionInfo(() => ConnectionName.Of(new IPEndPoint(ToAddress(family, four, low, high), port)), () => _name)
+        {
+            Protocol = _protocol,
+            Descriptor = fd,
+        };
     }
 
     private static IPAddress ToAddress(int family, uint four, ulong low, ulong high)

@@ -3,6 +3,7 @@ using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging;
 using OrleansCache.Gateway.Sessions;
+using OrleansCache.Gateway.Transports;
 
 namespace OrleansCache.Gateway.Epoll;
 

@@ -2,6 +2,8 @@ using System.Net;
 using System.Net.Sockets;
 using Microsoft.Extensions.Logging;
 using OrleansCache.Gateway.Datagrams;
+using OrleansCache.Gateway.Options;
+using OrleansCache.Gateway.Transports;
 
 namespace OrleansCache.Gateway.Epoll;
 

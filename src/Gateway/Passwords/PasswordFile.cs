@@ -1,12 +1,14 @@
 using System.Security.Cryptography;
 using Microsoft.Extensions.Logging;
+using OrleansCache.Gateway.Files;
 
 namespace OrleansCache.Gateway.Passwords;
 
 /// <summary>
-/// The passwords of a file, kept current: the file is looked at every <see cref="Limits.PasswordFileCheckSeconds"/>, and read when it has changed and then stayed
-/// the same until the next look, so that one that is being written is not taken for whole. The content is compared, not the time of its last change: a link that leads to another file
-/// by now (as Kubernetes replaces secrets) is noticed, too. A file that cannot be used leaves the former passwords in force and is logged once.
+/// The passwords of a file, kept current: the file is looked at every <see cref="Limits.PasswordFileCheckSeconds"/>, and read when it has changed and then
+/// stayed the same until the next look, so that one that is being written is not taken for whole. The content is compared, not the time of its last change: a
+/// link that leads to another file by now (as Kubernetes replaces secrets) is noticed, too. A file that cannot be used leaves the former passwords in force and
+/// is logged once.
 /// </summary>
 public sealed class PasswordFile : PasswordCheck, IDisposable
 {

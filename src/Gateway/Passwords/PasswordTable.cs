@@ -13,9 +13,9 @@ public enum PasswordFileFormat
 }
 
 /// <summary>
-/// Users and passwords, never changed after it was built. It holds no password: of each pair only a keyed digest (HMAC-SHA-256, the key random for each table) of
-/// user and password, both padded to a fixed length. A check computes the digest of what was offered and compares it with every entry, each in constant time, so
-/// that its duration tells neither whether the user exists nor how much of the password is right.
+/// Users and passwords, never changed after it was built. It holds no password: of each pair only a keyed digest (HMAC-SHA-256, the key random for each table)
+/// of user and password, both padded to a fixed length. A check computes the digest of what was offered and compares it with every entry, each in constant
+/// time, so that its duration tells neither whether the user exists nor how much of the password is right.
 /// </summary>
 internal sealed class PasswordTable
 {

@@ -4,7 +4,9 @@ using OrleansCache.Gateway.Datagrams;
 
 namespace OrleansCache.Gateway.Pipelines;
 
-/// <summary>A UDP socket on one Pipelines loop: one task receives, each datagram is worked on in the loop, and one datagram at a time is on its way out.</summary>
+/// <summary>
+/// A UDP socket on one Pipelines loop: one task receives, each datagram is worked on in the loop, and one datagram at a time is on its way out.
+/// </summary>
 internal sealed class PipelinesDatagramPort : DatagramPort
 {
     private const int DatagramBytesMax = 65536;

@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using Microsoft.Extensions.Logging;
 using OrleansCache.Gateway.Sessions;
+using OrleansCache.Gateway.Transports;
 
 namespace OrleansCache.Gateway.Pipelines;
 
@@ -40,7 +41,9 @@ internal sealed class PipelinesLoop : ICompletionQueue, IThreadPoolWorkItem, IGa
             ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
     }
 
-    /// <summary>As <see cref="Post(LoopWorkItem)"/>, but on this very thread if the loop is free: saves a hop when a socket's completion brings input.</summary>
+    /// <summary>
+    /// As <see cref="Post(LoopWorkItem)"/>, but on this very thread if the loop is free: saves a hop when a socket's completion brings input.
+    /// </summary>
     public void PostOrRun(LoopWorkItem work)
     {
         _work.Push(work);

@@ -4,13 +4,15 @@ using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.Logging;
 using OrleansCache.Gateway.Datagrams;
+using OrleansCache.Gateway.Options;
 using OrleansCache.Gateway.Tls;
+using OrleansCache.Gateway.Transports;
 
 namespace OrleansCache.Gateway.Pipelines;
 
 /// <summary>
-/// System.IO.Pipelines: over Kestrel's socket transport for every system that .NET runs on, and over TLS, whose connections take the same way once they are established.
-/// Connections are dealt out in turn to as many loops as -t says.
+/// System.IO.Pipelines: over Kestrel's socket transport for every system that .NET runs on, and over TLS, whose connections take the same way once they are
+/// established. Connections are dealt out in turn to as many loops as -t says.
 /// </summary>
 internal sealed class PipelinesTransport : LoopTransport
 {

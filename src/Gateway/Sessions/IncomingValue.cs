@@ -5,7 +5,10 @@ using OrleansCache.Protocol.Text;
 
 namespace OrleansCache.Gateway.Sessions;
 
-/// <summary>A storage command whose data block has not fully arrived. Its buffer grows with what has arrived, by doubling up to the announced size. Pooled by the loop.</summary>
+/// <summary>
+/// A storage command whose data block has not fully arrived. Its buffer grows with what has arrived, by doubling up to the announced size. Pooled by the
+/// loop.
+/// </summary>
 internal sealed unsafe class IncomingValue
 {
     /// <summary>A block that misses at least this much is worth receiving in place.</summary>

@@ -4,8 +4,8 @@ using OrleansCache.Gateway.Buffers;
 namespace OrleansCache.Gateway.Sessions;
 
 /// <summary>
-/// Where a dump of the keyspace stands, and its lines: lru_crawler metadump and mgdump. Partition after partition through <see cref="IPartitionRouter.ScanAsync"/>, so on a
-/// cluster it tells everything whatever gateway is asked. Belongs to its session.
+/// Where a dump of the keyspace stands, and its lines: lru_crawler metadump and mgdump. Partition after partition through
+/// <see cref="IPartitionRouter.ScanAsync"/>, so on a cluster it tells everything whatever gateway is asked. Belongs to its session.
 /// </summary>
 internal sealed class ItemDump(IPartitionRouter router, bool keysOnly, bool[]? classes)
 {
@@ -63,7 +63,9 @@ internal sealed class ItemDump(IPartitionRouter router, bool keysOnly, bool[]? c
         return Add(line, at, " \n"u8);
     }
 
-    /// <summary>mg and the key, so that the line with flags behind it is a command; in base64 if it was stored so, or could not stand in a line otherwise.</summary>
+    /// <summary>
+    /// mg and the key, so that the line with flags behind it is a command; in base64 if it was stored so, or could not stand in a line otherwise.
+    /// </summary>
     private static int WriteKey(Span<byte> line, in ItemRecord item)
     {
         int at = Add(line, 0, "mg "u8);

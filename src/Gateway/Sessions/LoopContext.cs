@@ -1,4 +1,6 @@
 using OrleansCache.Gateway.Buffers;
+using OrleansCache.Gateway.Sessions.Binary;
+using OrleansCache.Gateway.Sessions.Text;
 using OrleansCache.Protocol.Binary;
 using OrleansCache.Protocol.Meta;
 using OrleansCache.Protocol.Text;
@@ -158,7 +160,10 @@ internal sealed class LoopCounters(ChunkPool chunks)
     public long AuthCommands;
     public long AuthErrors;
 
-    /// <summary>Datagrams received; those that were no request, or one too many, or ended in the middle of one; replies refused for their size; reply datagrams that could not be sent.</summary>
+    /// <summary>
+    /// Datagrams received; those that were no request, or one too many, or ended in the middle of one; replies refused for their size; reply datagrams that
+    /// could not be sent.
+    /// </summary>
     public long Datagrams;
     public long DatagramsDropped;
     public long DatagramsRefused;

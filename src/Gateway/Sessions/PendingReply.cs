@@ -1,4 +1,6 @@
 using OrleansCache.Gateway.Buffers;
+using OrleansCache.Gateway.Sessions.Binary;
+using OrleansCache.Gateway.Sessions.Text;
 using OrleansCache.Protocol.Binary;
 using OrleansCache.Protocol.Meta;
 using OrleansCache.Protocol.Text;
@@ -26,7 +28,8 @@ internal enum PendingKind : byte
     GroupEnd,
 
     /// <summary>
-    /// noreply at another silo: answers nothing, but holds its place, so that whoever reads a later reply of this connection finds the write done, through every gateway.
+    /// noreply at another silo: answers nothing, but holds its place, so that a client that reads a later reply of this connection finds the write done, through
+    /// every gateway.
     /// </summary>
     Silent,
 
@@ -53,7 +56,7 @@ internal sealed class PendingReply(LoopContext loop) : ReplySink
     public OutputList Reply { get; } = new(loop.Chunks, tight: true);
     public OutputList Tail { get; } = new(loop.Chunks, tight: true);
     public PendingReply? Next { get; set; }
-    public Session? Session { get; set; }
+    public ReplyQueue? Queue { get; set; }
     public PendingKind Kind { get; set; }
     public TextVerb Verb { get; set; }
     public bool IsCompleted { get; set; }
@@ -95,17 +98,16 @@ internal sealed class PendingReply(LoopContext loop) : ReplySink
 
     public override void OnReply(in CacheReply reply)
     {
-        Session session = Session!;
-        if (session.IsAborted)
+        ReplyQueue queue = Queue!;
+        if (!queue.TryAccept())
         {
             loop.ReturnPending(this);
-            session.OnReplyAfterAbort();
             return;
         }
 
         if (reply.Status == CacheStatus.Unavailable)
             loop.Counters.Unavailable++;
-        OutputList target = session.TargetFor(this);
+        OutputList target = queue.TargetFor(this);
         if (reply.Status == CacheStatus.Ok && Kind is (PendingKind.SingleGet or PendingKind.GroupKey) && loop.Shared.Detail.IsEnabled)
             loop.Shared.Detail.CountHit(_key.AsSpan(0, _keyLength));
         switch (Kind)
@@ -119,7 +121,11 @@ internal sealed class PendingReply(LoopContext loop) : ReplySink
                 MetaSink.Write(target, MetaForm, _key.AsSpan(0, _keyLength), reply, loop.NowUnixSeconds, must: true);
                 break;
             case PendingKind.TooLarge:
-                var outcome = new CacheReply { Status = reply.Status == CacheStatus.Unavailable ? CacheStatus.Unavailable : CacheStatus.TooLarge, Reason = reply.Reason };
+                var outcome = new CacheReply
+                {
+                    Status = reply.Status == CacheStatus.Unavailable ? CacheStatus.Unavailable : CacheStatus.TooLarge,
+                    Reason = reply.Reason,
+                };
                 target.Commit(TextReply.WriteResult(target.Reserve(TextReply.LineBytesMax), Verb, outcome));
                 break;
             case PendingKind.SingleGet when reply.Status is CacheStatus.Ok:
@@ -149,14 +155,14 @@ internal sealed class PendingReply(LoopContext loop) : ReplySink
                 break;
         }
 
-        session.OnCompleted(this);
+        queue.Complete(this);
     }
 
     public void Reset()
     {
         Reply.Clear();
         Tail.Clear();
-        Session = null;
+        Queue = null;
         Group = null;
         IsCompleted = false;
         GroupWaiting = 0;

@@ -1,145 +1,133 @@
 using System.Diagnostics;
 using OrleansCache.Gateway.Buffers;
-using OrleansCache.Protocol.Meta;
-using OrleansCache.Protocol.Text;
+using OrleansCache.Gateway.Options;
+using OrleansCache.Gateway.Sessions.Binary;
+using OrleansCache.Gateway.Sessions.Text;
+using OrleansCache.Protocol.Binary;
 
 namespace OrleansCache.Gateway.Sessions;
 
 /// <summary>
-/// One connection's protocol state, without I/O. Bytes go in by <see cref="Receive(ReadOnlySpan{byte})"/>, replies collect in <see cref="Output"/> in the order of the commands.
+/// One connection's protocol state, without I/O. Bytes go in by <see cref="Receive(ReadOnlySpan{byte})"/>, replies collect in <see cref="Output"/> in the order
+/// of the commands.
 /// <para>
 /// Algorithm. Commands are parsed in place from the caller's buffer; only a line that has not ended, a data block that has not arrived, or input that must
-/// wait is copied. A request is executed at once through the loop's channel if it can be; its reply is written straight into the output.
-/// A request for another silo leaves a <see cref="PendingReply"/> in line; what later commands answer collects behind it and joins the output when it completes.
+/// wait is copied (<see cref="SessionInput"/>). A request is executed at once through the loop's channel if it can be; its reply is written straight into
+/// the output. A request for another silo leaves a <see cref="PendingReply"/> in the <see cref="ReplyQueue"/>. The connection's first byte chooses the
+/// <see cref="SessionProtocol"/> that parses and carries out its commands.
 /// </para>
 /// <para>
 /// Bounds. Above <see cref="Limits.OutputHighWaterBytes"/> of unsent bytes (<see cref="Limits.OutputHighWaterBytesWhenShort"/> when all connections hold
-/// much), or <see cref="Limits.RemoteRepliesPendingMax"/> replies in line, the session takes
-/// no further command, even in the middle of a multi-get: the rest of its input waits in a backlog, <see cref="WantsInput"/> turns false, and the
-/// transport stops reading. <see cref="Resume"/> goes on. A value's buffer grows with what has arrived, not with what was announced. An idle session holds no buffers.
+/// much), or <see cref="Limits.RemoteRepliesPendingMax"/> replies in the queue, the session takes no further command, even in the middle of a multi-get: the
+/// rest of its input waits in a backlog, <see cref="WantsInput"/> turns false, and the transport stops reading. <see cref="Resume"/> goes on. A value's
+/// buffer grows with what has arrived, not with what was announced. An idle session holds no buffers.
 /// </para>
 /// Non-goal: thread safety; a session belongs to one loop.
 /// </summary>
-internal sealed unsafe partial class Session
+internal sealed unsafe class Session
 {
-    private readonly LoopContext _loop;
-    private readonly ISessionTransport _transport;
+    /// <summary>What the connection has sent and could not be worked on yet.</summary>
+    public SessionInput Input;
 
-    // A line that has not ended yet.
-    private NativeBuffer? _line;
-    private bool _lineMayBeLong;
-
-    // Input that waits until the session may go on; parsed from _backlogStart.
-    private NativeBuffer? _backlog;
-    private int _backlogStart;
-
-    // A data block that has not arrived yet.
-    private IncomingValue? _value;
-
-    // Bytes of a refused data block that are still to come.
-    private long _swallowBytes;
-    private bool _closeAfterSwallow;
-
-    // The queue of replies that other silos owe, in the order of the commands. _waiting counts the unanswered, those without a place in the queue (noreply) included.
-    private PendingReply? _replyHead;
-    private PendingReply? _replyTail;
-    private int _replyCount;
-    private int _waiting;
-    private long _heldBytes;
+    // Of what was received first; kept when the session starts anew.
+    private SessionProtocol? _protocol;
 
     // -R: when Commands gets there, what follows waits for the next turn.
     private long _turnEnd = long.MaxValue;
 
-    private Wire _wire;
-    private Barrier _barrier;
+    // Commands when this piece of input began.
+    private long _commandsBefore;
+
+    private RoomWait _room;
+    private bool _isDecided;
     private bool _isClosing;
     private bool _inputEnded;
 
     public Session(LoopContext loop, ISessionTransport transport)
     {
-        _loop = loop;
-        _transport = transport;
-        _connection = transport.Info.Descriptor;
-        _mustLogIn = loop.Shared.Options.TextPasswords is not null;
-        Output = new OutputList(loop.Chunks, tight: false);
+        Loop = loop;
+        Transport = transport;
+        Connection = transport.Info.Descriptor;
+        Replies = new ReplyQueue(loop, transport);
+        Output = Replies.Output;
     }
 
-    private enum Barrier : byte
-    {
-        None,
+    public LoopContext Loop { get; }
 
-        /// <summary>A flush_all waits until all earlier requests of this connection have been answered.</summary>
-        WaitsForReplies,
+    public ISessionTransport Transport { get; }
 
-        /// <summary>A flush_all is on its way.</summary>
-        Flushing,
+    /// <summary>This connection's name in events.</summary>
+    public int Connection { get; }
 
-        /// <summary>A statistic that takes long is being collected elsewhere.</summary>
-        Collecting,
-
-        /// <summary>A dump of the keyspace is being sent.</summary>
-        Dumping,
-
-        /// <summary>The connection watches, or is about to: it takes no command any more.</summary>
-        Watching,
-
-        /// <summary>Something else is awaited that nothing may overtake: a reload of files, the delay of a failed login.</summary>
-        Working,
-    }
-
-    private enum Wire : byte
-    {
-        /// <summary>Nothing has arrived; the first byte may decide.</summary>
-        Undecided,
-        Text,
-        Binary,
-    }
+    public ReplyQueue Replies { get; }
 
     /// <summary>What may be sent now.</summary>
     public OutputList Output { get; }
 
     public bool IsAborted { get; private set; }
 
+    public bool IsClosing => _isClosing;
+
     /// <summary>Commands executed, all together.</summary>
-    public long Commands { get; private set; }
+    public long Commands { get; set; }
+
+    /// <summary>A command without a key was among what was received.</summary>
+    public bool HasAdministered { get; set; }
+
+    /// <summary>Why nothing behind the last command is parsed.</summary>
+    public Barrier Barrier { get; set; }
+
+    /// <summary>What occupies the connection.</summary>
+    public SessionActivity? Activity { get; set; }
 
     /// <summary>Whether the transport may hand over more input now.</summary>
-    public bool WantsInput => !_isClosing && !_inputEnded && ((_backlog is null && !IsHeld) || _feed is not null);
+    public bool WantsInput => !_isClosing && !_inputEnded && ((Input.Backlog is null && !IsHeld) || TakesNoCommands);
 
     /// <summary>The turn's share of requests is used up, and input waits that the session could go on with.</summary>
-    public bool IsTurnSpent => Commands >= _turnEnd && _backlog is not null && !_isClosing && !IsAborted && !IsHeld;
+    public bool IsTurnSpent => Commands >= _turnEnd && Input.Backlog is not null && !_isClosing && !IsAborted && !IsHeld;
 
     /// <summary>The turn's share of requests is used up.</summary>
     public bool HasSpentRequests => Commands >= _turnEnd;
 
     /// <summary>Whether there is input that <see cref="Resume"/> could work on now.</summary>
-    public bool CanResume => !_isClosing && !IsAborted && ((_backlog is not null && !IsBlocked) || (_barrier == Barrier.WaitsForReplies && _waiting == 0) || CanContinueDump || CanTakeLines);
+    public bool CanResume => !_isClosing && !IsAborted
+        && ((Input.Backlog is not null && !IsBlocked) || Activity is { CanContinue: true });
 
     /// <summary>Everything has been answered and sent: the transport may close.</summary>
     public bool IsFinished =>
-        (_isClosing || (_inputEnded && _backlog is null)) && _replyHead is null && _waiting == 0 && _barrier == Barrier.None && Output.IsEmpty;
+        (_isClosing || (_inputEnded && Input.Backlog is null)) && Replies.IsEmpty && Barrier == Barrier.None && Output.IsEmpty;
 
     /// <summary>The data block of a command is arriving.</summary>
-    public bool IsReceivingValue => _value is not null || _swallowBytes > 0;
+    public bool IsReceivingValue => Input.IsInBlock;
 
     /// <summary>Nothing is in flight: no reply is awaited, nothing waits to be sent or parsed. (A half-received command does not count.)</summary>
-    public bool IsQuiet => _replyHead is null && _waiting == 0 && _barrier == Barrier.None && Output.IsEmpty && _backlog is null;
+    public bool IsQuiet => IsSettled && Output.IsEmpty;
 
-    /// <summary>What is behind a command must wait: <see cref="IsHeld"/>, or the turn's share of requests is used up.</summary>
-    private bool IsBlocked => Commands >= _turnEnd || IsHeld;
+    /// <summary>All that has been asked for is answered. The answers need not have been sent.</summary>
+    public bool IsSettled => Replies.IsEmpty && Barrier == Barrier.None && Input.Backlog is null;
 
-    private bool IsHeld => _barrier != Barrier.None || _waitsForRoom || IsOutputFull || (_waiting != 0 || _replyHead is not null) && IsReplyQueueFull;
+    /// <summary>Bytes of replies that are here, those that wait behind another silo's included.</summary>
+    public long ReplyBytes => Output.Bytes + Replies.HeldBytes;
+
+    /// <summary>What is behind a command must wait.</summary>
+    public bool IsHeld => Barrier != Barrier.None || _room.IsWaiting || IsOutputFull || (!Replies.IsEmpty && Replies.IsFull);
+
+    /// <summary><see cref="IsHeld"/>, or the turn's share of requests is used up.</summary>
+    public bool IsBlocked => Commands >= _turnEnd || IsHeld;
+
+    /// <summary>Something came before the command in the same piece of input, or is still unanswered or unsent.</summary>
+    public bool HasPredecessors => Commands - 1 != _commandsBefore || !Output.IsEmpty || !Replies.IsEmpty;
+
+    /// <summary>A read waits for room.</summary>
+    public bool WaitsForRoom => _room.IsWaiting;
+
+    /// <summary>Requests that the turn still allows.</summary>
+    public long TurnLeft => _turnEnd - Commands;
 
     private bool IsOutputFull =>
-        Output.Bytes >= Limits.OutputHighWaterBytesWhenShort && (Output.Bytes >= Limits.OutputHighWaterBytes || _loop.Chunks.IsShort);
+        Output.Bytes >= Limits.OutputHighWaterBytesWhenShort && (Output.Bytes >= Limits.OutputHighWaterBytes || Loop.Chunks.IsShort);
 
-    private bool IsReplyQueueFull =>
-        _waiting >= Limits.RemoteRepliesPendingMax
-        || _replyCount >= Limits.RemoteRepliesPendingMax
-        || Output.Bytes + _heldBytes + (_replyTail?.Tail.Bytes ?? 0) >= Limits.OutputHighWaterBytes;
-
-    /// <summary>Where the next reply goes: the output, or behind the last reply that is awaited.</summary>
-    private OutputList CurrentOutput => _replyTail is { } tail ? tail.Tail : Output;
+    private bool TakesNoCommands => Activity is { TakesInput: true };
 
     /// <summary>From now on at most so many commands are carried out; before the first call, any number.</summary>
     public void BeginTurn(int requestsMax) => _turnEnd = Commands + requestsMax;
@@ -154,30 +142,25 @@ internal sealed unsafe partial class Session
     /// <summary>As the other, for memory that does not move.</summary>
     public void Receive(byte* input, int length)
     {
-        if (_isClosing || IsAborted || _feed is not null)
+        if (_isClosing || IsAborted || TakesNoCommands)
             return;
-        if (_backlog is { } backlog)
+        if (Input.Backlog is { } backlog)
         {
             backlog.Append(input, length);
             return;
         }
 
         int consumed = Process(input, length, isPipeline: false);
-        if (consumed < length && !_isClosing && _feed is null)
-        {
-            NativeBuffer rest = _loop.Chunks.RentBuffer(length - consumed);
-            rest.Append(input + consumed, length - consumed);
-            _backlog = rest;
-            _backlogStart = 0;
-        }
+        if (consumed < length && !_isClosing && !TakesNoCommands)
+            Input.KeepBacklog(Loop, input + consumed, length - consumed);
     }
 
     /// <summary>The client will send no more. What it has sent is still answered.</summary>
     public void ReceiveEnd()
     {
         _inputEnded = true;
-        _transport.Info.CloseReason = ConnectionCloseReason.Normal;
-        if (_barrier == Barrier.Watching)
+        Transport.Info.CloseReason = ConnectionCloseReason.Normal;
+        if (Barrier == Barrier.Watching)
         {
             // Nobody reads the lines any more.
             Close();
@@ -189,12 +172,8 @@ internal sealed unsafe partial class Session
     public void Close()
     {
         _isClosing = true;
-        ReleaseInput();
-        if (_barrier == Barrier.WaitsForReplies)
-            _barrier = Barrier.None;
-        EndDump();
-        if (_feed is not null)
-            EndWatch();
+        Input.Release(Loop);
+        Activity?.OnClosing();
     }
 
     /// <summary>The connection is gone. Releases everything; replies that still come are dropped.</summary>
@@ -203,57 +182,28 @@ internal sealed unsafe partial class Session
         if (IsAborted)
             return;
         IsAborted = true;
-        _isClosing = true;
-        ReleaseInput();
-        EndDump();
-        if (_feed is not null)
-            EndWatch();
-        Output.Clear();
-        while (_replyHead is { } reply)
-        {
-            _replyHead = reply.Next;
-            reply.Next = null;
-            if (reply.IsCompleted || reply.Kind is PendingKind.GroupBegin or PendingKind.GroupEnd)
-            {
-                _loop.ReturnPending(reply);
-            }
-            else
-            {
-                reply.Reply.Clear();
-                reply.Tail.Clear();
-            }
-        }
-
-        // The begin of a streaming multi-get has left the queue already; nothing refers to it any more.
-        _replyTail = null;
-        _replyCount = 0;
-        _heldBytes = 0;
-        _group = null;
+        Close();
+        Replies.Abort();
     }
 
     /// <summary>Goes on with input that had to wait. Call when output has left or after <see cref="ISessionTransport.Wake"/>.</summary>
     public void Resume()
     {
-        if (_barrier == Barrier.WaitsForReplies && _waiting == 0 && !_isClosing)
-            StartFlush();
-        if (CanContinueDump)
-            ContinueDump();
-        if (CanTakeLines)
-            TakeLines();
-        if (_isClosing || IsAborted || _backlog is not { } backlog || IsBlocked)
+        if (Activity is { CanContinue: true } activity)
+            activity.Continue();
+        if (_isClosing || IsAborted || Input.Backlog is null || IsBlocked)
             return;
-        _backlog = null;
-        int start = _backlogStart;
+        int start = Input.BacklogStart;
+        NativeBuffer backlog = Input.TakeBacklog();
         int consumed = Process(backlog.Data + start, backlog.Length - start, isPipeline: true);
-        if (start + consumed < backlog.Length && !_isClosing && _feed is null)
+        if (start + consumed < backlog.Length && !_isClosing && !TakesNoCommands)
         {
-            Debug.Assert(_backlog is null);
-            _backlog = backlog;
-            _backlogStart = start + consumed;
+            Debug.Assert(Input.Backlog is null);
+            Input.SetBacklog(backlog, start + consumed);
         }
         else
         {
-            _loop.Chunks.ReturnBuffer(backlog);
+            Loop.Chunks.ReturnBuffer(backlog);
         }
     }
 
@@ -262,8 +212,8 @@ internal sealed unsafe partial class Session
     /// </summary>
     public bool TryGetValueTarget(out byte* target, out int bytes)
     {
-        IncomingValue? value = _value;
-        if (value is null || value.Missing < IncomingValue.DirectBytesMin || !HasRoomFor(value, IncomingValue.DirectBytesMin))
+        IncomingValue? value = Input.Value;
+        if (value is null || value.Missing < IncomingValue.DirectBytesMin || !_protocol!.TryMakeRoom(value, IncomingValue.DirectBytesMin))
         {
             target = null;
             bytes = 0;
@@ -276,108 +226,60 @@ internal sealed unsafe partial class Session
 
     public void CommitValueBytes(int bytes)
     {
-        if (_value!.Commit(bytes))
-            CompleteValue();
+        if (Input.Value!.Commit(bytes))
+            _protocol!.EndValue();
     }
 
-    // ---- the queue of replies ------------------------------------------------------------------------------------------------------
+    // ---- for a session that serves one datagram at a time --------------------------------------------------------------------------
 
-    /// <summary>Where an awaited reply goes now that it is here.</summary>
-    public OutputList TargetFor(PendingReply reply) =>
-        ReferenceEquals(reply, _replyHead) && reply.Group is not { GroupDrops: true } ? Output : reply.Reply;
-
-    public void OnReplyAfterAbort() => _waiting--;
-
-    public void OnCompleted(PendingReply reply)
+    /// <summary>Nothing more will come for what has been received: a command that does not end in it is dropped. True if there was one.</summary>
+    public bool DropIncomplete()
     {
-        reply.IsCompleted = true;
-        _waiting--;
-        _heldBytes += reply.Reply.Bytes;
-        if (ReferenceEquals(reply, _replyHead) || _replyHead!.Kind is PendingKind.GroupBegin)
-            DrainReplies();
-        _transport.Wake();
+        bool isIncomplete = Input.IsIncomplete;
+        Input.Release(Loop);
+        return isIncomplete;
     }
 
-    private PendingReply Enqueue(PendingKind kind, TextVerb verb)
+    /// <summary>Makes a settled session, whose replies have been sent, as good as new. False if it is not one that could be.</summary>
+    public bool TryRestart()
     {
-        PendingReply reply = _loop.RentPending();
-        reply.Session = this;
-        reply.Kind = kind;
-        reply.Verb = verb;
-        if (_replyTail is { } tail)
-        {
-            _heldBytes += tail.Tail.Bytes;
-            tail.Next = reply;
-        }
-        else
-        {
-            _replyHead = reply;
-        }
-
-        _replyTail = reply;
-        _replyCount++;
-        if (kind is not (PendingKind.GroupBegin or PendingKind.GroupEnd))
-            _waiting++;
-        return reply;
+        if (_isClosing || IsAborted || !IsQuiet || Input.IsIncomplete || Input.IsInBlock)
+            return false;
+        _isDecided = false;
+        HasAdministered = false;
+        return true;
     }
 
-    /// <summary>Moves what is answered, up to the first reply that is still awaited, into the output.</summary>
-    private void DrainReplies()
+    // ---- for commands that wait ----------------------------------------------------------------------------------------------------
+
+    /// <summary>The read that waits for room may try again.</summary>
+    public void RetryRoom()
     {
-        while (_replyHead is { } head)
-        {
-            PendingReply? finished = head;
-            bool drop = false;
-            switch (head.Kind)
-            {
-                case PendingKind.GroupBegin:
-                    if (!(head.GroupAsked && head.GroupWaiting == 0) && !head.GroupStreams)
-                    {
-                        // Too much is held back: let the hits go, an error can only end them now.
-                        if (_heldBytes + _replyTail!.Tail.Bytes < Limits.OutputHighWaterBytes)
-                            return;
-                        head.GroupStreams = true;
-                    }
+        if (_room.TryEnd() && !IsAborted)
+            Transport.Wake();
+    }
 
-                    drop = head.GroupDrops = head.GroupFailure is not null;
-                    finished = null;
-                    break;
-                case PendingKind.GroupKey:
-                    if (!head.IsCompleted)
-                        return;
-                    drop = head.Group!.GroupDrops;
-                    break;
-                case PendingKind.GroupEnd:
-                    WriteGroupEnd(Output, head.Group!);
-                    _loop.ReturnPending(head.Group!);
-                    break;
-                default:
-                    if (!head.IsCompleted)
-                        return;
-                    break;
-            }
+    /// <summary>Begins to wait for room, or goes on; false if this read has waited for long enough. See <see cref="RoomWait.TryWait"/>.</summary>
+    public bool TryWaitForRoom(int keysLength) => _room.TryWait(this, keysLength);
 
-            bool last = head.Next is null;
-            _heldBytes -= head.Reply.Bytes + (last ? 0 : head.Tail.Bytes);
-            if (drop)
-            {
-                head.Reply.Clear();
-                head.Tail.Clear();
-            }
-            else
-            {
-                Output.TakeAll(head.Reply);
-                Output.TakeAll(head.Tail);
-            }
+    /// <summary>As the other, for a command that will be carried out again from its beginning.</summary>
+    public bool TryWaitForRoomAgain()
+    {
+        Commands--;
+        if (TryWaitForRoom(0))
+            return true;
+        Commands++;
+        return false;
+    }
 
-            _replyHead = head.Next;
-            head.Next = null;
-            _replyCount--;
-            if (last)
-                _replyTail = null;
-            if (finished is not null)
-                _loop.ReturnPending(finished);
-        }
+    /// <summary>
+    /// Goes on with <paramref name="finish"/>, on the loop, when the work elsewhere is done. Nothing behind the command is parsed before that. The work does not
+    /// fail. After the end of the connection its result is dropped.
+    /// </summary>
+    public void WaitElsewhere<T>(Task<T> work, Action<Session, T> finish)
+    {
+        Barrier = Barrier.WaitsElsewhere;
+        _ = WorkElsewhere<T>.WaitAsync(this, work, finish);
     }
 
     // ---- input ---------------------------------------------------------------------------------------------------------------------
@@ -388,237 +290,28 @@ internal sealed unsafe partial class Session
     /// </summary>
     private int Process(byte* input, int length, bool isPipeline)
     {
-        if (_wire != Wire.Text && !BeginText(input, length))
-            return ProcessPackets(input, length, isPipeline);
-
         _commandsBefore = Commands;
-        int at = 0;
-        if (_mustLogIn)
+        if (!_isDecided)
         {
-            at = ProcessLogin(input, length);
-            if (_mustLogIn)
-                return at;
+            if (length == 0)
+                return 0;
+            Decide(*input);
         }
 
-        int announced = 0;
-        while (at < length)
-        {
-            if (_value is { } value)
-            {
-                if (!HasRoomFor(value, length - at))
-                    continue;
-                at += value.Append(input + at, length - at);
-                if (value.Missing == 0)
-                    CompleteValue();
-                continue;
-            }
-
-            if (_swallowBytes > 0)
-            {
-                int swallowed = (int)Math.Min(_swallowBytes, length - at);
-                at += swallowed;
-                _swallowBytes -= swallowed;
-                if (_swallowBytes == 0 && _closeAfterSwallow)
-                    Close();
-                continue;
-            }
-
-            if (_isClosing)
-                return length;
-            if (IsBlocked)
-                return at;
-            if (_getActive)
-            {
-                at += ContinueGet(input + at);
-                continue;
-            }
-
-            if (_line is not null)
-            {
-                at += ProcessBrokenLine(input + at, length - at);
-                continue;
-            }
-
-            // A single command gains nothing from it, and most inputs hold a single command: look ahead from the second one on.
-            if (announced == 0 && (at > 0 || isPipeline))
-                announced = AnnounceAhead(input + at, length - at);
-            else if (announced > 0)
-                announced--;
-            TextParseStatus status = TextParser.Parse(new ReadOnlySpan<byte>(input + at, length - at), _loop.Limits, out TextCommand command, out int consumed);
-            if (status == TextParseStatus.Command)
-            {
-                int next = at + consumed;
-                if (Execute(command, input + next, length - next, out int used))
-                    at = next + used;
-                else
-                    at += _getActive ? LeaveGet(input + at, consumed) : 0;
-            }
-            else if (status == TextParseStatus.NeedMore)
-            {
-                _line = _loop.Chunks.RentBuffer(Math.Max(256, length - at));
-                _line.Append(input + at, length - at);
-                _lineMayBeLong = length - at > Limits.LineBytesMax;
-                return length;
-            }
-            else
-            {
-                at += consumed;
-                Refuse(status, command);
-            }
-        }
-
-        return at;
+        return _protocol!.Process(input, length, isPipeline);
     }
 
-    /// <summary>
-    /// Reads the next commands of a pipeline without carrying them out, and announces their keys to the store, so that the waits for memory overlap.
-    /// Parsing twice costs a tenth of one such wait. Returns for how many of the following commands this has been done, beside the first.
-    /// </summary>
-    private int AnnounceAhead(byte* input, int length)
+    /// <summary>What this connection speaks, decided by its listener or by its first byte.</summary>
+    private void Decide(byte first)
     {
-        ulong* hashes = stackalloc ulong[Limits.PrefetchKeysMax];
-        int count = 0, at = 0;
-        int countMax = (int)Math.Min(Limits.PrefetchKeysMax, _turnEnd - Commands);
-        while (count < countMax && at < length)
+        bool isBinary = Transport.Info.Protocol switch
         {
-            TextParseStatus status = TextParser.Parse(new ReadOnlySpan<byte>(input + at, length - at), _loop.Limits, out TextCommand command, out int consumed);
-            if (status != TextParseStatus.Command)
-                break;
-            at += consumed;
-            if (!command.Key.IsEmpty)
-            {
-                hashes[count++] = _loop.Hasher.Compute(command.Key);
-            }
-            else if (command.Verb == TextVerb.Meta)
-            {
-                if (!MetaParser.TryPeek(command.Keys, out ReadOnlySpan<byte> key, out int valueLength))
-                    break;
-                hashes[count++] = _loop.Hasher.Compute(key);
-                if (valueLength > length - at - 2)
-                    break;
-                at += valueLength < 0 ? 0 : valueLength + 2;
-            }
-            else
-            {
-                // More than one key: RunGet announces them itself.
-                ReadOnlySpan<byte> keys = command.Keys;
-                if (command.Verb is not (TextVerb.Get or TextVerb.Gets or TextVerb.Gat or TextVerb.Gats) || !TextParser.TryReadKey(ref keys, out ReadOnlySpan<byte> only) || !keys.IsEmpty)
-                    break;
-                hashes[count++] = _loop.Hasher.Compute(only);
-            }
-
-            if (IsStorage(command.Verb))
-            {
-                if (command.ValueLength > length - at - 2)
-                    break;
-                at += command.ValueLength + 2;
-            }
-        }
-
-        if (count > 1)
-            _loop.Channel.Prefetch(new ReadOnlySpan<ulong>(hashes, count));
-        return Math.Max(0, count - 1);
-    }
-
-    private static bool IsStorage(TextVerb verb) =>
-        verb is TextVerb.Set or TextVerb.Add or TextVerb.Replace or TextVerb.Append or TextVerb.Prepend or TextVerb.Cas;
-
-    /// <summary>
-    /// The line began in an earlier segment. Appends up to its end, so that only the line itself is ever copied, never what follows it;
-    /// and parses only when there is an end, so that a long line that trickles in costs linear time.
-    /// </summary>
-    private int ProcessBrokenLine(byte* input, int length)
-    {
-        NativeBuffer line = _line!;
-        int lineEnd = new ReadOnlySpan<byte>(input, length).IndexOf((byte)'\n');
-        int taken = lineEnd < 0 ? length : lineEnd + 1;
-        if (line.Length + taken > Limits.ReceiveBytesPerTurn && !_loop.Chunks.HasRoom(line.Length + taken))
-        {
-            _loop.Counters.ReadBuffersRefused++;
-            CurrentOutput.Write(TextReply.OutOfMemoryReading);
-            Close();
-            return length;
-        }
-
-        line.Append(input, taken);
-        bool mustParse = lineEnd >= 0 || line.Length > Limits.GetLineBytesMax || (line.Length > Limits.LineBytesMax && !_lineMayBeLong);
-        if (!mustParse)
-            return taken;
-
-        TextParseStatus status = TextParser.Parse(line.Span, _loop.Limits, out TextCommand command, out int consumed);
-        if (status == TextParseStatus.NeedMore)
-        {
-            _lineMayBeLong = true;
-            if (line.Length > Limits.GetLineBytesMax)
-                Close();
-            return taken;
-        }
-
-        _line = null;
-        _lineMayBeLong = false;
-        if (status == TextParseStatus.Command)
-        {
-            if (Execute(command, input + taken, length - taken, out int used))
-            {
-                taken += used;
-            }
-            else
-            {
-                // A command that must wait, in a line that lies apart from the input behind it: both go into the backlog.
-                int rest = _getActive ? LeaveGet(line.Data, consumed) : 0;
-                line.Append(input + taken, length - taken);
-                _backlog = line;
-                _backlogStart = rest;
-                return length;
-            }
-        }
-        else
-        {
-            Refuse(status, command);
-        }
-
-        _loop.Chunks.ReturnBuffer(line);
-        return taken;
-    }
-
-    /// <summary>A line that is no command.</summary>
-    private void Refuse(TextParseStatus status, in TextCommand command)
-    {
-        if (status == TextParseStatus.Close)
-        {
-            Close();
-            return;
-        }
-
-        Commands++;
-        if (command.DeleteKeyOnError && _loop.Shared.Detail.IsEnabled)
-            _loop.Shared.Detail.CountSet(command.Key);
-        if (command.IsTooLarge)
-            CountRefusedStore(command.Key, StoreCommandOf(command.Verb));
-        bool errorFollows = command.DeleteKeyOnError && !DeleteBeforeError(command.Key, noReply: command.ErrorLine.IsEmpty);
-        if (!command.ErrorLine.IsEmpty && !errorFollows)
-            CurrentOutput.Write(command.ErrorLine);
-        _swallowBytes = command.SwallowBytes;
-        if (command.CloseAfterError)
-        {
-            if (_swallowBytes > 0)
-                _closeAfterSwallow = true;
-            else
-                Close();
-        }
-    }
-
-    private void ReleaseInput()
-    {
-        if (_line is { } line)
-            _loop.Chunks.ReturnBuffer(line);
-        if (_backlog is { } backlog)
-            _loop.Chunks.ReturnBuffer(backlog);
-        if (_value is { } value)
-            _loop.ReturnValue(value);
-        _line = null;
-        _backlog = null;
-        _value = null;
-        _swallowBytes = 0;
+            WireProtocol.Ascii => false,
+            WireProtocol.Binary => true,
+            _ => first == BinaryParser.Magic,
+        };
+        if (_protocol is null || isBinary != _protocol is BinaryProtocol)
+            _protocol = isBinary ? new BinaryProtocol(this) : new TextProtocol(this);
+        _isDecided = true;
     }
 }

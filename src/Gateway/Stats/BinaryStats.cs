@@ -8,7 +8,9 @@ internal static class BinaryStats
 {
     private const string DetailDump = "detail dump";
 
-    /// <summary>The text protocol's words for a group. Null: memcached's binary protocol does not know it (it has fewer groups than the text protocol).</summary>
+    /// <summary>
+    /// The text protocol's words for a group. Null: memcached's binary protocol does not know it (it has fewer groups than the text protocol).
+    /// </summary>
     public static string? Arguments(string group)
     {
         // memcached compares the beginning of what the client sent with these names, and the rest exactly.
@@ -60,7 +62,8 @@ internal static class BinaryStats
         return true;
     }
 
-    private static bool IsError(ReadOnlySpan<byte> text) => text.StartsWith("ERROR"u8) || text.StartsWith("CLIENT_ERROR"u8) || text.StartsWith("SERVER_ERROR"u8);
+    private static bool IsError(ReadOnlySpan<byte> text) =>
+        text.StartsWith("ERROR"u8) || text.StartsWith("CLIENT_ERROR"u8) || text.StartsWith("SERVER_ERROR"u8);
 
     private static void Write(OutputList output, ReadOnlySpan<byte> name, ReadOnlySpan<byte> value, uint opaque)
     {

@@ -28,7 +28,8 @@ internal static class ClusterText
             return Encoding.ASCII.GetBytes($"SERVER_ERROR {failure.Message}\r\n");
         }
 
-        IEnumerable<string> gateways = list.Gateways.Select(gateway => string.Create(CultureInfo.InvariantCulture, $"{gateway.Host}|{gateway.Address}|{gateway.Port}"));
+        IEnumerable<string> gateways =
+            list.Gateways.Select(gateway => string.Create(CultureInfo.InvariantCulture, $"{gateway.Host}|{gateway.Address}|{gateway.Port}"));
         string content = string.Create(CultureInfo.InvariantCulture, $"{list.Version}\n{string.Join(' ', gateways)}\n");
         string first = asItem ? "VALUE AmazonElastiCache:cluster" : "CONFIG cluster";
         return Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{first} 0 {Encoding.UTF8.GetByteCount(content)}\r\n{content}\r\nEND\r\n"));
@@ -40,7 +41,8 @@ internal static class ClusterText
         ClusterStatistics all;
         try
         {
-            all = shared.Router.Cluster is { } cluster ? await cluster.ReadStatisticsAsync(CancellationToken.None).ConfigureAwait(false) : AloneStatistics(shared);
+            all = shared.Router.Cluster is { } cluster
+                ? await cluster.ReadStatisticsAsync(CancellationToken.None).ConfigureAwait(false) : AloneStatistics(shared);
         }
         catch (RouterException failure)
         {

@@ -1,8 +1,8 @@
 namespace OrleansCache.Gateway.Stats;
 
 /// <summary>
-/// The reply of `stats memory`, which memcached does not have: what this process's memory is divided into, what has become of every item that was ever stored in it, and
-/// what the slab classes have earned. Cold: builds strings.
+/// The reply of `stats memory`, which memcached does not have: what this process's memory is divided into, what has become of every item that was ever stored
+/// in it, and what the slab classes have earned. Cold: builds strings.
 /// </summary>
 internal static class MemoryText
 {

@@ -5,8 +5,8 @@ namespace OrleansCache.Gateway.Stats;
 
 /// <summary>
 /// `stats detail`: what clients of this gateway asked for, by the part of the key before the delimiter (-D). Keys without a delimiter are not counted.
-/// One table under one lock, as in memcached: it is off unless someone looks for something, and then its cost is known. Off, a command costs one read of <see cref="IsEnabled"/>.
-/// Bounded by <see cref="Limits.DetailPrefixesMax"/>: later prefixes are not counted.
+/// One table under one lock, as in memcached: it is off unless someone looks for something, and then its cost is known. Off, a command costs one read of
+/// <see cref="IsEnabled"/>. Bounded by <see cref="Limits.DetailPrefixesMax"/>: later prefixes are not counted.
 /// </summary>
 internal sealed class PrefixCounters(byte delimiter)
 {

@@ -1,13 +1,14 @@
 using System.Globalization;
 using System.Net;
 using System.Text;
+using OrleansCache.Gateway.Options;
 using OrleansCache.Gateway.Tls;
 
 namespace OrleansCache.Gateway.Stats;
 
 /// <summary>
-/// The replies of `stats`, with memcached 1.6.45's names, order and formats; docs/statistics.md says what each means here. Names of parts that this server does not have are
-/// kept with the value that is true of it, because monitors ask for them. Cold: builds strings.
+/// The replies of `stats`, with memcached 1.6.45's names, order and formats; docs/statistics.md says what each means here. Names of parts that this server does
+/// not have are kept with the value that is true of it, because monitors ask for them. Cold: builds strings.
 /// </summary>
 internal static class StatsText
 {

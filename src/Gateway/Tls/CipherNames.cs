@@ -11,7 +11,9 @@ internal static class CipherNames
     private static readonly TlsCipherSuite[] s_tls13 =
         [TlsCipherSuite.TLS_AES_256_GCM_SHA384, TlsCipherSuite.TLS_CHACHA20_POLY1305_SHA256, TlsCipherSuite.TLS_AES_128_GCM_SHA256];
 
-    /// <summary>Null if a name is unknown; <paramref name="unknown"/> is that name then. TLS 1.3's suites are always allowed, as OpenSSL's list does not touch them.</summary>
+    /// <summary>
+    /// Null if a name is unknown; <paramref name="unknown"/> is that name then. TLS 1.3's suites are always allowed, as OpenSSL's list does not touch them.
+    /// </summary>
     public static IReadOnlyList<TlsCipherSuite>? Parse(string list, out string unknown)
     {
         var suites = new List<TlsCipherSuite>(s_tls13);
@@ -46,7 +48,8 @@ internal static class CipherNames
             name += "-SHA256";
         name = name.Replace("AES128", "AES_128", StringComparison.Ordinal).Replace("AES256", "AES_256", StringComparison.Ordinal).Replace('-', '_')
             .Replace("CCM8", "CCM_8", StringComparison.Ordinal);
-        if (name.StartsWith("AES_", StringComparison.Ordinal) && name.Contains("_SHA", StringComparison.Ordinal) && !name.Contains("_GCM", StringComparison.Ordinal))
+        if (name.StartsWith("AES_", StringComparison.Ordinal)
+            && name.Contains("_SHA", StringComparison.Ordinal) && !name.Contains("_GCM", StringComparison.Ordinal))
             name = name.Replace("_SHA", "_CBC_SHA", StringComparison.Ordinal);
         return $"TLS_{exchange}_WITH_{name}";
     }

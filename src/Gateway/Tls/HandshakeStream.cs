@@ -4,9 +4,9 @@ namespace OrleansCache.Gateway.Tls;
 
 /// <summary>
 /// The socket below a TLS connection. While the handshake lasts, it divides what the client is waited for from what the processor is needed for: the stretch
-/// between a read that brought bytes and the next wait needs one of the <see cref="TlsHandshakes"/>' processor places, and a wait holds none. So a thousand clients
-/// that shake hands at once never queue more work in front of the established connections than there are processors, and one that says nothing costs a socket.
-/// Afterwards it only passes on.
+/// between a read that brought bytes and the next wait needs one of the <see cref="TlsHandshakes"/>' processor places, and a wait holds none. So a thousand
+/// clients that shake hands at once never queue more work in front of the established connections than there are processors, and one that says nothing costs a
+/// socket. Afterwards it only passes on.
 /// </summary>
 internal sealed class HandshakeStream(Socket socket, TlsHandshakes handshakes) : Stream
 {
@@ -42,8 +42,8 @@ internal sealed class HandshakeStream(Socket socket, TlsHandshakes handshakes) :
     }
 
     /// <summary>
-    /// The handshake has succeeded. Tells how much the server had said when it last waited for the client: a certificate must have been part of it unless a former session
-    /// was taken up.
+    /// The handshake has succeeded. Tells how much the server had said when it last waited for the client: a certificate must have been part of it unless a
+    /// former session was taken up.
     /// </summary>
     public long End()
     {

@@ -3,6 +3,8 @@ using System.Security.Authentication;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text;
+using OrleansCache.Gateway.Files;
+using OrleansCache.Gateway.Options;
 
 namespace OrleansCache.Gateway.Tls;
 
@@ -83,7 +85,8 @@ public sealed class TlsCertificates
             step = $"Error validating the certificate: {chainFile}";
             return new TlsContext(options, certificate, chain, authorities, ciphers, timeProvider.GetUtcNow());
         }
-        catch (Exception failure) when (failure is CryptographicException or IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
+        catch (Exception failure)
+            when (failure is CryptographicException or IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
         {
             error = $"{step}: {failure.Message.ReplaceLineEndings(" ")}";
             return null;
@@ -180,7 +183,8 @@ public sealed class TlsCertificates
         private readonly int _verifyMode;
 
         public TlsContext(
-            TlsOptions options, X509Certificate2 certificate, X509Certificate2Collection chain, X509Certificate2Collection authorities, CipherSuitesPolicy? ciphers,
+            TlsOptions options, X509Certificate2 certificate, X509Certificate2Collection chain, X509Certificate2Collection authorities,
+            CipherSuitesPolicy? ciphers,
             DateTimeOffset readAt)
         {
             if (OperatingSystem.IsWindows())
@@ -189,7 +193,8 @@ public sealed class TlsCertificates
                 certificate = X509CertificateLoader.LoadPkcs12(certificate.Export(X509ContentType.Pkcs12), null);
             }
 
-            SslCertificateTrust? trust = authorities.Count == 0 ? null : SslCertificateTrust.CreateForX509Collection(authorities, sendTrustInHandshake: !OperatingSystem.IsWindows());
+            SslCertificateTrust? trust = authorities.Count == 0
+                ? null : SslCertificateTrust.CreateForX509Collection(authorities, sendTrustInHandshake: !OperatingSystem.IsWindows());
 
             // Offline: nothing is fetched from the places that certificates name.
             _certificate = SslStreamCertificateContext.Create(certificate, chain, offline: true, trust);

@@ -2,8 +2,8 @@ namespace OrleansCache.Gateway.Tls;
 
 /// <summary>
 /// Bounds the handshakes of a gateway: <see cref="Limits.TlsHandshakesMax"/> are under way at a time, and as many compute as there are processors.
-/// When all places are taken, the client that has kept silent for longest loses its place if that is longer than <see cref="Limits.TlsSilentMillisecondsMin"/>; until one does,
-/// accepting pauses. So neither clients that connect and say nothing nor a crowd that comes at once can keep others out for long.
+/// When all places are taken, the client that has kept silent for longest loses its place if that is longer than <see cref="Limits.TlsSilentMillisecondsMin"/>;
+/// until one does, accepting pauses. So neither clients that connect and say nothing nor a crowd that comes at once can keep others out for long.
 /// </summary>
 internal sealed class TlsHandshakes(SemaphoreSlim places, SemaphoreSlim processors)
 {

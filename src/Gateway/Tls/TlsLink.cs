@@ -7,8 +7,8 @@ using OrleansCache.Gateway.Pipelines;
 namespace OrleansCache.Gateway.Tls;
 
 /// <summary>
-/// An established TLS connection. A connection that waits for input holds no buffer: it waits with an empty read. Input is decrypted on the pool thread that the socket
-/// woke, before the connection's loop sees it; output is encrypted on the loop, in records of up to the write buffer's size.
+/// An established TLS connection. A connection that waits for input holds no buffer: it waits with an empty read. Input is decrypted on the pool thread that
+/// the socket woke, before the connection's loop sees it; output is encrypted on the loop, in records of up to the write buffer's size.
 /// </summary>
 internal sealed class TlsLink : PipelinesLink
 {
@@ -26,8 +26,10 @@ internal sealed class TlsLink : PipelinesLink
         _stream = stream;
         _below = below;
         _counters = counters;
-        Input = PipeReader.Create(stream, new StreamPipeReaderOptions(bufferSize: ReadBufferBytes, minimumReadSize: 4096, leaveOpen: true, useZeroByteReads: true));
-        Output = PipeWriter.Create(stream, new StreamPipeWriterOptions(minimumBufferSize: Math.Clamp(writeBufferBytes, 4096, Limits.TlsWriteBufferBytesMax), leaveOpen: true));
+        Input = PipeReader.Create(stream,
+            new StreamPipeReaderOptions(bufferSize: ReadBufferBytes, minimumReadSize: 4096, leaveOpen: true, useZeroByteReads: true));
+        Output = PipeWriter.Create(stream,
+            new StreamPipeWriterOptions(minimumBufferSize: Math.Clamp(writeBufferBytes, 4096, Limits.TlsWriteBufferBytesMax), leaveOpen: true));
     }
 
     public override PipeReader Input { get; }
@@ -60,7 +62,8 @@ internal sealed class TlsLink : PipelinesLink
     public override bool IsUsualEnd(Exception failure)
     {
         // A broken record comes as an error inside the error; so does a reset, whose inner one is the socket's.
-        if (!_isAborted && failure is IOException { InnerException: not null and not SocketException and not ObjectDisposedException } or AuthenticationException)
+        if (!_isAborted && failure is IOException { InnerException: not null and not SocketException and not ObjectDisposedException }
+            or AuthenticationException)
             _counters.CountProtocolError();
         return failure is IOException or OperationCanceledException or ObjectDisposedException or AuthenticationException or SocketException
             || (_isAborted && failure is InvalidOperationException);

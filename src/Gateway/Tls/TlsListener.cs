@@ -1,13 +1,15 @@
 using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
+using OrleansCache.Gateway.Options;
 using OrleansCache.Gateway.Pipelines;
+using OrleansCache.Gateway.Transports;
 
 namespace OrleansCache.Gateway.Tls;
 
 /// <summary>
-/// Accepts connections that begin with a TLS handshake. Handshakes run on the thread pool, on all processors, within the bounds of <see cref="TlsHandshakes"/> and within
-/// <see cref="Limits.TlsHandshakeSeconds"/>; only what has succeeded becomes a connection of a loop.
+/// Accepts connections that begin with a TLS handshake. Handshakes run on the thread pool, on all processors, within the bounds of <see cref="TlsHandshakes"/>
+/// and within <see cref="Limits.TlsHandshakeSeconds"/>; only what has succeeded becomes a connection of a loop.
 /// </summary>
 internal sealed class TlsListener(PipelinesTransport transport, ListenerOptions options) : IDisposable
 {

@@ -23,7 +23,9 @@ public sealed record TlsOptions
 
     public TlsKeyFormat KeyFormat { get; init; } = TlsKeyFormat.Pem;
 
-    /// <summary>ssl_verify_mode: 0 asks for no client certificate, 1 asks and takes none for an answer, 2 and 3 want one. One that is shown must be vouched for.</summary>
+    /// <summary>
+    /// ssl_verify_mode: 0 asks for no client certificate, 1 asks and takes none for an answer, 2 and 3 want one. One that is shown must be vouched for.
+    /// </summary>
     public int VerifyMode { get; init; }
 
     /// <summary>ssl_ca_cert: PEM, who vouches for client certificates.</summary>

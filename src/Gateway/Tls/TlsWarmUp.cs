@@ -1,12 +1,13 @@
 using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
+using OrleansCache.Gateway.Options;
 
 namespace OrleansCache.Gateway.Tls;
 
 /// <summary>
-/// One handshake of the server with itself, before a port opens: the runtime loads and compiles what handshakes need with the first of them, which takes several times as long
-/// as the others. Nothing depends on its success.
+/// One handshake of the server with itself, before a port opens: the runtime loads and compiles what handshakes need with the first of them, which takes
+/// several times as long as the others. Nothing depends on its success.
 /// </summary>
 internal static class TlsWarmUp
 {

@@ -30,13 +30,18 @@ public sealed class FlushReport
     public string Awaited { get; private set; }
 }
 
-/// <summary>Carries one flush_all through for the gateway that was asked for it: asks as <see cref="FlushAttempt"/> says until it is done or the time is up.</summary>
+/// <summary>
+/// Carries one flush_all through for the gateway that was asked for it: asks as <see cref="FlushAttempt"/> says until it is done or the time is up.
+/// </summary>
 internal static class ClusterFlush
 {
     public static readonly TimeSpan Timeout = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan RetryInterval = TimeSpan.FromMilliseconds(50);
 
-    /// <summary>Ends when every silo has flushed; throws <see cref="RouterException"/> if that takes too long. <paramref name="ask"/> asks the coordinator; null where it does not answer.</summary>
+    /// <summary>
+    /// Ends when every silo has flushed; throws <see cref="RouterException"/> if that takes too long. <paramref name="ask"/> asks the coordinator; null where
+    /// it does not answer.
+    /// </summary>
     public static async ValueTask RunAsync(Func<long, ValueTask<FlushReport?>> ask, uint atUnixSeconds, TimeProvider time, CancellationToken cancellationToken)
     {
         long started = time.GetTimestamp();
@@ -59,7 +64,8 @@ internal static class ClusterFlush
             if (time.GetElapsedTime(started) >= Timeout)
             {
                 throw new RouterException(last is { Awaited.Length: > 0 }
-                    ? $"flush_all: silo {last.Awaited} has not answered; it may still take effect" : "flush_all: the cluster's coordinator does not answer; it may still take effect");
+                    ? $"flush_all: silo {last.Awaited} has not answered; it may still take effect"
+                    : "flush_all: the cluster's coordinator does not answer; it may still take effect");
             }
 
             cancellationToken.ThrowIfCancellationRequested();

@@ -224,7 +224,8 @@ public sealed partial class ClusterNode
             if (state.ForeignPartitionCount != 0)
             {
                 throw new ClusterStartException(
-                    $"The cluster has {state.ForeignPartitionCount} partitions, this silo was started with {_options.PartitionCount}: the number (--partitions) must be the same.");
+                    $"The cluster has {state.ForeignPartitionCount} partitions, this silo was started with {_options.PartitionCount}: the number "
+                        + $"(--partitions) must be the same.");
             }
 
             if (runtime.Current.AssignedCount == runtime.Current.PartitionCount)

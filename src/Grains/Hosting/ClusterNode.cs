@@ -46,17 +46,24 @@ public sealed partial class ClusterNode : IAsyncDisposable
         _handshake = new ClusterHandshake(options.ClusterId, options.Secret.Span);
         _probe = new ClusterProbe(_handshake, options.Tls);
         if (options.GatewayOnly)
+        {
+            options.Events.Silo = "gateway";
             return;
-        PartitionSet = new PartitionSet(options.Store);
+        }
+
+        PartitionSet = new PartitionSet(options.Store, options.Events);
         Freeze = new FreezeDetector(_time, OnGap);
     }
+
+    /// <summary>The events of this process.</summary>
+    public EventLog Events => _options.Events;
 
     /// <summary>This silo's partitions; null in a gateway alone.</summary>
     public PartitionSet? PartitionSet { get; }
 
     /// <summary>
-    /// Before the start, of a silo with a memory file: reads what is in it, which takes as long as there are items. Whether any of it counts is decided by the cluster. Null if
-    /// there is nothing.
+    /// Before the start, of a silo with a memory file: reads what is in it, which takes as long as there are items. Whether any of it counts is decided by the
+    /// cluster. Null if there is nothing.
     /// </summary>
     public MemoryFileReport? ReadMemoryFile(Action<double, long>? progress = null) =>
         PartitionSet?.ReadKept((uint)_time.GetUtcNow().ToUnixTimeSeconds(), RestoreTimeMax, progress);

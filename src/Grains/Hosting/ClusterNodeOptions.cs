@@ -53,6 +53,9 @@ public sealed record ClusterNodeOptions
     /// <summary>The store of this silo. Its memory is also the silo's weight.</summary>
     public StoreOptions Store { get; init; } = new();
 
+    /// <summary>Carries the events of this process to those who watch.</summary>
+    public EventLog Events { get; init; } = EventLog.None;
+
     /// <summary>No silo: an Orleans client that owns nothing.</summary>
     public bool GatewayOnly { get; init; }
 

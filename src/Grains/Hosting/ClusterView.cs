@@ -32,7 +32,7 @@ public sealed class SiloReport
 /// </summary>
 internal sealed class ClusterView(IGrainFactory grains, ITableCache table, OwnershipRuntime? here = null) : IClusterView
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(Limits.ClusterAnswerMilliseconds);
+    private static readonly TimeSpan AnswerTimeout = TimeSpan.FromMilliseconds(Limits.ClusterAnswerMilliseconds);
 
     public async ValueTask<GatewayList> ReadGatewaysAsync(CancellationToken cancellationToken) => (await ReadSilosAsync(cancellationToken)).ToGateways();
 
@@ -49,7 +49,7 @@ internal sealed class ClusterView(IGrainFactory grains, ITableCache table, Owner
             return here.ReadSilos();
         try
         {
-            ControlMessage answer = await grains.GetGrain<IClusterGrain>(0).ReadSilosAsync().AsTask().WaitAsync(Patience, cancellationToken);
+            ControlMessage answer = await grains.GetGrain<IClusterGrain>(0).ReadSilosAsync().AsTask().WaitAsync(AnswerTimeout, cancellationToken);
             if (SiloList.TryDecode(answer.Payload.Span, out SiloList? list))
                 return list;
         }
@@ -67,7 +67,8 @@ internal sealed class ClusterView(IGrainFactory grains, ITableCache table, Owner
         try
         {
             SiloReport report = here?.LocalSilo == entry.Silo
-                ? here.ReadStatistics() : await grains.GetGrain<ISiloControlGrain>(entry.Silo.Text).ReadStatisticsAsync().AsTask().WaitAsync(Patience, cancellationToken);
+                ? here.ReadStatistics()
+                : await grains.GetGrain<ISiloControlGrain>(entry.Silo.Text).ReadStatisticsAsync().AsTask().WaitAsync(AnswerTimeout, cancellationToken);
             return new SiloStatistics(name, entry.ReadGateway(), report.Partitions, report.ToValues());
         }
         catch (Exception exception) when (exception is not OperationCanceledException || !cancellationToken.IsCancellationRequested)

@@ -7,8 +7,8 @@ namespace OrleansCache.Grains.Hosting;
 /// Watching all silos: this process's events directly, those of every other silo by calls that wait there for lines. A loop compares the list of silos
 /// with those that are followed; so one that joins is followed within a second, and one that is gone is given up.
 /// <para>
-/// Bounds: one call per silo is under way, and only while less than the watcher's buffer is full; what cannot be fetched is lost in the buffer of its silo, which counts it. Nothing
-/// of this exists while nobody watches.
+/// Bounds: one call per silo is under way, and only while less than the watcher's buffer is full; what cannot be fetched is lost in the buffer of its silo,
+/// which counts it. Nothing of this exists while nobody watches.
 /// </para>
 /// </summary>
 internal sealed class ClusterWatch(IGrainFactory grains, ITableCache table, ClusterView view, TimeProvider time) : IClusterWatch

@@ -42,7 +42,9 @@ public interface ISiloControlGrain : IGrainWithStringKey
     [Alias("Statistics")]
     ValueTask<SiloReport> ReadStatisticsAsync();
 
-    /// <summary>Event lines for the watcher of that name, which begins to watch with its first call; waits for a while for the first line. Kind 0: it watches no more.</summary>
+    /// <summary>
+    /// Event lines for the watcher of that name, which begins to watch with its first call; waits for a while for the first line. Kind 0: it watches no more.
+    /// </summary>
     [Alias("Events")]
     ValueTask<ControlMessage> ReadEventsAsync(string watcher, int kinds, int bytesMax);
 }
@@ -110,14 +112,16 @@ internal sealed class SiloControlGrain(OwnershipRuntime runtime, RemoteFeeds fee
         return ValueTask.CompletedTask;
     }
 
-    public ValueTask<FlushReport?> FlushAllAsync(long expectedNumber, uint atUnixSeconds) => runtime.FlushAllAsync(expectedNumber, atUnixSeconds, passOn: false);
+    public ValueTask<FlushReport?> FlushAllAsync(long expectedNumber, uint atUnixSeconds) =>
+        runtime.FlushAllAsync(expectedNumber, atUnixSeconds, passOn: false);
 
     public ValueTask<ControlMessage?> ScanAsync(int partition, ulong position) =>
         new(runtime.Scan(partition, position) is { } page ? new ControlMessage(ScanFormat.Encode(page)) : null);
 
     public ValueTask<SiloReport> ReadStatisticsAsync() => new(runtime.ReadStatistics());
 
-    public async ValueTask<ControlMessage> ReadEventsAsync(string watcher, int kinds, int bytesMax) => new(await feeds.ReadAsync(watcher, (EventKinds)kinds, bytesMax));
+    public async ValueTask<ControlMessage> ReadEventsAsync(string watcher, int kinds, int bytesMax) =>
+        new(await feeds.ReadAsync(watcher, (EventKinds)kinds, bytesMax));
 }
 
 /// <summary>Answers on whatever silo is asked.</summary>
@@ -141,8 +145,8 @@ internal sealed class BatchGrain(OwnershipRuntime runtime, IGrainContext context
 }
 
 /// <summary>
-/// Opens the partition's gate when it is activated and closes it before it is deactivated. It may only be activated where the silo's agent has been told to serve the
-/// partition; see <see cref="OwnershipDirectory"/> for what happens elsewhere.
+/// Opens the partition's gate when it is activated and closes it before it is deactivated. It may only be activated where the silo's agent has been told to
+/// serve the partition; see <see cref="OwnershipDirectory"/> for what happens elsewhere.
 /// </summary>
 [GrainType("oc.partition"), PartitionPlacement, GrainDirectory(OwnershipDirectory.Name), KeepAlive, Immovable]
 internal sealed class PartitionGrain(OwnershipRuntime runtime, IGrainContext context) : IGrainBase, IPartitionGrain

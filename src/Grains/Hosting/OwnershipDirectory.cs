@@ -46,8 +46,8 @@ internal sealed class OwnershipLocator(ILocalSiloDetails localSilo, IServiceProv
     }
 
     /// <summary>
-    /// Where the partition may be activated. On a silo that has been told to serve it that is this silo, although the table, which is published afterwards, does not say so
-    /// yet; on all others it is the table's owner.
+    /// Where the partition may be activated. On a silo that has been told to serve it that is this silo, although the table, which is published afterwards,
+    /// does not say so yet; on all others it is the table's owner.
     /// </summary>
     private SiloAddress? FindPartition(long partition)
     {
@@ -66,9 +66,9 @@ internal sealed class OwnershipLocator(ILocalSiloDetails localSilo, IServiceProv
 }
 
 /// <summary>
-/// The grain directory of our grains: it holds nothing, because their places follow from keys and the table (docs/decisions/0006-grain-directory.md). An activation
-/// registers on the silo where it came to be: there it is confirmed if this is its place, sent on (Orleans then forwards its messages) if another silo is, and refused if
-/// there is none.
+/// The grain directory of our grains: it holds nothing, because their places follow from keys and the table (docs/decisions/0006-grain-directory.md). An
+/// activation registers on the silo where it came to be: there it is confirmed if this is its place, sent on (Orleans then forwards its messages) if another
+/// silo is, and refused if there is none.
 /// </summary>
 internal sealed class OwnershipDirectory(OwnershipLocator locator, ILocalSiloDetails localSilo) : IGrainDirectory
 {
@@ -90,8 +90,8 @@ internal sealed class OwnershipDirectory(OwnershipLocator locator, ILocalSiloDet
 }
 
 /// <summary>
-/// What Orleans takes for a cache in front of <see cref="OwnershipDirectory"/>: always right, because it computes. It also keeps addressing synchronous, so that messages
-/// leave in the order of the calls.
+/// What Orleans takes for a cache in front of <see cref="OwnershipDirectory"/>: always right, because it computes. It also keeps addressing synchronous, so
+/// that messages leave in the order of the calls.
 /// </summary>
 internal sealed class OwnershipDirectoryCache(OwnershipLocator locator) : IGrainDirectoryCache
 {
@@ -140,8 +140,8 @@ internal sealed class PartitionPlacement : PlacementStrategy
 internal sealed class PartitionPlacementAttribute() : PlacementAttribute(PartitionPlacement.Instance);
 
 /// <summary>
-/// Places both kinds where <see cref="OwnershipLocator"/> says. Asked only when the cache above gave no usable answer, that is when there is no place or the silo is dead:
-/// then the call fails at once, in a way that tells the router that nothing was executed, instead of landing anywhere else.
+/// Places both kinds where <see cref="OwnershipLocator"/> says. Asked only when the cache above gave no usable answer, that is when there is no place or the
+/// silo is dead: then the call fails at once, in a way that tells the router that nothing was executed, instead of landing anywhere else.
 /// </summary>
 internal sealed class OwnershipPlacementDirector(OwnershipLocator locator) : IPlacementDirector
 {

@@ -11,8 +11,8 @@ internal sealed partial class OwnershipRuntime
     private TaskCompletionSource _flushProgress = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     /// <summary>
-    /// To the coordinator's silo, and passed on to it by any other. Flushes if the newest flush is <paramref name="expectedNumber"/>, and waits for a while until all silos
-    /// have done so; with a negative number it only says what the newest flush is. Null if nobody coordinates at the moment.
+    /// To the coordinator's silo, and passed on to it by any other. Flushes if the newest flush is <paramref name="expectedNumber"/>, and waits for a while
+    /// until all silos have done so; with a negative number it only says what the newest flush is. Null if nobody coordinates at the moment.
     /// </summary>
     public async ValueTask<FlushReport?> FlushAllAsync(long expectedNumber, uint atUnixSeconds, bool passOn)
     {
@@ -34,7 +34,8 @@ internal sealed partial class OwnershipRuntime
         }
 
         if (coordinator != LocalSilo)
-            return passOn && !coordinator.IsNone ? await _grains.GetGrain<ISiloControlGrain>(coordinator.Text).FlushAllAsync(expectedNumber, atUnixSeconds) : null;
+            return passOn && !coordinator.IsNone
+                ? await _grains.GetGrain<ISiloControlGrain>(coordinator.Text).FlushAllAsync(expectedNumber, atUnixSeconds) : null;
 
         while (true)
         {
@@ -55,9 +56,11 @@ internal sealed partial class OwnershipRuntime
         static bool IsSettled(FlushProgress now) => now.SettledNumber >= now.Mark.Number;
     }
 
-    void ISiloAgentEnvironment.Flush(int partition, uint atUnixSeconds) => _partitions.TryGet(new PartitionId(partition))?.FlushAll(atUnixSeconds, NowUnixSeconds);
+    void ISiloAgentEnvironment.Flush(int partition, uint atUnixSeconds) =>
+        _partitions.TryGet(new PartitionId(partition))?.FlushAll(atUnixSeconds, NowUnixSeconds);
 
-    void ISiloAgentEnvironment.RescheduleFlush(int partition, uint atUnixSeconds) => _partitions.TryGet(new PartitionId(partition))?.RescheduleFlush(atUnixSeconds);
+    void ISiloAgentEnvironment.RescheduleFlush(int partition, uint atUnixSeconds) =>
+        _partitions.TryGet(new PartitionId(partition))?.RescheduleFlush(atUnixSeconds);
 
     void ISiloAgentEnvironment.ScheduleFlush(int partition, uint atUnixSeconds)
     {

@@ -24,7 +24,7 @@ internal sealed partial class OwnershipRuntime
     /// <summary>Under the lock.</summary>
     private JournalEntry[] ReadJournal(long nowMilliseconds)
     {
-        _journal.OnSilos(_agent.Silos);
+        _journal.OnSilos(_agent.Silos, isLeaving: _agent.Draining);
         return _journal.Take(nowMilliseconds);
     }
 

@@ -7,11 +7,11 @@ using OrleansCache.Storage;
 namespace OrleansCache.Grains.Hosting;
 
 /// <summary>
-/// One silo's ownership at work: runs its <see cref="SiloAgent"/> and its <see cref="Coordinator"/>, with Orleans for a transport, the membership for a source of events,
-/// a timer for a clock and the <see cref="Storage.PartitionSet"/> for the partitions.
+/// One silo's ownership at work: runs its <see cref="SiloAgent"/> and its <see cref="Coordinator"/>, with Orleans for a transport, the membership for a source
+/// of events, a timer for a clock and the <see cref="Storage.PartitionSet"/> for the partitions.
 /// <para>
-/// One lock serialises the two state machines. Under it only calls are begun (never awaited), gates changed, and chunks of at most about 1 MiB read or taken over. Requests
-/// do not pass through here: they take gates from the partition set and read <see cref="Current"/>.
+/// One lock serialises the two state machines. Under it only calls are begun (never awaited), gates changed, and chunks of at most about 1 MiB read or taken
+/// over. Requests do not pass through here: they take gates from the partition set and read <see cref="Current"/>.
 /// </para>
 /// </summary>
 internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironment, ICoordinatorEnvironment, IAsyncDisposable
@@ -125,8 +125,8 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
     }
 
     /// <summary>
-    /// Serves nothing any more. What others have not taken over by now is gone, unless <paramref name="keepInFile"/>: then it stays in the memory file, if there is one. Only for
-    /// a silo whose partitions nobody takes over.
+    /// Serves nothing any more. What others have not taken over by now is gone, unless <paramref name="keepInFile"/>: then it stays in the memory file, if
+    /// there is one. Only for a silo whose partitions nobody takes over.
     /// </summary>
     public void CloseAllGates(bool keepInFile)
     {
@@ -342,7 +342,7 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
         _table = table;
         _partitions.NoteTable(table.Version.Term, table.Epochs);
         using AsyncFlowControl flow = ExecutionContext.SuppressFlow();
-        ThreadPool.UnsafeQueueUserWorkItem(static state => state.TellChanged(), this, preferLocal: false);
+        ThreadPool.UnsafeQueueUserWorkItem(static state => state.PublishChanged(), this, preferLocal: false);
     }
 
     // ICoordinatorEnvironment. All under the lock.
@@ -372,7 +372,8 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
     {
         try
         {
-            ControlMessage answer = await _grains.GetGrain<ISiloControlGrain>(target.Text).ImportAsync(new ControlMessage(chunk.Encode())).ConfigureAwait(false);
+            ControlMessage answer = await _grains.GetGrain<ISiloControlGrain>(target.Text)
+                .ImportAsync(new ControlMessage(chunk.Encode())).ConfigureAwait(false);
             if (!ImportReply.TryDecode(answer.Payload.Span, out ImportReply reply))
                 return;
             lock (_lock)
@@ -391,7 +392,8 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
     {
         try
         {
-            ControlMessage? answer = await _grains.GetGrain<ISiloControlGrain>(target.Text).SyncAsync(new ControlMessage(request.Encode())).ConfigureAwait(false);
+            ControlMessage? answer = await _grains.GetGrain<ISiloControlGrain>(target.Text)
+                .SyncAsync(new ControlMessage(request.Encode())).ConfigureAwait(false);
             if (answer is null || !SyncReply.TryDecode(answer.Payload.Span, out SyncReply? reply))
                 return;
             lock (_lock)
@@ -446,7 +448,7 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
         }
     }
 
-    private void TellChanged()
+    private void PublishChanged()
     {
         lock (_tableLock)
         {

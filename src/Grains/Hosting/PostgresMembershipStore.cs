@@ -33,7 +33,8 @@ internal static class PostgresMembershipStore
             catch (Exception exception) when (exception is NpgsqlException or TimeoutException or IOException)
             {
                 if (time.GetElapsedTime(started) >= timeout)
-                    throw new ClusterStartException($"The membership store could not be reached within {timeout.TotalSeconds:0} s: {exception.Message}", exception);
+                    throw new ClusterStartException($"The membership store could not be reached within {timeout.TotalSeconds:0} s: {exception.Message}",
+                        exception);
             }
 
             await Task.Delay(TimeSpan.FromMilliseconds(250), time, cancellationToken);

@@ -3,8 +3,8 @@ using OrleansCache.Storage;
 namespace OrleansCache.Grains.Hosting;
 
 /// <summary>
-/// This silo's events for watchers at other gateways. Each is named by its gateway, has a feed here like any watcher's, and fetches the lines; one that has not come for
-/// <see cref="Limits.EventFeedIdleSecondsMax"/> seconds is gone. Whoever comes too seldom loses lines, which its feed counts.
+/// This silo's events for watchers at other gateways. Each is named by its gateway, has a feed here like any watcher's, and fetches the lines; one that has not
+/// come for <see cref="Limits.EventFeedIdleSecondsMax"/> seconds is gone. Whoever comes too seldom loses lines, which its feed counts.
 /// </summary>
 internal sealed class RemoteFeeds(PartitionSet partitions, TimeProvider time) : IDisposable
 {
@@ -29,7 +29,8 @@ internal sealed class RemoteFeeds(PartitionSet partitions, TimeProvider time) : 
         if (isNew)
             return default;
 
-        // An answer is followed by the next call: where there is nothing to wait for (too many watchers, or the former call still waits, its sender has given it up), the pause is here.
+        // An answer is followed by the next call: where there is nothing to wait for (too many watchers, or the former call still waits, its sender has given
+        // it up), the pause is here.
         if (remote is null || Interlocked.Exchange(ref remote.IsBusy, 1) != 0)
         {
             await Task.Delay(Wait, time);

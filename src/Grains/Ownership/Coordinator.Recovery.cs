@@ -3,7 +3,9 @@ namespace OrleansCache.Grains.Ownership;
 // What a coordinator learns from the silos' first answers: owners, epochs and the seed of the key hash.
 public sealed partial class Coordinator
 {
-    /// <summary>All silos have said what they hold: the highest epoch of a partition is its owner's, and whoever knows the seed of the key hash tells it.</summary>
+    /// <summary>
+    /// All silos have said what they hold: the highest epoch of a partition is its owner's, and whoever knows the seed of the key hash tells it.
+    /// </summary>
     private void Recover()
     {
         RestorePlan? restore = IsNewLife() ? PlanRestore() : null;
@@ -66,8 +68,8 @@ public sealed partial class Coordinator
     }
 
     /// <summary>
-    /// Whether a silo holds what this sealed partition's owner sent, and was not activated. If none does, the target may have served the partition and been lost since; then
-    /// what the source holds is out of date.
+    /// Whether a silo holds what this sealed partition's owner sent, and was not activated. If none does, the target may have served the partition and been
+    /// lost since; then what the source holds is out of date.
     /// </summary>
     private bool IsStillImported(PartitionReport sealedPartition)
     {

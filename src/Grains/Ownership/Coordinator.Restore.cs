@@ -12,8 +12,8 @@ public sealed partial class Coordinator
     public const int GatherMillisecondsMin = 2_000;
 
     /// <summary>
-    /// A silo that stopped this much earlier than the last one was taken for dead by the others, and what it keeps is out of date. What it takes to be taken for dead
-    /// at least, is less.
+    /// A silo that stopped this much earlier than the last one was taken for dead by the others, and what it keeps is out of date. What it takes to be taken
+    /// for dead at least, is less.
     /// </summary>
     public const int KeptAgeDifferenceSecondsMax = 10;
 
@@ -26,8 +26,9 @@ public sealed partial class Coordinator
     private long _tableTerm;
 
     /// <summary>
-    /// Whether enough is known to begin. A new life of the cluster, in which silos report memory files, waits for others that may have newer ones: until as many as the cluster had have
-    /// reported and the newest of every partition is there, but not for less than <see cref="GatherMillisecondsMin"/>, or until the time is over.
+    /// Whether enough is known to begin. A new life of the cluster, in which silos report memory files, waits for others that may have newer ones: until as
+    /// many as the cluster had have reported and the newest of every partition is there, but not for less than <see cref="GatherMillisecondsMin"/>, or until
+    /// the time is over.
     /// </summary>
     private bool HasGathered(long now)
     {
@@ -39,11 +40,13 @@ public sealed partial class Coordinator
     }
 
     /// <summary>Nobody knows the seed of the key hash, hence nobody has ever been told to serve anything.</summary>
-    private bool IsNewLife() => _members.Values.All(member => member.Reply!.HashSeed.IsNone && member.Reply.Partitions.All(report => report.Phase == PartitionPhase.Kept));
+    private bool IsNewLife() =>
+        _members.Values.All(member => member.Reply!.HashSeed.IsNone && member.Reply.Partitions.All(report => report.Phase == PartitionPhase.Kept));
 
     /// <summary>
-    /// What counts of the files. Of several lives of the cluster the one that lasted longest; of it, the silos that lasted to its end; of a partition, what was served
-    /// in the highest epoch that any file knows of. Where that is not there, or not in one silo alone, the partition begins empty. Null if no file counts.
+    /// What counts of the files. Of several lives of the cluster the one that lasted longest; of it, the silos that lasted to its end; of a partition, what was
+    /// served in the highest epoch that any file knows of. Where that is not there, or not in one silo alone, the partition begins empty. Null if no file
+    /// counts.
     /// </summary>
     private RestorePlan? PlanRestore()
     {
@@ -101,8 +104,8 @@ public sealed partial class Coordinator
     }
 
     /// <summary>
-    /// A cluster that was down as a whole counts its memberships, hence its terms, from 1 again, perhaps. Epochs and table versions go on above all that the silos know of, and above what
-    /// may have come after: files that turn up later, and gateways that have lived all the time, compare them.
+    /// A cluster that was down as a whole counts its memberships, hence its terms, from 1 again, perhaps. Epochs and table versions go on above all that the
+    /// silos know of, and above what may have come after: files that turn up later, and gateways that have lived all the time, compare them.
     /// </summary>
     private void NumberAbove()
     {

@@ -40,16 +40,16 @@ public enum CoordinatorEvent
 /// Decides who owns which partition. Every silo has one; only that of the oldest active silo acts, in a term that
 /// is made from the version of the membership by which it took over: so it is higher than all before, and whoever acts by an older membership is refused.
 /// <para>
-/// Algorithm: a loop that compares what should be with what the silos say they hold. Every silo is asked at least each <see cref="SyncMilliseconds"/>, and at once
-/// when there is something to tell; the commands are computed afresh each time from the silo's last answer. So nothing depends on a message that must not be lost,
-/// and nothing is remembered that could not be learned again by asking: a new coordinator asks all active silos, takes the highest epoch of every partition for
-/// its owner, and goes on from there.
+/// Algorithm: a loop that compares what should be with what the silos say they hold. Every silo is asked at least each <see cref="SyncMilliseconds"/>, and at
+/// once when there is something to tell; the commands are computed afresh each time from the silo's last answer. So nothing depends on a message that must not
+/// be lost, and nothing is remembered that could not be learned again by asking: a new coordinator asks all active silos, takes the highest epoch of every
+/// partition for its owner, and goes on from there.
 /// </para>
 /// <para>
 /// A move: the source seals and streams; when it reports that the target has everything, the target is told to activate (from then on only the target's answer
 /// decides: it serves the partition, or it has nothing and the move has failed); when it serves, the table changes, and the source, whose epoch is
-/// now lower than the table's, is told to drop. A move that fails before leaves a sealed source, which is told to unseal, and an import nobody wants, which is discarded.
-/// At most one move leaves a silo at a time, and at most <see cref="MovesPerTargetMax"/> arrive.
+/// now lower than the table's, is told to drop. A move that fails before leaves a sealed source, which is told to unseal, and an import nobody wants, which is
+/// discarded. At most one move leaves a silo at a time, and at most <see cref="MovesPerTargetMax"/> arrive.
 /// </para>
 /// <para>
 /// The seed of the key hash lives as long as any silo that knows it: the first coordinator draws it, every later one finds it in
@@ -59,8 +59,8 @@ public enum CoordinatorEvent
 /// Besides, it makes the list of silos and their gateways, from what they answer.
 /// </para>
 /// <para>
-/// A flush_all: the next <see cref="FlushMark"/>, which every silo is told and carries out on whatever it holds. It is done when all silos have reported it; a silo that
-/// was not there then has everything it ever gets from one that was, or empty.
+/// A flush_all: the next <see cref="FlushMark"/>, which every silo is told and carries out on whatever it holds. It is done when all silos have reported it; a
+/// silo that was not there then has everything it ever gets from one that was, or empty.
 /// </para>
 /// <para>
 /// Safety: a partition gets a new epoch whenever its contents change hands, unique because the term is part of it; a silo serves only what it was told to;
@@ -144,8 +144,8 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
     }
 
     /// <summary>
-    /// Flushes everything, at once (0) or at the given time, if the newest flush still is number <paramref name="expectedNumber"/>: so a request that comes late, after its
-    /// sender has asked again, does nothing. False if it is another by now, or if this coordinator does not act.
+    /// Flushes everything, at once (0) or at the given time, if the newest flush still is number <paramref name="expectedNumber"/>: so a request that comes
+    /// late, after its sender has asked again, does nothing. False if it is another by now, or if this coordinator does not act.
     /// </summary>
     public bool TryFlush(long expectedNumber, uint atUnixSeconds, uint nowUnixSeconds, long nowMilliseconds)
     {
@@ -196,7 +196,8 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
             return;
         if (reply.Term > _term)
         {
-            // Somebody coordinates by a newer membership than the one known here. Never to be outbid: only a newer membership makes this one the coordinator again.
+            // Somebody coordinates by a newer membership than the one known here. Never to be outbid: only a newer membership makes this one the coordinator
+            // again.
             StepDown();
             return;
         }
@@ -441,7 +442,8 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
                 environment.OnEvent(CoordinatorEvent.Reassigned, partition, plan[partition]);
                 changed = true;
             }
-            else if (now >= _failures[partition].NotBeforeMilliseconds && _confirmed[partition] == _epochs[partition] && MayMove(_owners[partition], plan[partition]))
+            else if (now >= _failures[partition].NotBeforeMilliseconds
+                && _confirmed[partition] == _epochs[partition] && MayMove(_owners[partition], plan[partition]))
             {
                 _moves.Add(partition, new Move(_owners[partition], plan[partition], NextEpoch(partition)));
                 environment.OnEvent(CoordinatorEvent.MoveStarted, partition, plan[partition]);
@@ -615,7 +617,8 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
     private bool IsCandidate(Member member) => IsUsable(member) && !member.Reply!.Draining && !member.Reply.HashSeed.IsNone;
 
     /// <summary>
-    /// Whether every silo already sees this one in its membership: one that does not could not reach it, and its clients would get errors for partitions given to it.
+    /// Whether every silo already sees this one in its membership: one that does not could not reach it, and its clients would get errors for partitions given
+    /// to it.
     /// </summary>
     private bool IsKnownToAll(Member candidate) => _members.Values.All(member => member.Reply?.MembershipVersion >= candidate.SinceVersion);
 

@@ -18,7 +18,9 @@ public readonly record struct FlushMark(long Number, long Cut, uint AtUnixSecond
         return new FlushMark(number, isDue ? Number : Cut, atUnixSeconds);
     }
 
-    /// <summary>Whether what has gone through the flushes up to this mark, and through none of the newer ones, is all gone after <paramref name="newer"/>.</summary>
+    /// <summary>
+    /// Whether what has gone through the flushes up to this mark, and through none of the newer ones, is all gone after <paramref name="newer"/>.
+    /// </summary>
     public bool IsCutBy(FlushMark newer) => newer.Cut > Number;
 
     internal void Write(WireWriter writer)
@@ -40,11 +42,12 @@ public readonly record struct FlushProgress(FlushMark Mark, long SettledNumber, 
 /// <summary>
 /// One flush_all as its sender sees it, whatever happens to its messages.
 /// <para>
-/// Algorithm: read the number of the newest flush; ask for the next one on condition that this number still is the newest; wait until every silo has reported it. Where an
-/// answer is missing, ask the same again; where the condition has failed, go on from the newer number. Somebody else's flush that began after the first reading, and is of the
-/// same kind, serves as well.
+/// Algorithm: read the number of the newest flush; ask for the next one on condition that this number still is the newest; wait until every silo has reported
+/// it. Where an answer is missing, ask the same again; where the condition has failed, go on from the newer number. Somebody else's flush that began after the
+/// first reading, and is of the same kind, serves as well.
 /// </para>
-/// The condition is what makes repeating safe: a request that arrives after its repetition was carried out finds another number, so nothing is flushed after the OK.
+/// The condition is what makes repeating safe: a request that arrives after its repetition was carried out finds another number, so nothing is flushed after
+/// the OK.
 /// </summary>
 public sealed class FlushAttempt(uint atUnixSeconds)
 {
@@ -64,7 +67,8 @@ public sealed class FlushAttempt(uint atUnixSeconds)
             _wanted = 0;
         if (_wanted == 0)
         {
-            bool isOurs = ExpectedNumber >= 0 && number > ExpectedNumber && (atUnixSeconds == 0 ? cut > ExpectedNumber : reportedAtUnixSeconds == atUnixSeconds);
+            bool isOurs = ExpectedNumber >= 0 && number > ExpectedNumber
+                && (atUnixSeconds == 0 ? cut > ExpectedNumber : reportedAtUnixSeconds == atUnixSeconds);
             if (isOurs)
                 _wanted = atUnixSeconds == 0 ? cut : number;
             else

@@ -17,8 +17,8 @@ public enum PartitionPhase : byte
     /// <summary>All items are here; not served until the coordinator says so.</summary>
     Imported = 5,
     /// <summary>
-    /// Kept in this silo's memory file since before it was started; not served. Epoch: in which it was served here, 0 if it was not; MoveEpoch: the highest in which this silo knew it to
-    /// be held by anybody.
+    /// Kept in this silo's memory file since before it was started; not served. Epoch: in which it was served here, 0 if it was not; MoveEpoch: the highest in
+    /// which this silo knew it to be held by anybody.
     /// </summary>
     Kept = 6,
 }
@@ -166,7 +166,8 @@ public sealed record SyncRequest
             return false;
         request = new SyncRequest
         {
-            Term = term, Sequence = sequence, Coordinator = coordinator, PartitionCount = partitionCount, MembershipVersion = membership, NobodyTakesOver = nobody,
+            Term = term, Sequence = sequence, Coordinator = coordinator, PartitionCount = partitionCount, MembershipVersion = membership,
+            NobodyTakesOver = nobody,
             Flush = flush, Silos = silos, Table = table, Commands = commands,
         };
         return true;

@@ -54,8 +54,8 @@ public sealed class OwnershipJournal(SiloId self)
     /// <summary>Since the start: partitions that went elsewhere with their items, and the bytes they took along.</summary>
     public (long Partitions, long Bytes) TotalOut { get; private set; }
 
-    /// <summary>The list of silos, as it is now.</summary>
-    public void OnSilos(SiloList silos)
+    /// <summary>The list of silos, as it is now. While this silo leaves, too, others may have been told to stop with it: then none is called lost.</summary>
+    public void OnSilos(SiloList silos, bool isLeaving = false)
     {
         ArgumentNullException.ThrowIfNull(silos);
         if (ReferenceEquals(silos, _silos))
@@ -73,7 +73,7 @@ public sealed class OwnershipJournal(SiloId self)
         {
             // One that leaves is taken out of the gateways first.
             if (!silos.Contains(entry.Silo))
-                Add(entry.Gateway.Length == 0 ? JournalKind.SiloLeft : JournalKind.SiloLost, entry.Silo, _ownedLast.GetValueOrDefault(entry.Silo));
+                Add(isLeaving || entry.Gateway.Length == 0 ? JournalKind.SiloLeft : JournalKind.SiloLost, entry.Silo, _ownedLast.GetValueOrDefault(entry.Silo));
             _ownedLast.Remove(entry.Silo);
         }
 

@@ -2,7 +2,9 @@ using System.Diagnostics;
 
 namespace OrleansCache.Grains.Ownership;
 
-/// <summary>What a <see cref="SiloAgent"/> does to the world: the partitions' gates of its silo, and messages to others. None of it calls back into the agent.</summary>
+/// <summary>
+/// What a <see cref="SiloAgent"/> does to the world: the partitions' gates of its silo, and messages to others. None of it calls back into the agent.
+/// </summary>
 public interface ISiloAgentEnvironment
 {
     /// <summary>
@@ -32,12 +34,15 @@ public interface ISiloAgentEnvironment
     bool Import(int partition, ReadOnlySpan<byte> items);
 
     /// <summary>
-    /// Flushes what is held of the partition, served or not: at once if the time is 0 or past, otherwise then (replacing what was to be flushed at another time).
-    /// Nothing to do if nothing is held.
+    /// Flushes what is held of the partition, served or not: at once if the time is 0 or past, otherwise then (replacing what was to be flushed at another
+    /// time). Nothing to do if nothing is held.
     /// </summary>
     void Flush(int partition, uint atUnixSeconds);
 
-    /// <summary>The time at which an imported partition is to be flushed, instead of what its items brought along. If it is past, that happens before anybody is served.</summary>
+    /// <summary>
+    /// The time at which an imported partition is to be flushed, instead of what its items brought along. If it is past, that happens before anybody is
+    /// served.
+    /// </summary>
     void RescheduleFlush(int partition, uint atUnixSeconds);
 
     /// <summary>Has a partition that was opened empty flushed at this time, unless it is past.</summary>
@@ -55,7 +60,9 @@ public interface ISiloAgentEnvironment
     /// <summary>Asks that silo, where the coordinator was last, to look at this one soon. May be lost.</summary>
     void Nudge(SiloId coordinator);
 
-    /// <summary>The seed of the key hash is known: called once, before any partition is opened or imported. What a memory file kept under another has been dropped.</summary>
+    /// <summary>
+    /// The seed of the key hash is known: called once, before any partition is opened or imported. What a memory file kept under another has been dropped.
+    /// </summary>
     void UseHashSeed(HashSeed seed);
 
     /// <summary><see cref="SiloAgent.HashSeedDiffers"/>: everything has been dropped; the process should end.</summary>
@@ -64,7 +71,10 @@ public interface ISiloAgentEnvironment
     /// <summary>A newer table has arrived.</summary>
     void OnTable(PartitionTable table);
 
-    /// <summary>Reads the membership again, because the coordinator knows this newer version; <see cref="SiloAgent.OnMembership"/> follows. May fail: it is asked again.</summary>
+    /// <summary>
+    /// Reads the membership again, because the coordinator knows this newer version; <see cref="SiloAgent.OnMembership"/> follows. May fail: it is asked
+    /// again.
+    /// </summary>
     void RefreshMembership(long version);
 }
 
@@ -72,17 +82,17 @@ public interface ISiloAgentEnvironment
 /// One silo's side of ownership: what it holds of every partition, and how the coordinator's commands change that.
 /// <para>
 /// Rules that make it safe whatever messages are lost, late or repeated: commands of lower terms, and of sequences that are not the highest yet, are refused. A
-/// partition is served only after a command said so. A sealed partition is never served again unless a command says so, because the target of its move may have been
-/// activated. Every command names an epoch, and finds nothing to do if the partition is not held in that epoch.
+/// partition is served only after a command said so. A sealed partition is never served again unless a command says so, because the target of its move may have
+/// been activated. Every command names an epoch, and finds nothing to do if the partition is not held in that epoch.
 /// </para>
 /// <para>
-/// Sending a partition: chunks go out in order, at most <see cref="ChunksInFlightMax"/> unacknowledged; what is not acknowledged in time is sent again; no progress
-/// for <see cref="SendGiveUpMilliseconds"/>, or a refusal, ends the sending as failed and the coordinator decides what follows. One partition at a time is sent,
-/// because the coordinator asks for no more.
+/// Sending a partition: chunks go out in order, at most <see cref="ChunksInFlightMax"/> unacknowledged; what is not acknowledged in time is sent again; no
+/// progress for <see cref="SendGiveUpMilliseconds"/>, or a refusal, ends the sending as failed and the coordinator decides what follows. One partition at a
+/// time is sent, because the coordinator asks for no more.
 /// </para>
 /// <para>
-/// Flushing: everything held here has gone through the same flushes, those up to <see cref="FlushMark"/>. A chunk brings its own mark: a newer one is carried out here
-/// first, and the items of one that lacks a flush which has taken effect are left out.
+/// Flushing: everything held here has gone through the same flushes, those up to <see cref="FlushMark"/>. A chunk brings its own mark: a newer one is carried
+/// out here first, and the items of one that lacks a flush which has taken effect are left out.
 /// </para>
 /// Non-goals: thread safety (the caller serialises), reading clocks (time is an argument), deciding anything about other silos.
 /// </summary>
@@ -271,7 +281,8 @@ public sealed partial class SiloAgent(SiloId self, int partitionCount, long memo
         bool isThisImport = held?.Phase is PartitionPhase.Importing or PartitionPhase.Imported && held.Epoch == chunk.MoveEpoch;
         if (!isThisImport)
         {
-            bool inTheWay = held?.Phase is PartitionPhase.Opening or PartitionPhase.Active || (held?.Epoch >= chunk.MoveEpoch && held.Phase != PartitionPhase.Kept);
+            bool inTheWay = held?.Phase is PartitionPhase.Opening or PartitionPhase.Active
+                || (held?.Epoch >= chunk.MoveEpoch && held.Phase != PartitionPhase.Kept);
             if (inTheWay)
                 return new ImportReply(partition, chunk.MoveEpoch, chunk.Number, false, 0);
 
@@ -307,8 +318,8 @@ public sealed partial class SiloAgent(SiloId self, int partitionCount, long memo
         if (!chunk.Flush.IsCutBy(_flush) && !environment.Import(chunk.Partition, chunk.Items.Span))
             return false;
 
-        // The items have brought along the time at which their source would have flushed them; a flush that it did not know of has put another in its place, before that time
-        // or after it.
+        // The items have brought along the time at which their source would have flushed them; a flush that it did not know of has put another in its place,
+        // before that time or after it.
         if (chunk.Flush.Number < _flush.Number && _flush.AtUnixSeconds != 0)
         {
             if (chunk.Flush.Number == _flush.Cut)
@@ -357,7 +368,8 @@ public sealed partial class SiloAgent(SiloId self, int partitionCount, long memo
     /// <summary>The target's answer to a chunk.</summary>
     public void OnImportReply(ImportReply reply, long nowMilliseconds)
     {
-        if ((uint)reply.Partition >= (uint)_held.Length || _held[reply.Partition] is not { Phase: PartitionPhase.Sealed, Sending: { State: SendState.Streaming } sending }
+        if ((uint)reply.Partition >= (uint)_held.Length
+            || _held[reply.Partition] is not { Phase: PartitionPhase.Sealed, Sending: { State: SendState.Streaming } sending }
             || sending.MoveEpoch != reply.MoveEpoch)
             return;
         if (!reply.Accepted)
@@ -424,7 +436,8 @@ public sealed partial class SiloAgent(SiloId self, int partitionCount, long memo
                 BeginSending(partition, held, command, nowMilliseconds);
                 break;
 
-            case CommandKind.Send when held?.Phase == PartitionPhase.Sealed && held.Epoch == command.Epoch && (held.Sending?.MoveEpoch ?? 0) < command.MoveEpoch:
+            case CommandKind.Send when held?.Phase == PartitionPhase.Sealed
+                && held.Epoch == command.Epoch && (held.Sending?.MoveEpoch ?? 0) < command.MoveEpoch:
                 BeginSending(partition, held, command, nowMilliseconds);
                 break;
 
@@ -452,7 +465,8 @@ public sealed partial class SiloAgent(SiloId self, int partitionCount, long memo
                 environment.Activate(partition, held.Epoch, keepItems: true);
                 break;
 
-            case CommandKind.Drop when held?.Phase is PartitionPhase.Opening or PartitionPhase.Active or PartitionPhase.Sealed or PartitionPhase.Kept && held.Epoch <= command.Epoch:
+            case CommandKind.Drop when held?.Phase is PartitionPhase.Opening or PartitionPhase.Active or PartitionPhase.Sealed or PartitionPhase.Kept
+                && held.Epoch <= command.Epoch:
                 _held[partition] = null;
                 environment.Drop(partition);
                 break;

@@ -34,7 +34,9 @@ public readonly record struct SiloEntry(SiloId Silo, string Gateway)
 /// </summary>
 public sealed record SiloList(int Version, IReadOnlyList<SiloEntry> Silos)
 {
-    /// <summary>What a new coordinator adds to the highest version that it finds: so many its predecessor may have made that nobody it reached has survived.</summary>
+    /// <summary>
+    /// What a new coordinator adds to the highest version that it finds: so many its predecessor may have made that nobody it reached has survived.
+    /// </summary>
     public const int VersionsPerTerm = 16;
 
     public static SiloList Empty { get; } = new(0, []);

@@ -6,8 +6,9 @@ public readonly record struct SiloWeight(SiloId Silo, long Weight);
 /// <summary>
 /// Decides who should own what. Pure and deterministic: the same input gives the same plan on every silo.
 /// <para>
-/// Algorithm: each silo's share is partitions x weight / weights, rounded down or up so that the quotas add up; the rounding up goes first to those that already
-/// hold more than their share rounded down. Every silo keeps what it has up to its quota; only the surplus, and what nobody has, is dealt out to those below quota.
+/// Algorithm: each silo's share is partitions x weight / weights, rounded down or up so that the quotas add up; the rounding up goes first to those that
+/// already hold more than their share rounded down. Every silo keeps what it has up to its quota; only the surplus, and what nobody has, is dealt out to those
+/// below quota.
 /// </para>
 /// <para>Goals: nobody further than 1 from its weighted share; no partition moves that could stay. Non-goal: knowing which partitions are hot or large.</para>
 /// </summary>

@@ -118,9 +118,9 @@ internal sealed class SiloLane(SiloId silo)
 /// <summary>
 /// Operations of one partition that found no owner, in order. Rare and short (a partition that moves, a silo that died), so each is a copy of its own.
 /// </summary>
-internal sealed class PartitionHold
+internal sealed class ParkedRequests
 {
-    public Queue<HeldOperation> Operations { get; } = new();
+    public Queue<ParkedRequest> Operations { get; } = new();
 
     /// <summary>The silo that refused or failed; while the table still names it, it is not asked before <see cref="AvoidUntil"/>.</summary>
     public SiloId Avoid { get; set; }
@@ -128,7 +128,7 @@ internal sealed class PartitionHold
     public long AvoidUntil { get; set; }
 }
 
-internal readonly record struct HeldOperation(byte[] Encoded, ReplySink Sink, long CreatedAt)
+internal readonly record struct ParkedRequest(byte[] Encoded, ReplySink Sink, long CreatedAt)
 {
     /// <summary>As <see cref="Batch.Bytes"/>.</summary>
     public int Bytes => Encoded.Length + Batch.OperationOverheadBytes;

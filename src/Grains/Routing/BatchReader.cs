@@ -37,7 +37,9 @@ internal ref struct BatchReader
         return true;
     }
 
-    /// <summary>The key hashes of the next operations, as many as fit, without taking them. Stops at bytes that are no operation; <see cref="TryRead"/> will say so.</summary>
+    /// <summary>
+    /// The key hashes of the next operations, as many as fit, without taking them. Stops at bytes that are no operation; <see cref="TryRead"/> will say so.
+    /// </summary>
     public readonly int PeekHashes(Span<ulong> hashes)
     {
         ReadOnlySpan<byte> rest = _rest;
@@ -106,20 +108,17 @@ internal ref struct BatchReader
         return request;
     }
 
-    /// <summary>The partition of an encoded operation, without decoding the rest.</summary>
-    public static PartitionId PartitionOf(ReadOnlySpan<byte> operation, int partitionCount) =>
-        PartitionId.OfHash(BinaryPrimitives.ReadUInt64LittleEndian(operation[8..]), partitionCount);
-
     /// <summary>The key's hash of an encoded operation, without decoding the rest.</summary>
     public static ulong KeyHashOf(ReadOnlySpan<byte> operation) => BinaryPrimitives.ReadUInt64LittleEndian(operation[8..]);
 
     /// <summary>
-    /// Whether the operation may be executed twice without a client being able to tell: a read that sets nothing. (An mg of a stale item may lose the win token that way,
-    /// as if its winner had died; there is never a second winner.)
+    /// Whether the operation may be executed twice without a client being able to tell: a read that sets nothing. (An mg of a stale item may lose the win token
+    /// that way, as if its winner had died; there is never a second winner.)
     /// </summary>
     public static bool IsRepeatable(ReadOnlySpan<byte> operation) =>
         (CacheOperation)operation[4] == CacheOperation.Get
-        && ((RequestFlags)BinaryPrimitives.ReadUInt16LittleEndian(operation[6..]) & (RequestFlags.Touch | RequestFlags.CreateOnMiss | RequestFlags.Recache)) == 0;
+        && ((RequestFlags)BinaryPrimitives.ReadUInt16LittleEndian(operation[6..])
+            & (RequestFlags.Touch | RequestFlags.CreateOnMiss | RequestFlags.Recache)) == 0;
 
     private static int OptionalBytes(in CacheRequest request) =>
         ((request.Flags & RequestFlags.CompareCas) != 0 ? 8 : 0)

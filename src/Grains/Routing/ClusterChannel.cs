@@ -6,9 +6,9 @@ namespace OrleansCache.Grains.Routing;
 /// <summary>
 /// One I/O loop's way to all partitions.
 ///
-/// Order: the operations of one partition are at any time either on their way to one silo or in the partition's hold. While some are on their way, later
-/// ones follow them into the same lane; when the silo answers that it is not the owner, all of them (those refused, then those that wait behind) move to the hold, and are
-/// sent on together. The direct path is closed to a partition for as long as any of its operations is out.
+/// Order: the operations of one partition are at any time either on their way to one silo or parked until the partition has an owner that answers. While some
+/// are on their way, later ones follow them into the same lane; when the silo answers that it is not the owner, all of them (those refused, then those that
+/// wait behind) are parked, and sent on together. The direct path is closed to a partition for as long as any of its operations is out.
 ///
 /// Retries: an operation that was refused, or never left, was not executed: it is tried again until <see cref="ClusterRouterOptions.RequestTimeout"/>.
 /// An operation whose batch got no answer may have been executed: a plain read is tried again (if no write of its key follows in the batch), everything
@@ -37,14 +37,14 @@ internal sealed class ClusterChannel : RouterChannel
     /// <summary>Per partition: operations sent and not yet answered, wherever they are.</summary>
     private readonly int[] _outstanding;
 
-    /// <summary>Per partition: the lane that its outstanding operations are in; null if there are none or they are held.</summary>
+    /// <summary>Per partition: the lane that its outstanding operations are in; null if there are none or they are parked.</summary>
     private readonly SiloLane?[] _laneOf;
 
     /// <summary>Per partition: its outstanding operations, while they wait for an owner.</summary>
-    private readonly PartitionHold?[] _holds;
+    private readonly ParkedRequests?[] _parked;
 
-    private readonly List<int> _heldPartitions = [];
-    private readonly List<int> _newlyHeld = [];
+    private readonly List<int> _parkedPartitions = [];
+    private readonly List<int> _newlyParked = [];
     private readonly Dictionary<SiloId, SiloLane> _lanes = [];
     private readonly List<SiloLane> _dirtyLanes = [];
     private readonly Stack<Batch> _batchPool = new();
@@ -82,7 +82,7 @@ internal sealed class ClusterChannel : RouterChannel
         _freeze = freeze;
         _outstanding = new int[partitionCount];
         _laneOf = new SiloLane?[partitionCount];
-        _holds = new PartitionHold?[partitionCount];
+        _parked = new ParkedRequests?[partitionCount];
         _retryTick = new RetryTick(this);
         _refused = new RefusedWork(this);
         _newLife = new NewLife(this);
@@ -123,9 +123,9 @@ internal sealed class ClusterChannel : RouterChannel
         SiloLane? lane = _laneOf[partition];
         if (lane is null)
         {
-            if (_holds[partition] is not null || (lane = RemoteLaneOf(partition)) is null)
+            if (_parked[partition] is not null || (lane = RemoteLaneOf(partition)) is null)
             {
-                Hold(partition, Encode(in request), sink, now);
+                Park(partition, Encode(in request), sink, now);
                 return;
             }
 
@@ -177,21 +177,21 @@ internal sealed class ClusterChannel : RouterChannel
         }
         else
         {
-            if (_newlyHeld.Count > 0)
-                HoldWhatFollows(lane, batch, handled);
+            if (_newlyParked.Count > 0)
+                ParkWhatFollows(lane, batch, handled);
             if (handled < batch.Count)
                 RequeueRest(lane, batch, handled);
             if (batch.ReplyTable > _table.Current.Version)
                 _table.RequestRefresh();
         }
 
-        _newlyHeld.Clear();
+        _newlyParked.Clear();
         _queuedBytes -= batch.Bytes;
         Return(batch);
         SendNext(lane);
     }
 
-    /// <summary>Hands out the results in order. Returns how many operations were executed or held; the rest was deferred by the executor.</summary>
+    /// <summary>Hands out the results in order. Returns how many operations were executed or parked; the rest was deferred by the executor.</summary>
     private int Deliver(Batch batch)
     {
         _delivered = 0;
@@ -231,7 +231,7 @@ internal sealed class ClusterChannel : RouterChannel
         sink.OnReply(in reply);
     }
 
-    /// <summary>An operation was not executed: it is held, unless its hash is one of a former life.</summary>
+    /// <summary>An operation was not executed: it is parked, unless its hash is one of a former life.</summary>
     private void Refuse(Batch batch, int index, TimeSpan avoidFor)
     {
         ref readonly Batch.Operation operation = ref batch[index];
@@ -241,41 +241,44 @@ internal sealed class ClusterChannel : RouterChannel
             return;
         }
 
-        if (_holds[operation.Partition] is null)
-            _newlyHeld.Add(operation.Partition);
-        PartitionHold hold = Hold(operation.Partition, batch.EncodedAt(index).ToArray(), operation.Sink, operation.CreatedAt);
-        if (hold.Avoid.IsNone)
+        if (_parked[operation.Partition] is null)
+            _newlyParked.Add(operation.Partition);
+        ParkedRequests parked = Park(operation.Partition, batch.EncodedAt(index).ToArray(), operation.Sink, operation.CreatedAt);
+        if (parked.Avoid.IsNone)
         {
-            hold.Avoid = batch.Lane!.Silo;
-            hold.AvoidUntil = _time.GetTimestamp() + (long)(avoidFor.TotalSeconds * _time.TimestampFrequency);
+            parked.Avoid = batch.Lane!.Silo;
+            parked.AvoidUntil = _time.GetTimestamp() + (long)(avoidFor.TotalSeconds * _time.TimestampFrequency);
         }
     }
 
-    private PartitionHold Hold(int partition, byte[] encoded, ReplySink sink, long createdAt)
+    private ParkedRequests Park(int partition, byte[] encoded, ReplySink sink, long createdAt)
     {
-        PartitionHold? hold = _holds[partition];
-        if (hold is null)
+        ParkedRequests? parked = _parked[partition];
+        if (parked is null)
         {
-            _holds[partition] = hold = new PartitionHold();
+            _parked[partition] = parked = new ParkedRequests();
             _laneOf[partition] = null;
-            _heldPartitions.Add(partition);
+            _parkedPartitions.Add(partition);
             _table.RequestRefresh();
             _retryTick.Arm();
         }
 
-        var operation = new HeldOperation(encoded, sink, createdAt);
-        hold.Operations.Enqueue(operation);
+        var operation = new ParkedRequest(encoded, sink, createdAt);
+        parked.Operations.Enqueue(operation);
         _queuedBytes += operation.Bytes;
-        return hold;
+        return parked;
     }
 
-    /// <summary>What the newly held partitions still have behind the refused operations (the deferred rest of the batch, then what waits) joins their hold, in order.</summary>
-    private void HoldWhatFollows(SiloLane lane, Batch batch, int handled)
+    /// <summary>
+    /// What the newly parked partitions still have behind the refused operations (the deferred rest of the batch, then what waits) is parked behind them, in
+    /// order.
+    /// </summary>
+    private void ParkWhatFollows(SiloLane lane, Batch batch, int handled)
     {
         for (int index = handled; index < batch.Count; index++)
         {
-            if (_newlyHeld.Contains(batch[index].Partition))
-                Hold(batch[index].Partition, batch.EncodedAt(index).ToArray(), batch[index].Sink, batch[index].CreatedAt);
+            if (_newlyParked.Contains(batch[index].Partition))
+                Park(batch[index].Partition, batch.EncodedAt(index).ToArray(), batch[index].Sink, batch[index].CreatedAt);
         }
 
         for (int i = 0; i < lane.Waiting.Count; i++)
@@ -285,8 +288,8 @@ internal sealed class ClusterChannel : RouterChannel
             for (int index = 0; index < waiting.Count; index++)
             {
                 ref readonly Batch.Operation operation = ref waiting[index];
-                if (_newlyHeld.Contains(operation.Partition))
-                    Hold(operation.Partition, waiting.EncodedAt(index).ToArray(), operation.Sink, operation.CreatedAt);
+                if (_newlyParked.Contains(operation.Partition))
+                    Park(operation.Partition, waiting.EncodedAt(index).ToArray(), operation.Sink, operation.CreatedAt);
                 else
                     _queuedBytes += kept.Add(waiting.EncodedAt(index), operation.Partition, operation.Sink, operation.CreatedAt);
             }
@@ -315,7 +318,7 @@ internal sealed class ClusterChannel : RouterChannel
             ref readonly Batch.Operation operation = ref batch[index];
             if (batch.Hasher != Hasher)
                 EndWithFormerLife(operation.Partition, operation.Sink);
-            else if (!_newlyHeld.Contains(operation.Partition))
+            else if (!_newlyParked.Contains(operation.Partition))
                 _queuedBytes += rest.Add(batch.EncodedAt(index), operation.Partition, operation.Sink, operation.CreatedAt);
         }
 
@@ -326,8 +329,8 @@ internal sealed class ClusterChannel : RouterChannel
     }
 
     /// <summary>
-    /// No answer came. If it is certain that nothing was executed, everything is held and sent again; else plain reads are, unless a write of the same key
-    /// stands behind them, which they might see, and everything else is answered with Unavailable. What waited behind was never sent: it is held, and goes
+    /// No answer came. If it is certain that nothing was executed, everything is parked and sent again; else plain reads are, unless a write of the same key
+    /// stands behind them, which they might see, and everything else is answered with Unavailable. What waited behind was never sent: it is parked, and goes
     /// where the table says by then.
     /// </summary>
     private void Fail(SiloLane lane, Batch batch, int handled)
@@ -362,64 +365,64 @@ internal sealed class ClusterChannel : RouterChannel
         lane.Waiting.Clear();
     }
 
-    /// <summary>Tries every hold again: here if this silo has the partition open by now, otherwise at the owner that the table names.</summary>
-    private void RetryHolds()
+    /// <summary>Tries every parked partition again: here if this silo has the partition open by now, otherwise at the owner that the table names.</summary>
+    private void RetryParked()
     {
         long now = _time.GetTimestamp();
         uint nowUnixSeconds = (uint)_time.GetUtcNow().ToUnixTimeSeconds();
-        for (int i = _heldPartitions.Count - 1; i >= 0; i--)
+        for (int i = _parkedPartitions.Count - 1; i >= 0; i--)
         {
-            int partition = _heldPartitions[i];
-            PartitionHold hold = _holds[partition]!;
-            ExecuteHeldHere(partition, hold, nowUnixSeconds);
-            ExpireHeld(partition, hold, now);
-            if (hold.Operations.Count > 0 && RemoteLaneOf(partition) is { } lane && (hold.Avoid != lane.Silo || now >= hold.AvoidUntil))
-                SendHeld(partition, hold, lane);
-            if (hold.Operations.Count == 0)
+            int partition = _parkedPartitions[i];
+            ParkedRequests parked = _parked[partition]!;
+            ExecuteParkedHere(partition, parked, nowUnixSeconds);
+            ExpireParked(partition, parked, now);
+            if (parked.Operations.Count > 0 && RemoteLaneOf(partition) is { } lane && (parked.Avoid != lane.Silo || now >= parked.AvoidUntil))
+                SendParked(partition, parked, lane);
+            if (parked.Operations.Count == 0)
             {
-                _holds[partition] = null;
-                _heldPartitions.RemoveAt(i);
+                _parked[partition] = null;
+                _parkedPartitions.RemoveAt(i);
             }
         }
 
         Flush();
-        if (_heldPartitions.Count > 0)
+        if (_parkedPartitions.Count > 0)
         {
             _table.RequestRefresh();
             _retryTick.Arm();
         }
     }
 
-    private void ExecuteHeldHere(int partition, PartitionHold hold, uint nowUnixSeconds)
+    private void ExecuteParkedHere(int partition, ParkedRequests parked, uint nowUnixSeconds)
     {
         Partition? gate = MayServe() ? _local?.TryGet(new PartitionId(partition)) : null;
-        while (gate is not null && hold.Operations.TryPeek(out HeldOperation operation))
+        while (gate is not null && parked.Operations.TryPeek(out ParkedRequest operation))
         {
             CacheRequest request = BatchReader.Decode(operation.Encoded);
             if (!gate.TryExecute(in request, nowUnixSeconds, operation.Sink))
                 return;
-            hold.Operations.Dequeue();
+            parked.Operations.Dequeue();
             _queuedBytes -= operation.Bytes;
             _outstanding[partition]--;
         }
     }
 
-    private void ExpireHeld(int partition, PartitionHold hold, long now)
+    private void ExpireParked(int partition, ParkedRequests parked, long now)
     {
         bool evicted = _freeze is { IsEvicted: true };
-        while (hold.Operations.TryPeek(out HeldOperation operation) && (evicted || _time.GetElapsedTime(operation.CreatedAt, now) > _options.RequestTimeout))
+        while (parked.Operations.TryPeek(out ParkedRequest operation) && (evicted || _time.GetElapsedTime(operation.CreatedAt, now) > _options.RequestTimeout))
         {
-            hold.Operations.Dequeue();
+            parked.Operations.Dequeue();
             _queuedBytes -= operation.Bytes;
             string reason = evicted ? "this silo did not run for a while and has been replaced; it leaves" : $"partition {partition} has no owner that answers";
             Complete(partition, operation.Sink, new CacheReply { Status = CacheStatus.Unavailable, Reason = reason });
         }
     }
 
-    private void SendHeld(int partition, PartitionHold hold, SiloLane lane)
+    private void SendParked(int partition, ParkedRequests parked, SiloLane lane)
     {
         _laneOf[partition] = lane;
-        while (hold.Operations.TryDequeue(out HeldOperation operation))
+        while (parked.Operations.TryDequeue(out ParkedRequest operation))
         {
             _queuedBytes -= operation.Bytes;
             _queuedBytes += Collecting(lane).Add(operation.Encoded, partition, operation.Sink, operation.CreatedAt);
@@ -429,7 +432,8 @@ internal sealed class ClusterChannel : RouterChannel
     }
 
     /// <summary>
-    /// The lane to the owner by the table, if it is another silo. Null if nobody has the partition, or this silo should: then it is about to open or was just sealed.
+    /// The lane to the owner by the table, if it is another silo. Null if nobody has the partition, or this silo should: then it is about to open or was just
+    /// sealed.
     /// </summary>
     private SiloLane? RemoteLaneOf(int partition)
     {
@@ -482,18 +486,18 @@ internal sealed class ClusterChannel : RouterChannel
             lane.Waiting.Clear();
         }
 
-        foreach (int partition in _heldPartitions)
+        foreach (int partition in _parkedPartitions)
         {
-            while (_holds[partition]!.Operations.TryDequeue(out HeldOperation operation))
+            while (_parked[partition]!.Operations.TryDequeue(out ParkedRequest operation))
             {
                 _queuedBytes -= operation.Bytes;
                 EndWithFormerLife(partition, operation.Sink);
             }
 
-            _holds[partition] = null;
+            _parked[partition] = null;
         }
 
-        _heldPartitions.Clear();
+        _parkedPartitions.Clear();
     }
 
     private void EndWithFormerLife(int partition, ReplySink sink) =>
@@ -547,7 +551,7 @@ internal sealed class ClusterChannel : RouterChannel
         return writer.OperationAt(writer.Append(in request)).ToArray();
     }
 
-    /// <summary>Brings the loop back to the holds after a while. One timer, armed at most once at a time.</summary>
+    /// <summary>Brings the loop back to what is parked after a while. One timer, armed at most once at a time.</summary>
     private sealed class RetryTick : LoopWorkItem
     {
         private readonly ClusterChannel _channel;
@@ -571,7 +575,7 @@ internal sealed class ClusterChannel : RouterChannel
         public override void Execute()
         {
             _armed = false;
-            _channel.RetryHolds();
+            _channel.RetryParked();
         }
 
         private void Fire() => _channel._loop.Post(this);

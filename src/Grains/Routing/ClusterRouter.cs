@@ -31,12 +31,12 @@ public sealed class ClusterRouter : IPartitionRouter
         _transport = transport;
         _time = time;
         _options = options ?? new ClusterRouterOptions();
-        Events = local?.Events ?? new EventLog { Silo = "gateway" };
+        Events = local?.Events ?? EventLog.None;
     }
 
     public int PartitionCount { get; }
 
-    public EventLog Events { get; }
+    public EventLog Events { get; init; }
 
     public IStoreAdmin Stores { get; init; } = NoStores.Instance;
 

@@ -15,11 +15,14 @@ public interface IBatchTransport
     /// </summary>
     ValueTask<BatchReply> SendAsync(SiloId target, int lane, BatchRequest request, CancellationToken cancellationToken);
 
-    /// <summary>Reads on in a partition that this silo has; null if it does not have it (any more, or yet). See <see cref="IPartitionRouter.ScanAsync"/>.</summary>
+    /// <summary>
+    /// Reads on in a partition that this silo has; null if it does not have it (any more, or yet). See <see cref="IPartitionRouter.ScanAsync"/>.
+    /// </summary>
     ValueTask<ItemScanPage?> ScanAsync(SiloId target, PartitionId partition, ulong position, CancellationToken cancellationToken);
 
     /// <summary>
-    /// Flushes every partition, wherever it is or is on its way to. Ends when all silos have done so; throws <see cref="RouterException"/> if they have not in time.
+    /// Flushes every partition, wherever it is or is on its way to. Ends when all silos have done so; throws <see cref="RouterException"/> if they have not in
+    /// time.
     /// </summary>
     ValueTask FlushAllAsync(uint atUnixSeconds, CancellationToken cancellationToken);
 }

@@ -49,7 +49,9 @@ public ref struct BinaryCommand
 
     public uint ClientFlags;
 
-    /// <summary>The client's expiry, not resolved. Never negative. Of a counter: that of the created item. Of flush the delay, of verbosity the level.</summary>
+    /// <summary>
+    /// The client's expiry, not resolved. Never negative. Of a counter: that of the created item. Of flush the delay, of verbosity the level.
+    /// </summary>
     public uint Exptime;
 
     /// <summary>Bytes of the value that follow.</summary>
@@ -62,7 +64,9 @@ public ref struct BinaryCommand
     /// <summary>With <see cref="BinaryParseStatus.Error"/>: the status of the reply; quiet commands are answered too.</summary>
     public BinaryStatus Error;
 
-    /// <summary>With <see cref="BinaryParseStatus.Error"/>: bytes of the body that follow and are to be swallowed. At most <see cref="Limits.ItemBytesMax"/>.</summary>
+    /// <summary>
+    /// With <see cref="BinaryParseStatus.Error"/>: bytes of the body that follow and are to be swallowed. At most <see cref="Limits.ItemBytesMax"/>.
+    /// </summary>
     public int SwallowBytes;
 
     /// <summary>With <see cref="BinaryParseStatus.Error"/>: the reply is the last thing on this connection.</summary>

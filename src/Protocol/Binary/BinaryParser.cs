@@ -60,7 +60,8 @@ public static class BinaryParser
             return FailAndClose(ref command, BinaryStatus.UnknownCommand);
         if (bodyLength > Limits.ItemBytesMax)
             return FailAndClose(ref command, BinaryStatus.InvalidArguments);
-        if (access == BinaryAccess.Locked && verb is not (BinaryOpcode.SaslListMechanisms or BinaryOpcode.SaslAuthenticate or BinaryOpcode.SaslStep or BinaryOpcode.Version))
+        if (access == BinaryAccess.Locked
+            && verb is not (BinaryOpcode.SaslListMechanisms or BinaryOpcode.SaslAuthenticate or BinaryOpcode.SaslStep or BinaryOpcode.Version))
             return FailAndClose(ref command, BinaryStatus.AuthError);
         if (keyLength > Limits.KeyBytesMax)
             return FailAndClose(ref command, BinaryStatus.InvalidArguments);

@@ -44,7 +44,8 @@ public static class BinaryReply
 
     /// <summary>All of a hit before its value.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static int WriteHitHead(Span<byte> destination, BinaryOpcode opcode, ReadOnlySpan<byte> key, uint clientFlags, int valueLength, uint opaque, ulong cas)
+    public static int WriteHitHead(Span<byte> destination, BinaryOpcode opcode, ReadOnlySpan<byte> key, uint clientFlags, int valueLength, uint opaque,
+        ulong cas)
     {
         WriteHeader(destination, opcode, BinaryStatus.Success, HitExtrasBytes, key.Length, HitExtrasBytes + key.Length + valueLength, opaque, cas);
         BinaryPrimitives.WriteUInt32BigEndian(destination[HeaderBytes..], clientFlags);
@@ -96,7 +97,8 @@ public static class BinaryReply
             case CacheStatus.OutOfMemory:
                 return WriteBody(
                     destination, opcode, BinaryStatus.OutOfMemory,
-                    verb is BinaryOpcode.Increment or BinaryOpcode.Decrement ? "Out of memory incrementing value"u8 : "Out of memory allocating item"u8, opaque);
+                    verb is BinaryOpcode.Increment or BinaryOpcode.Decrement
+                        ? "Out of memory incrementing value"u8 : "Out of memory allocating item"u8, opaque);
             default:
                 return WriteError(destination, opcode, StatusOf(reply.Status, verb), opaque);
         }

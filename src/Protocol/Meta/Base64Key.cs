@@ -3,7 +3,8 @@ using System.Buffers.Text;
 namespace OrleansCache.Protocol.Meta;
 
 /// <summary>
-/// Keys in base64 as memcached reads them: bytes outside of the alphabet are skipped, what is left must come in fours, and everything behind the padding is ignored.
+/// Keys in base64 as memcached reads them: bytes outside of the alphabet are skipped, what is left must come in fours, and everything behind the padding is
+/// ignored.
 /// </summary>
 internal static class Base64Key
 {

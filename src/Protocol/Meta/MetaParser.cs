@@ -6,8 +6,8 @@ namespace OrleansCache.Protocol.Meta;
 /// Parses a line of the meta protocol, which <see cref="TextParser"/> has recognised by its first two letters. Keeps no state and allocates nothing.
 /// </summary>
 /// <remarks>
-/// Algorithm: one pass over the tokens; a bit set finds duplicates and gives the few flags their place whose order matters. Once anything is wrong, the line is looked
-/// at again in memcached's order of checks, out of line, because that decides which of several mistakes is told and whether the data block is swallowed.
+/// Algorithm: one pass over the tokens; a bit set finds duplicates and gives the few flags their place whose order matters. Once anything is wrong, the line is
+/// looked at again in memcached's order of checks, out of line, because that decides which of several mistakes is told and whether the data block is swallowed.
 /// Goals: the verdicts of memcached 1.6.45 (docs/protocol.md lists them); a refused line has no effect.
 /// Non-goals: deciding what a valid command does; flags that the command makes no use of are accepted, as there.
 /// </remarks>
@@ -16,7 +16,9 @@ public static class MetaParser
     /// <summary>Tokens of a line, command and key included; more are refused.</summary>
     private const int TokensMax = 20;
 
-    /// <summary>Flags are told apart by bits from this character on; memcached lets no other than letters and digits begin a flag, and no digit is one.</summary>
+    /// <summary>
+    /// Flags are told apart by bits from this character on; memcached lets no other than letters and digits begin a flag, and no digit is one.
+    /// </summary>
     private const int FirstFlag = 'A' - 1;
 
     private const byte Space = (byte)' ';
@@ -79,7 +81,8 @@ public static class MetaParser
                     break;
                 case (byte)'t':
                     command.Returns.Add(MetaReturns.Ttl);
-                    command.Flags |= MetaFlags.ReturnTtl | (IsSeen(seen, 'T') ? MetaFlags.TtlBehindTouch : 0) | (IsSeen(seen, 'N') ? MetaFlags.TtlBehindCreate : 0);
+                    command.Flags |= MetaFlags.ReturnTtl | (IsSeen(seen, 'T') ? MetaFlags.TtlBehindTouch : 0)
+                        | (IsSeen(seen, 'N') ? MetaFlags.TtlBehindCreate : 0);
                     break;
                 case (byte)'c':
                     command.Returns.Add(MetaReturns.Cas);
@@ -167,7 +170,8 @@ public static class MetaParser
     }
 
     /// <summary>
-    /// The key of a line and the length of the data block behind it (-1 if there is none), for those who only want to know what comes. Not checked; a key in base64 as it stands.
+    /// The key of a line and the length of the data block behind it (-1 if there is none), for those who only want to know what comes. Not checked; a key in
+    /// base64 as it stands.
     /// </summary>
     public static bool TryPeek(ReadOnlySpan<byte> line, out ReadOnlySpan<byte> key, out int valueLength)
     {
@@ -288,7 +292,8 @@ public static class MetaParser
     private static bool TryReadLength(ReadOnlySpan<byte> line, scoped ref int position, out int length)
     {
         length = 0;
-        return TryReadToken(line, ref position, out ReadOnlySpan<byte> token) && TextNumbers.TryReadInt32(token, out length) && length is >= 0 and <= int.MaxValue - 2;
+        return TryReadToken(line, ref position, out ReadOnlySpan<byte> token)
+            && TextNumbers.TryReadInt32(token, out length) && length is >= 0 and <= int.MaxValue - 2;
     }
 
     private static bool TryReadInt32(ReadOnlySpan<byte> flag, out int value)

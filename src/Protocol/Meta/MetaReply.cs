@@ -6,14 +6,16 @@ namespace OrleansCache.Protocol.Meta;
 /// <summary>Writes the replies of the meta protocol: a two-letter status, then what the command asked for in the order in which it asked.</summary>
 public static class MetaReply
 {
-    /// <summary>Longest line with its end, and the value of a counter behind it: status, nine flags with the longest numbers, opaque, key in base64, Z X W.</summary>
+    /// <summary>
+    /// Longest line with its end, and the value of a counter behind it: status, nine flags with the longest numbers, opaque, key in base64, Z X W.
+    /// </summary>
     public const int LineBytesMax = 640;
 
     public static ReadOnlySpan<byte> NoOp => "MN\r\n"u8;
 
     /// <summary>
-    /// Writes the line and returns its bytes; 0 if the command is quiet and this reply one that it keeps silent. If <paramref name="valueFollows"/>, the caller writes
-    /// <see cref="CacheReply.Value"/> and CRLF behind it.
+    /// Writes the line and returns its bytes; 0 if the command is quiet and this reply one that it keeps silent. If <paramref name="valueFollows"/>, the caller
+    /// writes <see cref="CacheReply.Value"/> and CRLF behind it.
     /// </summary>
     /// <param name="destination">At least <see cref="LineBytesMax"/> bytes.</param>
     /// <param name="form">What the command asked for.</param>
@@ -21,7 +23,8 @@ public static class MetaReply
     /// <param name="reply">How it ended.</param>
     /// <param name="nowUnixSeconds">What t and l count from.</param>
     /// <param name="valueFollows">Whether the value is to be written behind the line.</param>
-    public static int WriteLine(Span<byte> destination, in MetaReplyForm form, ReadOnlySpan<byte> key, in CacheReply reply, uint nowUnixSeconds, out bool valueFollows)
+    public static int WriteLine(Span<byte> destination, in MetaReplyForm form, ReadOnlySpan<byte> key, in CacheReply reply, uint nowUnixSeconds,
+        out bool valueFollows)
     {
         valueFollows = false;
         if (reply.Status != CacheStatus.Ok)
@@ -33,7 +36,8 @@ public static class MetaReply
 
         int position = 2;
         bool isCounter = form.Verb == MetaVerb.Arithmetic;
-        bool withValue = form.Has(MetaFlags.Value) && (isCounter || (form.Verb == MetaVerb.Get && !(form.Has(MetaFlags.CompareCas) && reply.Cas == form.CompareCas)));
+        bool withValue = form.Has(MetaFlags.Value)
+            && (isCounter || (form.Verb == MetaVerb.Get && !(form.Has(MetaFlags.CompareCas) && reply.Cas == form.CompareCas)));
         int digits = isCounter && withValue ? CountDigits(reply.Number) : 0;
         if (withValue)
         {
@@ -199,7 +203,8 @@ public static class MetaReply
     }
 
     /// <summary>
-    /// What mg and me show of a key: base64 if the item was stored with a key in base64; and, other than memcached, if such a key was asked for that would break the line.
+    /// What mg and me show of a key: base64 if the item was stored with a key in base64; and, other than memcached, if such a key was asked for that would
+    /// break the line.
     /// </summary>
     private static bool NeedsBase64(in MetaReplyForm form, ReadOnlySpan<byte> key, in CacheReply reply) =>
         (reply.ItemFlags & ItemFlags.BinaryKey) != 0 || (form.Has(MetaFlags.BinaryKey) && key.IndexOfAnyInRange((byte)0, (byte)' ') >= 0);

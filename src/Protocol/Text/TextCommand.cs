@@ -59,8 +59,8 @@ public ref struct TextCommand
     public uint ClientFlags;
 
     /// <summary>
-    /// The client's expiry argument (storage commands, touch, gat, gats), or flush_all's delay, or verbosity's level; not resolved. The first two lie within 32 bits.
-    /// cache_memlimit: megabytes, 32 bits. debugtime: seconds. shutdown: 0 plain, 1 graceful, -1 anything else.
+    /// The client's expiry argument (storage commands, touch, gat, gats), or flush_all's delay, or verbosity's level; not resolved. The first two lie within 32
+    /// bits. cache_memlimit: megabytes, 32 bits. debugtime: seconds. shutdown: 0 plain, 1 graceful, -1 anything else.
     /// </summary>
     public long Exptime;
 
@@ -79,7 +79,9 @@ public ref struct TextCommand
     /// </summary>
     public ReadOnlySpan<byte> ErrorLine;
 
-    /// <summary>With <see cref="TextParseStatus.Error"/>: bytes of the data block that follow and are to be swallowed (CRLF included), 0 if none. Up to 2 GiB + 2.</summary>
+    /// <summary>
+    /// With <see cref="TextParseStatus.Error"/>: bytes of the data block that follow and are to be swallowed (CRLF included), 0 if none. Up to 2 GiB + 2.
+    /// </summary>
     public long SwallowBytes;
 
     /// <summary>With <see cref="TextParseStatus.Error"/>: the reply is the last thing on this connection.</summary>

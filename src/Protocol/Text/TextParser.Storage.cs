@@ -66,7 +66,9 @@ public static partial class TextParser
         return false;
     }
 
-    /// <summary>Storage commands in every other form, with memcached's order of checks: it decides which mistakes swallow the data block and which are silent.</summary>
+    /// <summary>
+    /// Storage commands in every other form, with memcached's order of checks: it decides which mistakes swallow the data block and which are silent.
+    /// </summary>
     private static TextParseStatus ParseStorageTokens(TextVerb verb, ReadOnlySpan<byte> text, in TextLimits limits, ref TextCommand command)
     {
         TextTokens tokens = TextTokens.Read(text);

@@ -31,7 +31,10 @@ public static partial class TextParser
     public static TextParseStatus Parse(ReadOnlySpan<byte> input, in TextLimits limits, out TextCommand command, out int consumed) =>
         Parse(input, 0, limits, out command, out consumed);
 
-    /// <summary>Parses the first line of <paramref name="input"/>, of which a part is known to hold no line end: a long line that arrives in many pieces is searched once.</summary>
+    /// <summary>
+    /// Parses the first line of <paramref name="input"/>, of which a part is known to hold no line end: a long line that arrives in many pieces is searched
+    /// once.
+    /// </summary>
     /// <param name="input">What has been received and not yet consumed, contiguous.</param>
     /// <param name="scannedBytes">Length of the input for which the last call answered NeedMore and which has only grown since; 0 if unknown.</param>
     /// <param name="limits">The options that matter.</param>
@@ -166,7 +169,9 @@ public static partial class TextParser
         return TextParseStatus.Command;
     }
 
-    /// <summary>Every command but the few that <see cref="Parse(ReadOnlySpan{byte}, in TextLimits, out TextCommand, out int)"/> knows by its first bytes.</summary>
+    /// <summary>
+    /// Every command but the few that <see cref="Parse(ReadOnlySpan{byte}, in TextLimits, out TextCommand, out int)"/> knows by its first bytes.
+    /// </summary>
     private static TextParseStatus ParseByName(ReadOnlySpan<byte> text, in TextLimits limits, ref TextCommand command)
     {
         int nameLength = text.IndexOf(Space);
@@ -230,7 +235,10 @@ public static partial class TextParser
         return ParseSecondTable(text, limits, ref command);
     }
 
-    /// <summary>The commands that memcached looks up by their first token, wherever that begins: spaces before them do not matter, and noreply counts even for unknown ones.</summary>
+    /// <summary>
+    /// The commands that memcached looks up by their first token, wherever that begins: spaces before them do not matter, and noreply counts even for unknown
+    /// ones.
+    /// </summary>
     private static TextParseStatus ParseSecondTable(ReadOnlySpan<byte> text, in TextLimits limits, ref TextCommand command)
     {
         TextTokens tokens = TextTokens.Read(text);

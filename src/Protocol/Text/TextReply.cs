@@ -3,7 +3,9 @@ using System.Text.Unicode;
 
 namespace OrleansCache.Protocol.Text;
 
-/// <summary>Writes the replies of the text protocol. Every method returns the bytes written; the destination is large enough (see the Max constants) or it throws.</summary>
+/// <summary>
+/// Writes the replies of the text protocol. Every method returns the bytes written; the destination is large enough (see the Max constants) or it throws.
+/// </summary>
 public static class TextReply
 {
     /// <summary>Longest VALUE line: "VALUE " key flags bytes cas CRLF.</summary>
@@ -56,7 +58,9 @@ public static class TextReply
         return position + Write(destination[position..], "\r\n"u8);
     }
 
-    /// <summary>The line that answers a command other than the get family and the admin commands: STORED, NOT_FOUND, TOUCHED, a counter, SERVER_ERROR ...</summary>
+    /// <summary>
+    /// The line that answers a command other than the get family and the admin commands: STORED, NOT_FOUND, TOUCHED, a counter, SERVER_ERROR ...
+    /// </summary>
     public static int WriteResult(Span<byte> destination, TextVerb verb, in CacheReply reply)
     {
         switch (reply.Status)

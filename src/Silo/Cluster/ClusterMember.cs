@@ -37,7 +37,8 @@ internal sealed class ClusterMember : INode
             string cluster = string.Create(CultureInfo.InvariantCulture, $"cluster {_options.ClusterId}, {_router?.PartitionCount} partitions");
             return _options.Verb == Verb.Gateway
                 ? $"gateway of {cluster}"
-                : string.Create(CultureInfo.InvariantCulture, $"silo on port {_options.SiloPort} of {cluster}, {_node?.State?.Held} here, {_options.MemoryBytes >> 20} MB");
+                : string.Create(CultureInfo.InvariantCulture,
+                    $"silo on port {_options.SiloPort} of {cluster}, {_node?.State?.Held} here, {_options.MemoryBytes >> 20} MB");
         }
     }
 
@@ -77,6 +78,7 @@ internal sealed class ClusterMember : INode
 
         _router = new ClusterRouter(_node.PartitionCount, _node.PartitionSet, _node.TableCache, _node.BatchTransport, TimeProvider.System)
         {
+            Events = _node.Events,
             Stores = _keeper is null ? NoStores.Instance : _keeper,
             Cluster = _node.View,
             Watch = _node.Watch,
@@ -133,6 +135,7 @@ internal sealed class ClusterMember : INode
         ConnectionString = _options.ConnectionString,
         Zone = _options.Zone,
         Store = StoreSetup.Options(_options),
+        Events = StoreSetup.Events(_options),
         GatewayOnly = _options.Verb == Verb.Gateway,
         LoggerFactory = _loggers,
     };

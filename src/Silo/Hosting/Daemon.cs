@@ -20,7 +20,10 @@ internal static class Daemon
         if (OperatingSystem.IsWindows())
             throw StartException.Usage("-d, --daemon is not supported on this system: run the program as a service");
         // The runtime keeps duplicates of its standard streams for good: inherited, they would hold a pipe of our caller open as long as the daemon lives.
-        var start = new ProcessStartInfo(Environment.ProcessPath!) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true };
+        var start = new ProcessStartInfo(Environment.ProcessPath!)
+        {
+            RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true,
+        };
 
         // `dotnet OrleansCache.dll` and the program's own executable are both possible.
         if (string.Equals(Path.GetFileNameWithoutExtension(Environment.ProcessPath), "dotnet", StringComparison.OrdinalIgnoreCase))

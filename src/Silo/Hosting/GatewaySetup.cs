@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using OrleansCache.Gateway;
+using OrleansCache.Gateway.Options;
 using OrleansCache.Silo.Options;
 
 namespace OrleansCache.Silo.Hosting;
@@ -48,7 +49,8 @@ internal static class GatewaySetup
         string reason = Reason(exception) ?? exception.Message;
         (string transport, int port) = exception.IsUdp ? ("UDP", options.UdpPort) : ("TCP", options.Port);
         string what = options.SocketPath is not null ? $"failed to listen on UNIX socket: {options.SocketPath}"
-            : options.Listen is not null ? $"failed to listen on one of interface(s) {options.Listen}" + (port > 0 ? Values.Invariant($", {transport} port {port}") : "")
+            : options.Listen is not null
+                ? $"failed to listen on one of interface(s) {options.Listen}" + (port > 0 ? Values.Invariant($", {transport} port {port}") : "")
             : Values.Invariant($"failed to listen on {transport} port {port}");
         return new StartException(ExitCode.OperatingSystem, $"{what}: {reason}", exception);
     }

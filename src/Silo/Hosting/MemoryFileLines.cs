@@ -14,7 +14,8 @@ internal static class MemoryFileLines
     public static void WriteDecision(string? path, int restored, int kept) =>
         Console.Error.WriteLine(restored == 0
             ? $"orleanscache: the memory file {path} begins empty: the cluster lives, or has newer items"
-            : string.Create(CultureInfo.InvariantCulture, $"orleanscache: the cluster goes on from memory files: {restored} of the {kept} partitions in {path} are served again"));
+            : string.Create(CultureInfo.InvariantCulture,
+                $"orleanscache: the cluster goes on from memory files: {restored} of the {kept} partitions in {path} are served again"));
 
     public static void Write(string? path, string? refusal, MemoryFileReport? report)
     {
@@ -25,6 +26,7 @@ internal static class MemoryFileLines
         string left = report.IsComplete ? "" : "; the rest was not looked at, because the time was over";
         Console.Error.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"orleanscache: {report.Items:N0} items from the memory file in {report.Seconds:F2} s; left out: {report.Damaged:N0} damaged, {report.Expired:N0} expired or flushed{left}"));
+            $"orleanscache: {report.Items:N0} items from the memory file in {report.Seconds:F2} s; left out: {report.Damaged:N0} damaged, "
+                + $"{report.Expired:N0} expired or flushed{left}"));
     }
 }

@@ -11,7 +11,8 @@ internal static class PortFile
         string? path = Environment.GetEnvironmentVariable("MEMCACHED_PORT_FILENAME");
         if (string.IsNullOrEmpty(path))
             return;
-        IEnumerable<string> lines = endPoints.OfType<IPEndPoint>().Select(endPoint => Line("TCP", endPoint)).Concat(udpEndPoints.Select(endPoint => Line("UDP", endPoint)));
+        IEnumerable<string> lines = endPoints.OfType<IPEndPoint>().Select(endPoint => Line("TCP", endPoint))
+            .Concat(udpEndPoints.Select(endPoint => Line("UDP", endPoint)));
         try
         {
             File.WriteAllText(path + ".lck", string.Concat(lines));

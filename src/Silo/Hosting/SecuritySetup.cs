@@ -1,12 +1,15 @@
 using Microsoft.Extensions.Logging;
 using OrleansCache.Gateway;
+using OrleansCache.Gateway.Options;
 using OrleansCache.Gateway.Passwords;
 using OrleansCache.Gateway.Tls;
 using OrleansCache.Silo.Options;
 
 namespace OrleansCache.Silo.Hosting;
 
-/// <summary>The certificates and passwords of a process: read before anything listens, so that a wrong file is told at once and with memcached's exit codes.</summary>
+/// <summary>
+/// The certificates and passwords of a process: read before anything listens, so that a wrong file is told at once and with memcached's exit codes.
+/// </summary>
 internal sealed class SecuritySetup : IDisposable
 {
     /// <summary>memcached's variable for the file of SASL passwords.</summary>
@@ -27,7 +30,8 @@ internal sealed class SecuritySetup : IDisposable
         if (environment(SaslFileVariable) is { Length: > 0 } database)
             _sasl = Open(database, PasswordFileFormat.SaslDatabase);
         else
-            _sasl = _text ?? throw StartException.Usage($"-S needs passwords: {SaslFileVariable} must name a file with lines of user:password, or give one with -Y");
+            _sasl = _text ?? throw StartException.Usage(
+                $"-S needs passwords: {SaslFileVariable} must name a file with lines of user:password, or give one with -Y");
 
         PasswordFile Open(string path, PasswordFileFormat format) => Try(() => PasswordFile.Open(path, format, TimeProvider.System, loggers), ExitCode.Failure);
     }

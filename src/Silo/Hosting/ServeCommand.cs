@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Net;
 using Microsoft.Extensions.Logging;
 using OrleansCache.Gateway;
+using OrleansCache.Gateway.Options;
 using OrleansCache.Silo.Cluster;
 using OrleansCache.Silo.Options;
 
@@ -65,7 +66,8 @@ internal static class ServeCommand
         }
     }
 
-    private static async Task<int> ServeAsync(ServeOptions options, GatewayOptions gatewayOptions, INode node, LoggerFactory loggers, StopSignals signals, TimeProvider time, LogVerbosity verbosity)
+    private static async Task<int> ServeAsync(ServeOptions options, GatewayOptions gatewayOptions, INode node, LoggerFactory loggers, StopSignals signals,
+        TimeProvider time, LogVerbosity verbosity)
     {
         await using var gateway = new GatewayServer(gatewayOptions, node.Router, loggers, time);
         try

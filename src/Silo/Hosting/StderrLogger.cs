@@ -24,8 +24,8 @@ internal sealed class StderrLoggerProvider(LogVerbosity verbosity, LogFormat for
     }
 
     /// <summary>
-    /// Orleans says more than an operator of a cache needs: its warnings come with -v, and what it says of every message that found no silo (the client gets an answer, and
-    /// under load there are thousands) too.
+    /// Orleans says more than an operator of a cache needs: its warnings come with -v, and what it says of every message that found no silo (the client gets an
+    /// answer, and under load there are thousands) too.
     /// </summary>
     private static LogLevel Least(string category, LogLevel least) =>
         category == JournalCategory ? (least < LogLevel.Information ? least : LogLevel.Information)

@@ -1,3 +1,4 @@
+using OrleansCache.Events;
 using OrleansCache.Silo.Options;
 
 namespace OrleansCache.Silo.Hosting;
@@ -40,7 +41,8 @@ internal static class StoreSetup
         exception);
 
     /// <summary>-o worker_logbuf_size is for each thread; here they share one.</summary>
-    public static EventLog Events(ServeOptions options) => new((int)Math.Min(options.WorkerLogBytesMax * options.Threads, Limits.EventRingBytesMax));
+    public static EventLog Events(ServeOptions options) =>
+        new RingEventLog((int)Math.Min(options.WorkerLogBytesMax * options.Threads, Limits.EventRingBytesMax));
 
     public static string Describe(ServeOptions options) =>
         Values.Invariant($"{options.MemoryBytes / (1024 * 1024)} MB, {options.PartitionCount} partition{(options.PartitionCount == 1 ? "" : "s")}");

@@ -25,8 +25,9 @@ internal sealed record ExtendedOption
 }
 
 /// <summary>
-/// memcached's -o: names that work; names that are accepted because they tune machinery which this store does not have or which tunes itself; and names that are refused, because
-/// what they ask for cannot be. Values are checked with memcached's limits and words, and shown by `stats settings`, even where they change nothing.
+/// memcached's -o: names that work; names that are accepted because they tune machinery which this store does not have or which tunes itself; and names that
+/// are refused, because what they ask for cannot be. Values are checked with memcached's limits and words, and shown by `stats settings`, even where they
+/// change nothing.
 /// </summary>
 internal static class ExtendedOptions
 {
@@ -43,7 +44,8 @@ internal static class ExtendedOptions
         Flag("maxconns_fast", OptionState.Works, "close new connections beyond -c at once (always so)"),
         Flag("modern", OptionState.NoEffect, "defaults of the next major version: currently none"),
         Flag("no_maxconns_fast", OptionState.NoEffect, "new connections beyond -c are always closed at once"),
-        Flag("no_modern", OptionState.Works, "defaults of memcached 1.4: no crawler, no_lru_maintainer, no_slab_reassign, slab_automove=0", set: o => o.Lru = o.Lru with
+        Flag("no_modern", OptionState.Works, "defaults of memcached 1.4: no crawler, no_lru_maintainer, no_slab_reassign, slab_automove=0",
+            set: o => o.Lru = o.Lru with
         {
             CrawlerEnabled = false, MaintainerEnabled = false, IsSegmented = false, SlabReassign = false, SlabAutomove = 0, SlabChunkBytesMax = 1024 * 1024,
         }),
@@ -70,21 +72,25 @@ internal static class ExtendedOptions
             },
         },
         Flag("no_slab_automove", OptionState.Works, "as slab_automove=0", set: o => o.Lru = o.Lru with { SlabAutomove = 0 }),
-        Fraction("slab_automove_ratio", "Missing slab_automove_ratio argument", "which pages move is measured in hits", value => value is > 0 and <= 1, "slab_automove_ratio must be > 0 and < 1",
+        Fraction("slab_automove_ratio", "Missing slab_automove_ratio argument", "which pages move is measured in hits", value => value is > 0 and <= 1,
+            "slab_automove_ratio must be > 0 and < 1",
             (o, value) => o.Lru = o.Lru with { SlabAutomoveRatio = value }),
         Number("slab_automove_window", "Missing slab_automove_window argument", "the same", 3, 1800, "slab_automove_window must be > 2 and < 1800",
             set: (o, value) => o.Lru = o.Lru with { SlabAutomoveWindow = (int)value }),
         Fraction("slab_automove_freeratio", "Missing slab_automove_freeratio argument", "the same", _ => true, "",
             (o, value) => o.Lru = o.Lru with { SlabAutomoveFreeRatio = value }),
         Number("slab_chunk_max", "Missing slab_chunk_max argument", "largest chunk in kilobytes: large items are chains of chunks anyway", 1, 1024,
-            "slab_chunk_max must be >= 0", "slab_chunk_max must be specified in kilobytes.", (o, value) => o.Lru = o.Lru with { SlabChunkBytesMax = (int)value * 1024 }),
-        Flag("no_chunked_items", OptionState.NoEffect, "large items are always chains of chunks", set: o => o.Lru = o.Lru with { SlabChunkBytesMax = 1024 * 1024 }),
+            "slab_chunk_max must be >= 0", "slab_chunk_max must be specified in kilobytes.", (o, value) =>
+                o.Lru = o.Lru with { SlabChunkBytesMax = (int)value * 1024 }),
+        Flag("no_chunked_items", OptionState.NoEffect, "large items are always chains of chunks",
+            set: o => o.Lru = o.Lru with { SlabChunkBytesMax = 1024 * 1024 }),
         Number("tail_repair_time", "Missing numeric argument for tail_repair_time", "there are no leaked references to repair", 10, int.MaxValue,
             "Cannot set tail_repair_time to less than 10 seconds", set: (o, value) => o.Lru = o.Lru with { TailRepairSeconds = (int)value }),
         Flag("lru_crawler", OptionState.Works, "the commands of the crawler; the default", set: o => o.Lru = o.Lru with { CrawlerEnabled = true }),
         Flag("no_lru_crawler", OptionState.Works, "no crawler until `lru_crawler enable` (expired items are found without it)",
             set: o => o.Lru = o.Lru with { CrawlerEnabled = false }),
-        Number("lru_crawler_sleep", "Missing lru_crawler_sleep value", "expired items are found without the crawler; `lru_crawler` shows and changes it", 0, 1_000_000,
+        Number("lru_crawler_sleep", "Missing lru_crawler_sleep value", "expired items are found without the crawler; `lru_crawler` shows and changes it", 0,
+            1_000_000,
             "LRU crawler sleep must be between 0 and 1 second", set: (o, value) => o.Lru = o.Lru with { CrawlerSleepMicroseconds = (int)value }),
         Number("lru_crawler_tocrawl", "Missing lru_crawler_tocrawl value", "the same", 0, uint.MaxValue, "lru_crawler_tocrawl takes a numeric 32bit value",
             set: (o, value) => o.Lru = o.Lru with { CrawlerItemsMax = (uint)value }),
@@ -92,24 +98,29 @@ internal static class ExtendedOptions
             set: o => o.Lru = o.Lru with { MaintainerEnabled = true, IsSegmented = true }),
         Flag("no_lru_maintainer", OptionState.Works, "one queue for each class, as `lru mode flat`, and no `lru mode` and `lru temp_ttl`",
             set: o => o.Lru = o.Lru with { MaintainerEnabled = false, IsSegmented = false }),
-        Number("hot_lru_pct", "Missing hot_lru_pct argument", "share of a slab class for items that have not been read yet, 5 if not given; it grows where that brings hits", 1, 79,
+        Number("hot_lru_pct", "Missing hot_lru_pct argument",
+            "share of a slab class for items that have not been read yet, 5 if not given; it grows where that brings hits", 1, 79,
             "hot_lru_pct must be > 1 and < 80", set: (o, value) => o.Lru = o.Lru with { HotPercent = (int)value }, state: OptionState.Works),
-        Number("warm_lru_pct", "Missing warm_lru_pct argument", "proven items have all that hot_lru_pct leaves; shown by stats settings", 1, 79, "warm_lru_pct must be > 1 and < 80",
+        Number("warm_lru_pct", "Missing warm_lru_pct argument", "proven items have all that hot_lru_pct leaves; shown by stats settings", 1, 79,
+            "warm_lru_pct must be > 1 and < 80",
             set: (o, value) => o.Lru = o.Lru with { WarmPercent = (int)value }),
         Fraction("hot_max_factor", "Missing hot_max_factor argument", "items move by what was read, not by age; shown by stats settings", value => value > 0,
             "hot_max_factor must be > 0",
             (o, value) => o.Lru = o.Lru with { HotAgeFactor = value }),
         Fraction("warm_max_factor", "Missing warm_max_factor argument", "the same", value => value > 0, "warm_max_factor must be > 0",
             (o, value) => o.Lru = o.Lru with { WarmAgeFactor = value }),
-        Number("temporary_ttl", "Missing temporary_ttl argument", "items with a time to live of at most so many seconds are evicted first", int.MinValue, int.MaxValue,
+        Number("temporary_ttl", "Missing temporary_ttl argument", "items with a time to live of at most so many seconds are evicted first", int.MinValue,
+            int.MaxValue,
             "temporary_ttl: {0} is out of range", set: (o, value) => o.Lru = o.Lru with { TemporaryEnabled = true, TemporaryTtlSeconds = (int)value },
             state: OptionState.Works),
-        Number("watcher_logbuf_size", "Missing watcher_logbuf_size argument", "kilobytes that a watcher may be behind before lines are left out", 0, LogKilobytesMax,
+        Number("watcher_logbuf_size", "Missing watcher_logbuf_size argument", "kilobytes that a watcher may be behind before lines are left out", 0,
+            LogKilobytesMax,
             "could not parse argument to watcher_logbuf_size", set: (o, value) => o.WatcherLogBytesMax = value * 1024, state: OptionState.Works),
         Number("worker_logbuf_size", "Missing worker_logbuf_size argument", "kilobytes of log lines that a thread keeps for the watchers", 0, LogKilobytesMax,
             "could not parse argument to worker_logbuf_size", set: (o, value) => o.WorkerLogBytesMax = value * 1024, state: OptionState.Works),
         Number("read_buf_mem_limit", "Missing read_buf_mem_limit argument",
-            "megabytes that the buffers of all connections may hold, for requests that arrive and replies that wait; 0, the default: 64, or twice -I if that is more",
+            "megabytes that the buffers of all connections may hold, for requests that arrive and replies that wait; 0, the default: 64, or twice -I "
+                + "if that is more",
             0, uint.MaxValue,
             "could not parse argument to read_buf_mem_limit", set: (o, value) => o.ReadBufferBytesMax = value * 1024 * 1024, state: OptionState.Works),
         Flag("resp_obj_mem_limit", OptionState.NoEffect, "memcached has dropped it too"),

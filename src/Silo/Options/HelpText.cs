@@ -88,9 +88,9 @@ internal static class HelpText
             of a cluster without holding items.
 
             memcached's options (those with a letter) mean what they mean in memcached 1.6 and follow its rules: flags combine (`-vd`), values may be glued on
-            (`-m64`), long names take `--port=11211` or `--port 11211` and may be cut short. Differences are deliberate and few: without `-l` OrleansCache listens
-            on 127.0.0.1 only; root may serve without `-u`; a value that is not a number is an error where memcached takes it for 0; `-m` takes `2g`; `-I` below
-            512k needs no `slab_chunk_max`; a wrong option ends with exit code 64, where memcached uses 64 or 1
+            (`-m64`), long names take `--port=11211` or `--port 11211` and may be cut short. Differences are deliberate and few: without `-l` OrleansCache
+            listens on 127.0.0.1 only; root may serve without `-u`; a value that is not a number is an error where memcached takes it for 0; `-m` takes `2g`;
+            `-I` below 512k needs no `slab_chunk_max`; a wrong option ends with exit code 64, where memcached uses 64 or 1
             (a password file that cannot be used: 1, in both).
 
             Each option can also be set
@@ -109,8 +109,8 @@ internal static class HelpText
             }
             ```
 
-            The command line counts before the environment, the environment before the file. `false` in the environment switches off a flag of the file. Only `-o`
-            adds up over the three, name by name.
+            The command line counts before the environment, the environment before the file. `false` in the environment switches off a flag of the file. Only
+            `-o` adds up over the three, name by name.
 
 
             """);
@@ -179,7 +179,8 @@ internal static class HelpText
     private static string Cell(string text) => text.Replace("|", "\\|", StringComparison.Ordinal);
 
     private static string Names(OptionState state, string except) =>
-        string.Join(" ", ExtendedOptions.All.Where(option => option.State == state && !option.Name.StartsWith(except, StringComparison.Ordinal)).Select(option => option.Name));
+        string.Join(" ", ExtendedOptions.All.Where(option => option.State == state && !option.Name.StartsWith(except, StringComparison.Ordinal))
+            .Select(option => option.Name));
 
     private static string Left(Option option)
     {

@@ -27,7 +27,8 @@ internal static class OptionChecks
         if (options.Lru.TemporaryEnabled && !options.Lru.MaintainerEnabled)
             throw StartException.Usage("temporary_ttl requires lru_maintainer to be enabled");
         SecurityChecks.Check(options);
-        if (options.SocketPath is null && options.UdpPort == 0 && options.Port == 0 && (options.Listen is null || !options.Listen.Contains(':', StringComparison.Ordinal)))
+        if (options.SocketPath is null && options.UdpPort == 0 && options.Port == 0
+            && (options.Listen is null || !options.Listen.Contains(':', StringComparison.Ordinal)))
             options.Warnings.Add("WARNING: nothing to listen on: -p 0 switches TCP off, and there is no -U and no -s");
 
         if (options.AdvertisedHost is { } advertised && !IsLoopback(advertised) && options.SocketPath is null && ListensOnLoopbackOnly(options))
@@ -52,7 +53,8 @@ internal static class OptionChecks
         }
 
         if (options.Verb == Verb.Gateway && !hasCluster)
-            throw StartException.Usage("this build has no cluster support (Cluster=false): `gateway` needs the Orleans packages. " + OptionReader.WithoutCluster);
+            throw StartException.Usage("this build has no cluster support (Cluster=false): `gateway` needs the Orleans packages. "
+                + OptionReader.WithoutCluster);
         if (options.Verb == Verb.Gateway && options.Join.Count == 0 && options.ClusteringName is null)
             throw StartException.Usage("a gateway needs a cluster: --join HOST:PORT of its silos, or --clustering and --connection");
     }

@@ -97,7 +97,8 @@ internal static class OptionReader
         if (option.Group == OptionGroup.Cluster)
         {
             if (!hasCluster)
-                throw StartException.Usage($"{value.Place}this build has no cluster support (Cluster=false): --{option.Long} needs the Orleans packages. {WithoutCluster}");
+                throw StartException.Usage(
+                    $"{value.Place}this build has no cluster support (Cluster=false): --{option.Long} needs the Orleans packages. {WithoutCluster}");
             options.ClusterOption ??= "--" + option.Long;
         }
 

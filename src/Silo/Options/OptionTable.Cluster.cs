@@ -44,7 +44,8 @@ internal static partial class OptionTable
         new()
         {
             Long = "memory-file-age", Argument = "seconds", Default = "300", Group = OptionGroup.Memory,
-            Help = "of a silo with -e: a file whose items were last served longer ago begins empty, because the cluster may have gone on without this silo (docs/cluster.md)",
+            Help = "of a silo with -e: a file whose items were last served longer ago begins empty, because the cluster may have gone on without "
+                + "this silo (docs/cluster.md)",
             Apply = (o, text) => Values.Count(text, 1, 31_536_000, "The time must be greater than 0", value => o.MemoryFileAgeSeconds = value),
         },
         new()

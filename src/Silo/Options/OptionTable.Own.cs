@@ -33,7 +33,8 @@ internal static partial class OptionTable
         {
             Long = "partitions", Argument = "num", Default = "256", Group = OptionGroup.Memory,
             Help = "parts into which the keyspace is cut; the same for all silos of a cluster, and fixed for its life",
-            Apply = (o, text) => Values.Count(text, 1, Limits.PartitionsMax, "The number of partitions must be greater than 0", value => o.PartitionCount = value),
+            Apply = (o, text) =>
+                Values.Count(text, 1, Limits.PartitionsMax, "The number of partitions must be greater than 0", value => o.PartitionCount = value),
         },
         new()
         {

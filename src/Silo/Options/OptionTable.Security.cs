@@ -15,7 +15,8 @@ internal static partial class OptionTable
         new()
         {
             Short = 'S', Long = "enable-sasl", Kind = OptionKind.Flag, Group = OptionGroup.Commands, IsMemcached = true,
-            Help = "binary connections must log in by SASL PLAIN; the passwords stand in the file that MEMCACHED_SASL_PWDB names, or else in that of -Y (docs/security.md)",
+            Help = "binary connections must log in by SASL PLAIN; the passwords stand in the file that MEMCACHED_SASL_PWDB names, or else in that of "
+                + "-Y (docs/security.md)",
             Apply = (o, _) => Done(() => o.SaslEnabled = true),
         },
         new()

@@ -1,4 +1,4 @@
-using OrleansCache.Gateway;
+using OrleansCache.Gateway.Options;
 
 namespace OrleansCache.Silo.Options;
 
@@ -119,7 +119,8 @@ internal static partial class OptionTable
             {
                 o.Threads = value;
                 if (value > 64)
-                    o.Warnings.Add("WARNING: Setting a high number of worker threads is not recommended. Set this value to the number of cores in your machine or less.");
+                    o.Warnings.Add("WARNING: Setting a high number of worker threads is not recommended. Set this value to the number of cores in "
+                        + "your machine or less.");
             }),
         },
         new()
@@ -132,7 +133,8 @@ internal static partial class OptionTable
         {
             Short = 'R', Long = "max-reqs-per-event", Argument = "num", Default = "20", Group = OptionGroup.Connections, IsMemcached = true,
             Help = "requests of one connection that are processed before its neighbours have their turn",
-            Apply = (o, text) => Values.Count(text, 1, int.MaxValue, "Number of requests per event must be greater than 0", value => o.RequestsPerTurnMax = value),
+            Apply = (o, text) =>
+                Values.Count(text, 1, int.MaxValue, "Number of requests per event must be greater than 0", value => o.RequestsPerTurnMax = value),
         },
         new()
         {
@@ -189,8 +191,10 @@ internal static partial class OptionTable
         new()
         {
             Short = 'e', Long = "memory-file", Argument = "file", Group = OptionGroup.Memory, IsMemcached = true,
-            Help = "keep the items in this file too, so that a restart finds them again, after kill -9 as well; best on a memory file system (/dev/shm), because the "
-                + "system writes what changes to any other. It takes -m at once, and begins empty with other options. In a silo: after the whole cluster was down (docs/cluster.md)",
+            Help = "keep the items in this file too, so that a restart finds them again, after kill -9 as well; best on a memory file system "
+                + "(/dev/shm), because the "
+                + "system writes what changes to any other. It takes -m at once, and begins empty with other options. In a silo: after the whole "
+                + "cluster was down (docs/cluster.md)",
             Apply = (o, text) => text.Length == 0 ? "No path given for the memory file" : Done(() => o.MemoryFilePath = Path.GetFullPath(text)),
         },
         new()
@@ -254,18 +258,6 @@ internal static partial class OptionTable
             Apply = (o, _) => Done(() => o.Verb = Verb.License),
         },
     ];
-
-    private static Option NotYet(char letter, string name, OptionKind kind, string argument, OptionGroup group, string help) => new()
-    {
-        Short = letter,
-        Long = name,
-        Kind = kind,
-        Argument = argument,
-        Group = group,
-        Help = help,
-        State = OptionState.NotYet,
-        IsMemcached = true,
-    };
 
     private static string? Done(Action action)
     {

@@ -1,8 +1,11 @@
-using OrleansCache.Gateway;
+using OrleansCache.Gateway.Options;
 
 namespace OrleansCache.Silo.Options;
 
-/// <summary>What -Y, -S, -Z, -B, -U and -l must fulfil together: memcached's rules in its words, but for -Y and -S given together, which here serves both protocols.</summary>
+/// <summary>
+/// What -Y, -S, -Z, -B, -U and -l must fulfil together: memcached's rules in its words, but for -Y and -S given together, which here serves both
+/// protocols.
+/// </summary>
 internal static class SecurityChecks
 {
     public static void Check(ServeOptions options)
@@ -18,7 +21,8 @@ internal static class SecurityChecks
             throw StartException.Usage("ERROR: You cannot allow the BINARY protocol while using ascii authentication tokens.");
         if (text && options.UdpPort != 0)
             throw StartException.Usage("Cannot use UDP with ascii authentication enabled (-U 0 to disable)");
-        if (options.TlsEnabled && options.SocketPath is null && options.Port == 0 && (options.Listen is null || !options.Listen.Contains(':', StringComparison.Ordinal)))
+        if (options.TlsEnabled && options.SocketPath is null && options.Port == 0
+            && (options.Listen is null || !options.Listen.Contains(':', StringComparison.Ordinal)))
             throw StartException.Usage("ERROR: You cannot enable SSL without a TCP port.");
         if (options.Listen is null || !ListenSpec.TryParse(options.Listen, options.Port, out List<ListenSpec> listeners, out _))
             return;

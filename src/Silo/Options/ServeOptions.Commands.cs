@@ -1,4 +1,4 @@
-using OrleansCache.Gateway;
+using OrleansCache.Gateway.Options;
 
 namespace OrleansCache.Silo.Options;
 

@@ -1,4 +1,4 @@
-using OrleansCache.Gateway;
+using OrleansCache.Gateway.Options;
 using OrleansCache.Gateway.Tls;
 
 namespace OrleansCache.Silo.Options;

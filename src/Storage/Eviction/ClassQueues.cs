@@ -47,8 +47,8 @@ internal unsafe struct ClassQueues
     public readonly long Count => Small.Count + Main.Count + Temp.Count;
 
     /// <summary>
-    /// An item has come back soon after it was evicted. From the small queue: that queue is too short, the item would have been read in it. From the main queue: that
-    /// one is too short; such hits are rarer, so they weigh more. Sources of the idea: ARC (Megiddo, Modha: FAST 2003), and Cliffhanger.
+    /// An item has come back soon after it was evicted. From the small queue: that queue is too short, the item would have been read in it. From the main
+    /// queue: that one is too short; such hits are rarer, so they weigh more. Sources of the idea: ARC (Megiddo, Modha: FAST 2003), and Cliffhanger.
     /// </summary>
     public void Learn(bool isFromMain, int smallPercent) => ShareChange = Math.Clamp(
         ShareChange + (isFromMain ? -ShareStepMain : ShareStepSmall), 0, Math.Max(0, (SharePercentMax - smallPercent) * 100));
@@ -111,8 +111,8 @@ internal unsafe struct ClassQueues
     }
 
     /// <summary>
-    /// Finds the item to evict next, or one that has expired; it stays in its queue. Returns 0 if there is none: all are busy, or <paramref name="mayEvict"/> is
-    /// false and the oldest has not expired.
+    /// Finds the item to evict next, or one that has expired; it stays in its queue. Returns 0 if there is none: all are busy, or <paramref name="mayEvict"/>
+    /// is false and the oldest has not expired.
     /// </summary>
     public uint FindVictim(in EvictionContext context, uint now, bool mayEvict, ref SlabClassCounters counters, out bool isExpired)
     {

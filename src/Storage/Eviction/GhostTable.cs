@@ -11,10 +11,10 @@ internal readonly record struct Ghost(bool IsFromMain, ushort Stamp);
 /// <code>
 ///  bucket, 32 bytes: 8 entries, newest first: 0 fingerprint (15 bits), from main (1 bit) | 2 stamp(2)
 /// </code>
-/// Algorithm: the hash chooses a bucket; a new entry pushes the others one place on and the oldest out. The fingerprint mixes the slab class in, so an item that
-/// comes back with another size is not known. The stamp is what its queue had evicted by then, in steps that the shard chooses.
-/// Growth is linear hashing: <see cref="Grow"/> adds a few buckets, each a copy of the one that it splits off, because to which of the two an entry belongs is not known any
-/// more; it is pushed out of the wrong one in time. Addresses for the largest table are taken at once, memory as it is touched.
+/// Algorithm: the hash chooses a bucket; a new entry pushes the others one place on and the oldest out. The fingerprint mixes the slab class in, so an item
+/// that comes back with another size is not known. The stamp is what its queue had evicted by then, in steps that the shard chooses.
+/// Growth is linear hashing: <see cref="Grow"/> adds a few buckets, each a copy of the one that it splits off, because to which of the two an entry belongs is
+/// not known any more; it is pushed out of the wrong one in time. Addresses for the largest table are taken at once, memory as it is touched.
 /// Goals: one cache line an operation; about as many entries as the shard has items. Non-goal: exactness; 1 in 4,000 look-ups finds what was never there.
 /// </summary>
 internal sealed unsafe class GhostTable : IDisposable

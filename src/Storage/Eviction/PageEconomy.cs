@@ -6,11 +6,11 @@ namespace OrleansCache.Storage;
 /// Decides which slab class should have a page more and which one a page less: hill climbing by marginal benefit, after Cliffhanger (Cidon, Eisenman, Alizadeh,
 /// Katti: NSDI 2016).
 /// Algorithm: a class whose evicted item is stored again while it would still be here with 3% more memory would have had a hit for a little
-/// more memory: it is credited <see cref="CreditBytes"/>, and the class of a page drawn at random pays them. A class that evicts with a whole page to its credit
-/// takes one from the class with the least credit. In balance every class gains equally much from its last page; because hits are counted by items and not by
-/// bytes, small items that are asked for as often as large ones get more of the memory.
-/// A class that is hardly used any more (sizes have shifted) cannot pay fast enough: each time an eighth of the memory has been stored, classes with less than a
-/// twentieth of the mean use of a page are marked as idle, and whoever must evict takes their pages first.
+/// more memory: it is credited <see cref="CreditBytes"/>, and the class of a page drawn at random pays them. A class that evicts with a whole page to its
+/// credit takes one from the class with the least credit. In balance every class gains equally much from its last page; because hits are counted by items and
+/// not by bytes, small items that are asked for as often as large ones get more of the memory.
+/// A class that is hardly used any more (sizes have shifted) cannot pay fast enough: each time an eighth of the memory has been stored, classes with less than
+/// a twentieth of the mean use of a page are marked as idle, and whoever must evict takes their pages first.
 /// Where next to nothing comes back the credits say nothing; then pages follow the age of what is evicted (<see cref="IsBlind"/>).
 /// Goals: a few numbers a class; no work but on those hits; pages move in well below 1% of stores.
 /// Non-goal: to find memory in an emergency; a class without a page takes one whatever its credit.
@@ -77,7 +77,8 @@ internal sealed unsafe class PageEconomy
     }
 
     /// <summary>
-    /// Hardly anything that was evicted is asked for again (a filling, a stream of writes): then credits are noise, and the age of what is evicted tells better who has too little.
+    /// Hardly anything that was evicted is asked for again (a filling, a stream of writes): then credits are noise, and the age of what is evicted tells better
+    /// who has too little.
     /// </summary>
     public bool IsBlind
     {

@@ -1,10 +1,11 @@
 namespace OrleansCache.Storage;
 
 /// <summary>
-/// What a flush has removed from a partition, for get_flushed: memcached keeps flushed items until they are asked for, and counts that; here they are gone at once, and of each only the 8 bits remain
-/// by which its hash bucket knew it. Taken from the index line by line, without a look at the items, so that a flush stays quick.
-/// Every flushed item counts at most once, with the first request for its key. A request for a key that was never there is taken for a flushed one with a probability of the bucket's items in 255, at most 3
-/// in 100. Bounded: of a larger partition only the first buckets are remembered, and what lies in their overflow is not.
+/// What a flush has removed from a partition, for get_flushed: memcached keeps flushed items until they are asked for, and counts that; here they are gone at
+/// once, and of each only the 8 bits remain by which its hash bucket knew it. Taken from the index bucket by bucket, without a look at the items, so that a
+/// flush stays quick. Every flushed item counts at most once, with the first request for its key. A request for a key that was never there is taken for a
+/// flushed one with a probability of the bucket's items in 255, at most 3 in 100. Bounded: of a larger partition only the first buckets are remembered, and
+/// what lies in their overflow is not.
 /// </summary>
 internal sealed class FlushedKeys
 {
@@ -31,12 +32,12 @@ internal sealed class FlushedKeys
     /// <summary>Remembers what an index holds; null if that is nothing.</summary>
     public static FlushedKeys? Of(in HashIndex index, int partitionCount)
     {
-        uint buckets = (uint)Math.Min(index.BucketCount, Math.Min(BucketsMax, BytesMax / partitionCount / HashIndex.SlotsPerLine));
+        uint buckets = (uint)Math.Min(index.BucketCount, Math.Min(BucketsMax, BytesMax / partitionCount / HashIndex.SlotsPerBucket));
         if (index.ItemCount == 0 || buckets == 0)
             return null;
-        byte[] tags = new byte[buckets * HashIndex.SlotsPerLine];
+        byte[] tags = new byte[buckets * HashIndex.SlotsPerBucket];
         for (uint bucket = 0; bucket < buckets; bucket++)
-            index.ReadTags(bucket, tags.AsSpan((int)bucket * HashIndex.SlotsPerLine, HashIndex.SlotsPerLine));
+            index.ReadTags(bucket, tags.AsSpan((int)bucket * HashIndex.SlotsPerBucket, HashIndex.SlotsPerBucket));
         return new FlushedKeys(in index, tags, tags.Length - tags.AsSpan().Count((byte)0));
     }
 
@@ -44,13 +45,13 @@ internal sealed class FlushedKeys
     public bool TryTake(ulong hash)
     {
         uint bucket = _shape.FindTag(hash, out byte tag);
-        if (bucket >= (uint)_tags.Length / HashIndex.SlotsPerLine)
+        if (bucket >= (uint)_tags.Length / HashIndex.SlotsPerBucket)
             return false;
-        Span<byte> line = _tags.AsSpan((int)bucket * HashIndex.SlotsPerLine, HashIndex.SlotsPerLine);
-        int slot = line.IndexOf(tag);
+        Span<byte> slots = _tags.AsSpan((int)bucket * HashIndex.SlotsPerBucket, HashIndex.SlotsPerBucket);
+        int slot = slots.IndexOf(tag);
         if (slot < 0)
             return false;
-        line[slot] = 0;
+        slots[slot] = 0;
         _left--;
         return true;
     }

@@ -14,30 +14,30 @@ namespace OrleansCache.Storage;
 ///  | 12 tags    | overflow | 12 handles          |
 ///  +------------+----------+---------------------+
 /// </code>
-/// Tag: 8 other bits of the hash, 0 = slot free. What does not fit lies in further lines of the same form, linked by overflow.
+/// Tag: 8 other bits of the hash, 0 = slot free. What does not fit lies in overflow buckets of the same form, linked behind the first.
 /// Growth is linear hashing: one bucket at a time is split, so no operation ever waits for a whole table to be rebuilt and the index is never twice too large.
-/// Goals: a hit costs one line of the index and the item, a miss usually the line alone; about 9 bytes per item. Both lie in memory that no cache holds once
-/// there are many items, so a caller that knows several keys in advance lets <see cref="PrefetchLine"/> and <see cref="PrefetchItems"/> overlap the waiting.
+/// Goals: a hit costs one bucket and the item, a miss usually the bucket alone; about 9 bytes per item. Both lie in memory that no cache holds once
+/// there are many items, so a caller that knows several keys in advance lets <see cref="PrefetchBucket"/> and <see cref="PrefetchItems"/> overlap the waiting.
 /// Non-goals: shrinking (only <see cref="TakeBlock"/> gives blocks back); thread safety.
 /// </summary>
 internal unsafe struct HashIndex(PageArena arena)
 {
-    public const int LineBytes = 64;
-    public const int SlotsPerLine = 12;
+    public const int BucketBytes = 64;
+    public const int SlotsPerBucket = 12;
 
-    /// <summary>Bytes of a block: buckets or overflow lines come so many at a time.</summary>
+    /// <summary>Bytes of a block: buckets or overflow buckets come so many at a time.</summary>
     public const int BlockBytes = 1024;
 
-    /// <summary>Overflow lines that one insertion or split may need at most.</summary>
-    public const int OverflowLinesMax = 2;
+    /// <summary>Overflow buckets that one insertion or split may need at most.</summary>
+    public const int OverflowBucketsMax = 2;
 
     /// <summary>Items per bucket on average beyond which a bucket is split.</summary>
     private const int LoadMax = 9;
-    private const int LineShift = 4;
-    private const uint LineMask = (1 << LineShift) - 1;
+    private const int BucketShift = 4;
+    private const uint BucketMask = (1 << BucketShift) - 1;
     private const int OverflowOffset = 12;
     private const int HandlesOffset = 16;
-    private const uint SlotMask = (1 << SlotsPerLine) - 1;
+    private const uint SlotMask = (1 << SlotsPerBucket) - 1;
 
     private readonly PageArena _arena = arena;
     private readonly HandleSpace _space = arena.Space;
@@ -47,8 +47,8 @@ internal unsafe struct HashIndex(PageArena arena)
     private byte*[] _overflowBlocks = [];
     private int _blockCount;
     private int _overflowBlockCount;
-    private byte* _freeLine;
-    private int _freeLineCount;
+    private byte* _freeBucket;
+    private int _freeBucketCount;
     private uint _bucketCount;
     private uint _mask;
 
@@ -62,21 +62,21 @@ internal unsafe struct HashIndex(PageArena arena)
     public readonly bool WantsToGrow => ItemCount >= _bucketCount * (long)LoadMax;
 
     /// <summary>Whether the next <see cref="Split"/> needs a block of buckets.</summary>
-    public readonly bool NeedsBlock => (_bucketCount & LineMask) == 0;
+    public readonly bool NeedsBlock => (_bucketCount & BucketMask) == 0;
 
-    /// <summary>Whether an insertion or a split may need a block of overflow lines.</summary>
-    public readonly bool NeedsOverflowBlock => _freeLineCount < OverflowLinesMax;
+    /// <summary>Whether an insertion or a split may need a block of overflow buckets.</summary>
+    public readonly bool NeedsOverflowBlock => _freeBucketCount < OverflowBucketsMax;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly uint Find(ulong hash, ReadOnlySpan<byte> key)
     {
         if (_bucketCount == 0)
             return 0;
-        byte* line = LineOf(hash);
-        uint matches = MatchesOf(line, TagOf(hash));
+        byte* bucket = BucketOf(hash);
+        uint matches = MatchesOf(bucket, TagOf(hash));
         while (matches != 0)
         {
-            uint handle = Handles(line)[BitOperations.TrailingZeroCount(matches)];
+            uint handle = Handles(bucket)[BitOperations.TrailingZeroCount(matches)];
             ItemHeader* item = _space.At(handle);
             Prefetch((byte*)item + 64);
             Prefetch((byte*)item + 128);
@@ -85,29 +85,32 @@ internal unsafe struct HashIndex(PageArena arena)
             matches &= matches - 1;
         }
 
-        return Overflow(line) == 0 ? 0 : FindInOverflow(line, hash, key);
-    }
-
-    /// <summary>Asks for the line that <see cref="Find"/> will look at. Without the lock: what it reads may be out of date, which makes the wish useless and nothing else.</summary>
-    public readonly void PrefetchLine(ulong hash)
-    {
-        byte* line = LineOfUnlocked(hash);
-        if (line is not null)
-            Prefetch(line);
+        return Overflow(bucket) == 0 ? 0 : FindInOverflow(bucket, hash, key);
     }
 
     /// <summary>
-    /// Asks for the items that <see cref="Find"/> will compare. Call when <see cref="PrefetchLine"/> has had time. Without the lock: lines stay mapped for as long as
-    /// the arena lives, and a handle that is out of date leads to a prefetch, which never faults.
+    /// Asks for the bucket that <see cref="Find"/> will look at. Without the lock: what it reads may be out of date, which makes the wish useless and nothing
+    /// else.
+    /// </summary>
+    public readonly void PrefetchBucket(ulong hash)
+    {
+        byte* bucket = BucketOfUnlocked(hash);
+        if (bucket is not null)
+            Prefetch(bucket);
+    }
+
+    /// <summary>
+    /// Asks for the items that <see cref="Find"/> will compare. Call when <see cref="PrefetchBucket"/> has had time. Without the lock: buckets stay mapped for
+    /// as long as the arena lives, and a handle that is out of date leads to a prefetch, which never faults.
     /// </summary>
     public readonly void PrefetchItems(ulong hash)
     {
-        byte* line = LineOfUnlocked(hash);
-        if (line is null)
+        byte* bucket = BucketOfUnlocked(hash);
+        if (bucket is null)
             return;
-        for (uint matches = MatchesOf(line, TagOf(hash)); matches != 0; matches &= matches - 1)
+        for (uint matches = MatchesOf(bucket, TagOf(hash)); matches != 0; matches &= matches - 1)
         {
-            byte* item = (byte*)_space.At(Handles(line)[BitOperations.TrailingZeroCount(matches)]);
+            byte* item = (byte*)_space.At(Handles(bucket)[BitOperations.TrailingZeroCount(matches)]);
             Prefetch(item);
             Prefetch(item + 64);
             Prefetch(item + 128);
@@ -119,9 +122,9 @@ internal unsafe struct HashIndex(PageArena arena)
     {
         if (_bucketCount == 0)
             return false;
-        for (byte* line = LineOf(hash); line is not null; line = NextLine(line))
+        for (byte* bucket = BucketOf(hash); bucket is not null; bucket = NextBucket(bucket))
         {
-            if (SlotOf(line, hash, handle) >= 0)
+            if (SlotOf(bucket, hash, handle) >= 0)
                 return true;
         }
 
@@ -131,7 +134,7 @@ internal unsafe struct HashIndex(PageArena arena)
     /// <summary>Adds an item that is not in the index. There must be a bucket, and no need of an overflow block.</summary>
     public void Insert(ulong hash, uint handle)
     {
-        InsertInto(LineOf(hash), TagOf(hash), handle);
+        InsertInto(BucketOf(hash), TagOf(hash), handle);
         ItemCount++;
     }
 
@@ -140,17 +143,17 @@ internal unsafe struct HashIndex(PageArena arena)
     {
         if (_bucketCount == 0)
             return false;
-        byte* first = LineOf(hash);
-        for (byte* line = first; line is not null; line = NextLine(line))
+        byte* first = BucketOf(hash);
+        for (byte* bucket = first; bucket is not null; bucket = NextBucket(bucket))
         {
-            int slot = SlotOf(line, hash, handle);
+            int slot = SlotOf(bucket, hash, handle);
             if (slot < 0)
                 continue;
-            line[slot] = 0;
-            Handles(line)[slot] = 0;
+            bucket[slot] = 0;
+            Handles(bucket)[slot] = 0;
             ItemCount--;
             if (Overflow(first) != 0)
-                FillHole(first, line, slot);
+                FillHole(first, bucket, slot);
             return true;
         }
 
@@ -162,12 +165,12 @@ internal unsafe struct HashIndex(PageArena arena)
     {
         if (_bucketCount == 0)
             return false;
-        for (byte* line = LineOf(hash); line is not null; line = NextLine(line))
+        for (byte* bucket = BucketOf(hash); bucket is not null; bucket = NextBucket(bucket))
         {
-            int slot = SlotOf(line, hash, oldHandle);
+            int slot = SlotOf(bucket, hash, oldHandle);
             if (slot < 0)
                 continue;
-            Handles(line)[slot] = newHandle;
+            Handles(bucket)[slot] = newHandle;
             return true;
         }
 
@@ -180,8 +183,8 @@ internal unsafe struct HashIndex(PageArena arena)
         Append(ref _directory, ref _blockCount, block);
         if (_bucketCount == 0)
         {
-            _bucketCount = LineMask + 1;
-            _mask = LineMask;
+            _bucketCount = BucketMask + 1;
+            _mask = BucketMask;
         }
         else
         {
@@ -189,12 +192,12 @@ internal unsafe struct HashIndex(PageArena arena)
         }
     }
 
-    /// <summary>Adds a block of overflow lines.</summary>
+    /// <summary>Adds a block of overflow buckets.</summary>
     public void AddOverflowBlock(byte* block)
     {
         Append(ref _overflowBlocks, ref _overflowBlockCount, block);
-        for (int i = (int)LineMask; i >= 0; i--)
-            FreeLine(block + (i * LineBytes));
+        for (int i = (int)BucketMask; i >= 0; i--)
+            FreeBucket(block + (i * BucketBytes));
     }
 
     /// <summary>Splits one bucket. Not when <see cref="NeedsBlock"/> (then <see cref="AddBlock"/> does it) or <see cref="NeedsOverflowBlock"/>.</summary>
@@ -203,19 +206,19 @@ internal unsafe struct HashIndex(PageArena arena)
         if (_bucketCount == _mask + 1)
             _mask = (_mask << 1) | 1;
         uint target = _bucketCount++;
-        byte* from = LineAt(target - ((_mask + 1) >> 1));
-        byte* to = LineAt(target);
-        for (byte* line = from; line is not null; line = NextLine(line))
+        byte* from = BucketAt(target - ((_mask + 1) >> 1));
+        byte* to = BucketAt(target);
+        for (byte* bucket = from; bucket is not null; bucket = NextBucket(bucket))
         {
-            for (uint taken = TakenIn(line); taken != 0; taken &= taken - 1)
-                Prefetch((byte*)_space.At(Handles(line)[BitOperations.TrailingZeroCount(taken)]) + ItemHeader.Bytes);
+            for (uint taken = TakenIn(bucket); taken != 0; taken &= taken - 1)
+                Prefetch((byte*)_space.At(Handles(bucket)[BitOperations.TrailingZeroCount(taken)]) + ItemHeader.Bytes);
         }
 
         for (uint taken = TakenIn(from); taken != 0; taken &= taken - 1)
         {
             int slot = BitOperations.TrailingZeroCount(taken);
             uint handle = Handles(from)[slot];
-            if (BucketOf(_arena.HashOf(_space.At(handle))) != target)
+            if (BucketNumberOf(_arena.HashOf(_space.At(handle))) != target)
                 continue;
             InsertInto(to, from[slot], handle);
             from[slot] = 0;
@@ -224,19 +227,19 @@ internal unsafe struct HashIndex(PageArena arena)
 
         uint rest = Overflow(from);
         Overflow(from) = 0;
-        byte* copy = stackalloc byte[LineBytes];
+        byte* copy = stackalloc byte[BucketBytes];
         while (rest != 0)
         {
-            // The line is free for others before its items need lines: so a split takes no more lines than it gives but for one.
-            byte* line = (byte*)_space.At(rest);
-            Buffer.MemoryCopy(line, copy, LineBytes, LineBytes);
-            FreeLine(line);
+            // The overflow bucket is free for others before its items need buckets: so a split takes no more than it gives but for one.
+            byte* bucket = (byte*)_space.At(rest);
+            Buffer.MemoryCopy(bucket, copy, BucketBytes, BucketBytes);
+            FreeBucket(bucket);
             rest = Overflow(copy);
             for (uint taken = TakenIn(copy); taken != 0; taken &= taken - 1)
             {
                 int slot = BitOperations.TrailingZeroCount(taken);
                 uint handle = Handles(copy)[slot];
-                InsertInto(BucketOf(_arena.HashOf(_space.At(handle))) == target ? to : from, copy[slot], handle);
+                InsertInto(BucketNumberOf(_arena.HashOf(_space.At(handle))) == target ? to : from, copy[slot], handle);
             }
         }
     }
@@ -246,69 +249,69 @@ internal unsafe struct HashIndex(PageArena arena)
     {
         _bucketCount = 0;
         _mask = 0;
-        _freeLine = null;
-        _freeLineCount = 0;
+        _freeBucket = null;
+        _freeBucketCount = 0;
         ItemCount = 0;
         if (_blockCount > 0)
             return _directory[--_blockCount];
         return _overflowBlockCount > 0 ? _overflowBlocks[--_overflowBlockCount] : null;
     }
 
-    /// <summary>Copies the handles of one bucket out, as many as fit; returns how many there are.</summary>
-    public readonly int ReadBucket(uint bucket, Span<uint> handles)
+    /// <summary>Copies the handles of one bucket out, as many as fit, those of its overflow buckets among them; returns how many there are.</summary>
+    public readonly int ReadBucket(uint bucketNumber, Span<uint> handles)
     {
         int count = 0;
-        for (byte* line = LineAt(bucket); line is not null; line = NextLine(line))
+        for (byte* bucket = BucketAt(bucketNumber); bucket is not null; bucket = NextBucket(bucket))
         {
-            for (uint taken = TakenIn(line); taken != 0 && count < handles.Length; taken &= taken - 1)
-                handles[count++] = Handles(line)[BitOperations.TrailingZeroCount(taken)];
+            for (uint taken = TakenIn(bucket); taken != 0 && count < handles.Length; taken &= taken - 1)
+                handles[count++] = Handles(bucket)[BitOperations.TrailingZeroCount(taken)];
         }
 
         return count;
     }
 
     /// <summary>Adds all handles of one bucket to a list.</summary>
-    public readonly void ReadBucket(uint bucket, List<uint> handles)
+    public readonly void ReadBucket(uint bucketNumber, List<uint> handles)
     {
-        for (byte* line = LineAt(bucket); line is not null; line = NextLine(line))
+        for (byte* bucket = BucketAt(bucketNumber); bucket is not null; bucket = NextBucket(bucket))
         {
-            for (uint taken = TakenIn(line); taken != 0; taken &= taken - 1)
-                handles.Add(Handles(line)[BitOperations.TrailingZeroCount(taken)]);
+            for (uint taken = TakenIn(bucket); taken != 0; taken &= taken - 1)
+                handles.Add(Handles(bucket)[BitOperations.TrailingZeroCount(taken)]);
         }
     }
 
     /// <summary>
-    /// The bucket that holds the items of one place in the scan order, and the part of that order that is its own. The order is the bucket half of the hash with its bits
-    /// reversed: then a bucket, however many of the low bits number it, is one interval, and splitting it halves the interval. So a place keeps its meaning when the index
-    /// grows, and in another index of the same items.
+    /// The bucket that holds the items of one place in the scan order, and the part of that order that is its own. The order is the bucket half of the hash
+    /// with its bits reversed: then a bucket, however many of the low bits number it, is one interval, and splitting it halves the interval. So a place keeps
+    /// its meaning when the index grows, and in another index of the same items.
     /// </summary>
     public readonly uint FindScanInterval(uint order, out uint start, out ulong end)
     {
-        uint bucket = BucketOf((ulong)Reverse(order) << 32);
+        uint bucketNumber = BucketNumberOf((ulong)Reverse(order) << 32);
         uint half = (_mask >> 1) + 1;
         int bits = BitOperations.PopCount(_mask);
-        if (bucket < half && bucket + half >= _bucketCount)
+        if (bucketNumber < half && bucketNumber + half >= _bucketCount)
             bits--;
         ulong length = 1UL << (32 - bits);
         start = order & ~(uint)(length - 1);
         end = start + length;
-        return bucket;
+        return bucketNumber;
     }
 
     /// <summary>A hash's place in the scan order.</summary>
     public static uint ScanOrderOf(ulong hash) => Reverse((uint)(hash >> 32));
 
     /// <summary>Copies a bucket's tags out, 0 where a slot is free.</summary>
-    public readonly void ReadTags(uint bucket, Span<byte> tags) => new ReadOnlySpan<byte>(LineAt(bucket), SlotsPerLine).CopyTo(tags);
+    public readonly void ReadTags(uint bucketNumber, Span<byte> tags) => new ReadOnlySpan<byte>(BucketAt(bucketNumber), SlotsPerBucket).CopyTo(tags);
 
     /// <summary>The bucket of a hash, and the tag that it has there.</summary>
     public readonly uint FindTag(ulong hash, out byte tag)
     {
         tag = TagOf(hash);
-        return BucketOf(hash);
+        return BucketNumberOf(hash);
     }
 
-    /// <summary>An index that has no lines but knows where each hash would lie.</summary>
+    /// <summary>An index that has no buckets but knows where each hash would lie.</summary>
     public readonly HashIndex WithoutPages()
     {
         HashIndex copy = this;
@@ -320,11 +323,11 @@ internal unsafe struct HashIndex(PageArena arena)
     [MethodImpl(MethodImplOptions.NoInlining)]
     private readonly uint FindInOverflow(byte* first, ulong hash, ReadOnlySpan<byte> key)
     {
-        for (byte* line = NextLine(first); line is not null; line = NextLine(line))
+        for (byte* bucket = NextBucket(first); bucket is not null; bucket = NextBucket(bucket))
         {
-            for (uint matches = MatchesOf(line, TagOf(hash)); matches != 0; matches &= matches - 1)
+            for (uint matches = MatchesOf(bucket, TagOf(hash)); matches != 0; matches &= matches - 1)
             {
-                uint handle = Handles(line)[BitOperations.TrailingZeroCount(matches)];
+                uint handle = Handles(bucket)[BitOperations.TrailingZeroCount(matches)];
                 if (ItemHeader.KeyEquals(_space.At(handle), key))
                     return handle;
             }
@@ -333,36 +336,36 @@ internal unsafe struct HashIndex(PageArena arena)
         return 0;
     }
 
-    private void InsertInto(byte* line, byte tag, uint handle)
+    private void InsertInto(byte* bucket, byte tag, uint handle)
     {
         while (true)
         {
-            uint free = ~TakenIn(line) & SlotMask;
+            uint free = ~TakenIn(bucket) & SlotMask;
             if (free != 0)
             {
                 int slot = BitOperations.TrailingZeroCount(free);
-                line[slot] = tag;
-                Handles(line)[slot] = handle;
+                bucket[slot] = tag;
+                Handles(bucket)[slot] = handle;
                 return;
             }
 
-            byte* next = NextLine(line);
+            byte* next = NextBucket(bucket);
             if (next is null)
             {
-                next = TakeLine();
-                Overflow(line) = _space.HandleOf(next);
+                next = TakeBucket();
+                Overflow(bucket) = _space.HandleOf(next);
             }
 
-            line = next;
+            bucket = next;
         }
     }
 
-    /// <summary>Moves an item of the bucket's last line into a hole, so that only the last line is in part empty; frees that line when it is empty.</summary>
+    /// <summary>Moves an item of the last overflow bucket into a hole, so that only the last one is in part empty; frees that one when it is empty.</summary>
     private void FillHole(byte* first, byte* holed, int slot)
     {
         byte* before = first;
-        byte* last = NextLine(first);
-        for (byte* next = NextLine(last); next is not null; next = NextLine(last))
+        byte* last = NextBucket(first);
+        for (byte* next = NextBucket(last); next is not null; next = NextBucket(last))
         {
             before = last;
             last = next;
@@ -382,26 +385,26 @@ internal unsafe struct HashIndex(PageArena arena)
         if (taken != 0)
             return;
         Overflow(before) = 0;
-        FreeLine(last);
+        FreeBucket(last);
     }
 
-    private void FreeLine(byte* line)
+    private void FreeBucket(byte* bucket)
     {
-        new Span<byte>(line, LineBytes).Clear();
-        *(byte**)(line + HandlesOffset) = _freeLine;
-        _freeLine = line;
-        _freeLineCount++;
+        new Span<byte>(bucket, BucketBytes).Clear();
+        *(byte**)(bucket + HandlesOffset) = _freeBucket;
+        _freeBucket = bucket;
+        _freeBucketCount++;
     }
 
-    private byte* TakeLine()
+    private byte* TakeBucket()
     {
-        byte* line = _freeLine;
-        if (line is null)
-            Throw.ArenaCorrupt("an index has run out of overflow lines");
-        _freeLine = *(byte**)(line + HandlesOffset);
-        *(byte**)(line + HandlesOffset) = null;
-        _freeLineCount--;
-        return line;
+        byte* bucket = _freeBucket;
+        if (bucket is null)
+            Throw.ArenaCorrupt("an index has run out of overflow buckets");
+        _freeBucket = *(byte**)(bucket + HandlesOffset);
+        *(byte**)(bucket + HandlesOffset) = null;
+        _freeBucketCount--;
+        return bucket;
     }
 
     private static void Append(ref byte*[] blocks, ref int count, byte* block)
@@ -417,12 +420,12 @@ internal unsafe struct HashIndex(PageArena arena)
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static int SlotOf(byte* line, ulong hash, uint handle)
+    private static int SlotOf(byte* bucket, ulong hash, uint handle)
     {
-        for (uint matches = MatchesOf(line, TagOf(hash)); matches != 0; matches &= matches - 1)
+        for (uint matches = MatchesOf(bucket, TagOf(hash)); matches != 0; matches &= matches - 1)
         {
             int slot = BitOperations.TrailingZeroCount(matches);
-            if (Handles(line)[slot] == handle)
+            if (Handles(bucket)[slot] == handle)
                 return slot;
         }
 
@@ -430,37 +433,37 @@ internal unsafe struct HashIndex(PageArena arena)
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static uint MatchesOf(byte* line, byte tag) =>
-        Vector128.Equals(Vector128.Load(line), Vector128.Create(tag)).ExtractMostSignificantBits() & SlotMask;
+    private static uint MatchesOf(byte* bucket, byte tag) =>
+        Vector128.Equals(Vector128.Load(bucket), Vector128.Create(tag)).ExtractMostSignificantBits() & SlotMask;
 
-    private static uint TakenIn(byte* line) => ~MatchesOf(line, 0) & SlotMask;
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private readonly byte* NextLine(byte* line) => Overflow(line) == 0 ? null : (byte*)_space.At(Overflow(line));
+    private static uint TakenIn(byte* bucket) => ~MatchesOf(bucket, 0) & SlotMask;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private readonly byte* LineOf(ulong hash) => LineAt(BucketOf(hash));
+    private readonly byte* NextBucket(byte* bucket) => Overflow(bucket) == 0 ? null : (byte*)_space.At(Overflow(bucket));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private readonly byte* LineAt(uint bucket) => _directory[bucket >> LineShift] + ((bucket & LineMask) * LineBytes);
+    private readonly byte* BucketOf(ulong hash) => BucketAt(BucketNumberOf(hash));
 
-    /// <summary>As <see cref="LineOf"/>, but bucket count and directory may belong to different moments; null if there is no such line.</summary>
-    private readonly byte* LineOfUnlocked(ulong hash)
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private readonly byte* BucketAt(uint bucketNumber) => _directory[bucketNumber >> BucketShift] + ((bucketNumber & BucketMask) * BucketBytes);
+
+    /// <summary>As <see cref="BucketOf"/>, but bucket count and directory may belong to different moments; null if there is no such bucket.</summary>
+    private readonly byte* BucketOfUnlocked(ulong hash)
     {
         byte*[] directory = _directory;
-        uint bucket = BucketOf(hash);
-        uint page = bucket >> LineShift;
+        uint bucketNumber = BucketNumberOf(hash);
+        uint page = bucketNumber >> BucketShift;
         if (page >= (uint)directory.Length || directory[page] is null)
             return null;
-        return directory[page] + ((bucket & LineMask) * LineBytes);
+        return directory[page] + ((bucketNumber & BucketMask) * BucketBytes);
     }
 
     /// <summary>Buckets take the hash's high half; its low bits have chosen the partition.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private readonly uint BucketOf(ulong hash)
+    private readonly uint BucketNumberOf(ulong hash)
     {
-        uint bucket = (uint)(hash >> 32) & _mask;
-        return bucket < _bucketCount ? bucket : bucket & (_mask >> 1);
+        uint bucketNumber = (uint)(hash >> 32) & _mask;
+        return bucketNumber < _bucketCount ? bucketNumber : bucketNumber & (_mask >> 1);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -479,9 +482,9 @@ internal unsafe struct HashIndex(PageArena arena)
         return BinaryPrimitives.ReverseEndianness(value);
     }
 
-    private static ref uint Overflow(byte* line) => ref *(uint*)(line + OverflowOffset);
+    private static ref uint Overflow(byte* bucket) => ref *(uint*)(bucket + OverflowOffset);
 
-    private static uint* Handles(byte* line) => (uint*)(line + HandlesOffset);
+    private static uint* Handles(byte* bucket) => (uint*)(bucket + HandlesOffset);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Prefetch(byte* address)

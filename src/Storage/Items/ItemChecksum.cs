@@ -4,8 +4,8 @@ using System.Runtime.InteropServices;
 namespace OrleansCache.Storage;
 
 /// <summary>
-/// The checksum of an item in an arena that a file backs: CRC-32C of key, CAS, client flags and value, xor a mix of the expiry, so that a touch changes it without
-/// reading the value. Marks and counts of reads are not covered: whichever they are, the item is whole.
+/// The checksum of an item in an arena that a file backs: CRC-32C of key, CAS, client flags and value, xor a mix of the expiry, so that a touch changes it
+/// without reading the value. Marks and counts of reads are not covered: whichever they are, the item is whole.
 /// </summary>
 internal static unsafe class ItemChecksum
 {

@@ -44,7 +44,7 @@ public sealed class LocalRouter : IPartitionRouter, IDisposable
 
     internal uint NowUnixSeconds => (uint)_time.GetUtcNow().ToUnixTimeSeconds();
 
-    public RouterChannel OpenChannel(ICompletionQueue loop) => new LocalChannel(this, Hasher, loop);
+    public RouterChannel OpenChannel(ICompletionQueue loop) => new LocalChannel(this, Hasher);
 
     internal bool TryExecute(in CacheRequest request, uint nowUnixSeconds, ReplySink sink)
     {

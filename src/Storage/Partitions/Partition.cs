@@ -86,7 +86,9 @@ public sealed class Partition
         }
     }
 
-    /// <summary>Another silo has got all items of this sealed partition and may serve them from now on: a memory file does not bring them back any more.</summary>
+    /// <summary>
+    /// Another silo has got all items of this sealed partition and may serve them from now on: a memory file does not bring them back any more.
+    /// </summary>
     public void Release()
     {
         lock (_gate)
@@ -167,8 +169,8 @@ public sealed class Partition
     }
 
     /// <summary>
-    /// Tells the items from a position on, if the partition is active; otherwise returns false. A position is good for this partition wherever it lies, so a scan goes on
-    /// at the owner that the partition has moved to.
+    /// Tells the items from a position on, if the partition is active; otherwise returns false. A position is good for this partition wherever it lies, so a
+    /// scan goes on at the owner that the partition has moved to.
     /// </summary>
     public bool TryScan(ulong position, uint nowUnixSeconds, [NotNullWhen(true)] out ItemScanPage? page)
     {
@@ -179,7 +181,9 @@ public sealed class Partition
         }
     }
 
-    /// <summary>Looks at up to <paramref name="bucketsMax"/> hash buckets for expired items, frees them and returns their number. The next call goes on from there.</summary>
+    /// <summary>
+    /// Looks at up to <paramref name="bucketsMax"/> hash buckets for expired items, frees them and returns their number. The next call goes on from there.
+    /// </summary>
     public int Reclaim(uint nowUnixSeconds, int bucketsMax)
     {
         lock (_gate)

@@ -62,7 +62,9 @@ public sealed class PartitionSet : IDisposable
         }
     }
 
-    /// <summary>Opens a partition that is not open, empty. Sealed is for one whose items are still to be imported. Throws if it is open already, or no seed is known.</summary>
+    /// <summary>
+    /// Opens a partition that is not open, empty. Sealed is for one whose items are still to be imported. Throws if it is open already, or no seed is known.
+    /// </summary>
     public Partition Open(PartitionId id, long epoch, PartitionState state = PartitionState.Active)
     {
         ArgumentOutOfRangeException.ThrowIfEqual((int)state, (int)PartitionState.Gone, nameof(state));
@@ -86,8 +88,8 @@ public sealed class PartitionSet : IDisposable
     public string? MemoryFileRefusal => Arena.File?.Refusal;
 
     /// <summary>
-    /// Makes what the memory file holds of the open partitions their items again; null if it holds nothing. Once, after the partitions have been opened and before
-    /// anybody uses them. What has not been looked at when <paramref name="timeMax"/> is over is left out.
+    /// Makes what the memory file holds of the open partitions their items again; null if it holds nothing. Once, after the partitions have been opened and
+    /// before anybody uses them. What has not been looked at when <paramref name="timeMax"/> is over is left out.
     /// </summary>
     public MemoryFileReport? ReadMemoryFile(uint nowUnixSeconds, TimeSpan timeMax, Action<double, long>? progress = null)
     {
@@ -111,8 +113,9 @@ public sealed class PartitionSet : IDisposable
     public MemoryFileContent? Kept { get; private set; }
 
     /// <summary>
-    /// Of a silo, before it joins its cluster: opens the partitions that the memory file says it served, sealed, with their items, and says which (<see cref="Kept"/>). The cluster
-    /// decides what becomes of each: <see cref="Partition.Activate"/>, or <see cref="Close"/>. Until then it can be read again.
+    /// Of a silo, before it joins its cluster: opens the partitions that the memory file says it served, sealed, with their items, and says which
+    /// (<see cref="Kept"/>). The cluster decides what becomes of each: <see cref="Partition.Activate"/>, or <see cref="Close"/>. Until then it can be read
+    /// again.
     /// </summary>
     public MemoryFileReport? ReadKept(uint nowUnixSeconds, TimeSpan timeMax, Action<double, long>? progress = null)
     {
@@ -181,7 +184,7 @@ public sealed class PartitionSet : IDisposable
     public void Prefetch(ReadOnlySpan<ulong> keyHashes)
     {
         foreach (ulong hash in keyHashes)
-            TryGet(PartitionId.OfHash(hash, _partitions.Length))?.Store.PrefetchLine(hash);
+            TryGet(PartitionId.OfHash(hash, _partitions.Length))?.Store.PrefetchBucket(hash);
         foreach (ulong hash in keyHashes)
             TryGet(PartitionId.OfHash(hash, _partitions.Length))?.Store.PrefetchItems(hash);
     }
@@ -232,7 +235,7 @@ public sealed class PartitionSet : IDisposable
         for (int c = 0; c < total.Classes.Length; c++)
             total.Classes[c].CreditBytes = Arena.Economy.CreditOf(c);
         total.PageBytesFree = (long)Arena.FreePageCount * Arena.PageBytes;
-        long slots = total.HashBytes / HashIndex.LineBytes * HashIndex.SlotsPerLine;
+        long slots = total.HashBytes / HashIndex.BucketBytes * HashIndex.SlotsPerBucket;
         total.HashPowerLevel = slots == 0 ? 0 : BitOperations.Log2((ulong)slots);
         return total;
     }
@@ -281,8 +284,8 @@ public sealed class PartitionSet : IDisposable
     }
 
     /// <summary>
-    /// After -m has shrunk: takes at most so many pages from the shards in turn, each under its lock alone, until the rest fits. What the shard would evict next
-    /// goes first. With -M nothing is thrown away, so only empty pages come back.
+    /// After -m has shrunk: takes at most so many pages from the shards in turn, each under its lock alone, until the rest fits. What the shard would evict
+    /// next goes first. With -M nothing is thrown away, so only empty pages come back.
     /// </summary>
     internal void ShrinkSlice(uint nowUnixSeconds, int pagesMax = ShrinkPagesMax)
     {

@@ -160,16 +160,20 @@ public sealed unsafe partial class PartitionStore
             return FailStore(in request, now, sink, CacheStatus.TooLarge);
         }
 
+        long dead = _shard.Counters.GetExpired + _shard.Counters.GetFlushed;
         uint old = FindLive(in request, now);
         CacheOperation operation = request.Operation;
         bool comparesCas = (request.Flags & RequestFlags.CompareCas) != 0;
         uint marks = MarksOf(in request);
         if (old == 0)
         {
+            bool takesOver = _shard.Counters.GetExpired + _shard.Counters.GetFlushed != dead;
             switch (operation)
             {
                 case CacheOperation.Set when !comparesCas:
                 case CacheOperation.Add:
+                    if (takesOver)
+                        _classes[ClassOfRequest(in request)].Counters.Reclaimed++;
                     return Store(in request, 0, request.ClientFlags, request.ExpiresAt, marks, now, sink);
                 case CacheOperation.Append or CacheOperation.Prepend when (request.Flags & RequestFlags.CreateOnMiss) != 0:
                     return Store(in request, 0, request.ClientFlags, request.CreateExpiresAt, marks, now, sink);

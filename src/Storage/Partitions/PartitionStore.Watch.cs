@@ -59,7 +59,8 @@ public sealed unsafe partial class PartitionStore
                     // A counter that an increment creates is added; an empty item that a get creates is not told, as in memcached.
                     _events.ItemGet(request.Key, ItemGetStatus.NotFound, 0, request.Connection, 0);
                     _events.ItemStore(
-                        request.Key, ItemStoreStatus.Stored, ItemStoreCommand.Add, TtlOf(noting.ExpiresAt, now), ClassIdOf(in request), request.Connection, noting.ValueBytes);
+                        request.Key, ItemStoreStatus.Stored, ItemStoreCommand.Add, TtlOf(noting.ExpiresAt, now), ClassIdOf(in request), request.Connection,
+                            noting.ValueBytes);
                 }
 
                 break;
@@ -112,7 +113,8 @@ public sealed unsafe partial class PartitionStore
             // The item gives way to an empty one, which is stored, and then counts as deleted.
             _events.ItemGet(request.Key, ItemGetStatus.Found, classId, request.Connection, valueBytes);
             (classId, valueBytes) = (ClassIdOf(in request), 0);
-            _events.ItemStore(request.Key, ItemStoreStatus.Stored, ItemStoreCommand.Set, TtlOf(request.ExpiresAt, now), classId, request.Connection, valueBytes);
+            _events.ItemStore(request.Key, ItemStoreStatus.Stored, ItemStoreCommand.Set, TtlOf(request.ExpiresAt, now), classId, request.Connection,
+                valueBytes);
         }
 
         if ((request.Flags & RequestFlags.Invalidate) == 0)

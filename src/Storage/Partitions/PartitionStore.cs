@@ -161,11 +161,13 @@ public sealed unsafe partial class PartitionStore : IDisposable
     /// <summary>When the scheduled flush fires, or 0.</summary>
     public uint ScheduledFlushUnixSeconds => _flushAt == uint.MaxValue ? 0 : _flushAt;
 
-    /// <summary>Executes one request and calls the sink exactly once. Where no memory can be had without waiting for another partition, answers OutOfMemory.</summary>
+    /// <summary>
+    /// Executes one request and calls the sink exactly once. Where no memory can be had without waiting for another partition, answers OutOfMemory.
+    /// </summary>
     public void Execute(in CacheRequest request, uint nowUnixSeconds, ReplySink sink) => TryExecute(in request, nowUnixSeconds, sink, waitForPages: false);
 
-    /// <summary>See <see cref="HashIndex.PrefetchLine"/>. Without the lock.</summary>
-    internal void PrefetchLine(ulong keyHash) => _index.PrefetchLine(keyHash);
+    /// <summary>See <see cref="HashIndex.PrefetchBucket"/>. Without the lock.</summary>
+    internal void PrefetchBucket(ulong keyHash) => _index.PrefetchBucket(keyHash);
 
     /// <summary>See <see cref="HashIndex.PrefetchItems"/>. Without the lock.</summary>
     internal void PrefetchItems(ulong keyHash) => _index.PrefetchItems(keyHash);
@@ -252,11 +254,16 @@ public sealed unsafe partial class PartitionStore : IDisposable
         return reclaimed;
     }
 
-    /// <summary>Items of one bucket that <see cref="Reclaim"/> looks at in one round; a bucket that is longer has its rest looked at when it has shrunk or been split.</summary>
+    /// <summary>
+    /// Items of one bucket that <see cref="Reclaim"/> looks at in one round; a bucket that is longer has its rest looked at when it has shrunk or been split.
+    /// </summary>
     private const int BucketItemsMax = 64;
     private uint _reclaimBucket;
 
-    /// <summary>Drops all items: nobody finds them from now on, and their memory comes back in turns (<see cref="StoreShard.DrainDetached"/>). Counters and the sequence stay.</summary>
+    /// <summary>
+    /// Drops all items: nobody finds them from now on, and their memory comes back in turns (<see cref="StoreShard.DrainDetached"/>). Counters and the
+    /// sequence stay.
+    /// </summary>
     public void Clear() => Clear(LossCause.Flushed);
 
     private void Clear(LossCause cause)
@@ -453,7 +460,9 @@ public sealed unsafe partial class PartitionStore : IDisposable
         _shard.Unlink(this, handle, cause);
     }
 
-    /// <summary>Splits buckets until the index has caught up, a few at a time. False only if no item can be inserted, and there is no memory to change that.</summary>
+    /// <summary>
+    /// Splits buckets until the index has caught up, a few at a time. False only if no item can be inserted, and there is no memory to change that.
+    /// </summary>
     private bool TryGrowIndex(uint now)
     {
         for (int i = 0; i < SplitsPerStoreMax; i++)
@@ -495,7 +504,9 @@ public sealed unsafe partial class PartitionStore : IDisposable
     /// <summary>Buckets split per stored item while the index catches up.</summary>
     private const int SplitsPerStoreMax = 2;
 
-    /// <summary>The item is too large, or there is no memory for it: a plain set then also deletes the old value, so that nobody reads what was to be replaced.</summary>
+    /// <summary>
+    /// The item is too large, or there is no memory for it: a plain set then also deletes the old value, so that nobody reads what was to be replaced.
+    /// </summary>
     private bool FailStore(in CacheRequest request, uint now, ReplySink sink, CacheStatus status, bool count = false)
     {
         if (count)

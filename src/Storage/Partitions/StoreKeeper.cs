@@ -1,8 +1,8 @@
 namespace OrleansCache.Storage;
 
 /// <summary>
-/// What happens to the partitions of a process beside requests. Once a second a slice of every partition is searched for expired items, so that they give their memory back
-/// without being asked for; an operator may have all of them searched at once, and read and move what `stats` and `slabs` show.
+/// What happens to the partitions of a process beside requests. Once a second a slice of every partition is searched for expired items, so that they give their
+/// memory back without being asked for; an operator may have all of them searched at once, and read and move what `stats` and `slabs` show.
 /// Goals: one driver for a single node and a silo; a partition's lock is held for a few dozen buckets at a time, never over a pause; one pass at a time.
 /// Non-goal: to be quick. A pass yields between its steps.
 /// </summary>

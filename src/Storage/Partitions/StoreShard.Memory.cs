@@ -195,8 +195,8 @@ internal sealed unsafe partial class StoreShard
         && _classes[classIndex].PageCount < _heap.PageCount / 8;
 
     /// <summary>
-    /// What this class would evict is young beside the number of items that there are: takes a page of the class whose next victim is much older, if there is one.
-    /// Age is counted in changes of the item's partition.
+    /// What this class would evict is young beside the number of items that there are: takes a page of the class whose next victim is much older, if there is
+    /// one. Age is counted in changes of the item's partition.
     /// </summary>
     private bool TryTakePageOfAnOlderClass(int classIndex, uint now)
     {
@@ -264,7 +264,8 @@ internal sealed unsafe partial class StoreShard
     private bool TryTakeForMoreHits(int classIndex, uint now)
     {
         PageEconomy economy = _arena.Economy;
-        if (economy.HasIdle && economy.TryFindIdle(Number, classIndex, out int shard, out int idle) && TryTakePageOf(_arena.Shards[shard], idle, now, out uint page))
+        if (economy.HasIdle && economy.TryFindIdle(Number, classIndex, out int shard, out int idle)
+            && TryTakePageOf(_arena.Shards[shard], idle, now, out uint page))
         {
             AdoptMoved(page, classIndex);
             return true;

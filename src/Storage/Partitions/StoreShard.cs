@@ -5,12 +5,12 @@ using System.Runtime.CompilerServices;
 namespace OrleansCache.Storage;
 
 /// <summary>
-/// One part of a silo's memory: the chunks, eviction queues, ghosts and counters of a few partitions, behind one lock. A partition is its index, its numbers and its
-/// gate; where its items lie and which of them has to go is decided here, over all partitions of the shard together.
-/// Where a chunk comes from, in this order: the class's free list; a free page of the arena; chunks of flushed or closed partitions; a page that another class can
-/// spare without a death; a page of the class with the least to its credit, if this class has earned one (<see cref="PageEconomy"/>); the class's own victim; any
-/// other page. Another shard's lock is only ever tried, never waited for, while this one is held; if all are busy, the caller comes back with pages that it
-/// collected holding none (<see cref="PagesWanted"/>).
+/// One part of a silo's memory: the chunks, eviction queues, ghosts and counters of a few partitions, behind one lock. A partition is its index, its numbers
+/// and its gate; where its items lie and which of them has to go is decided here, over all partitions of the shard together.
+/// Where a chunk comes from, in this order: the class's free list; a free page of the arena; chunks of flushed or closed partitions; a page that another class
+/// can spare without a death; a page of the class with the least to its credit, if this class has earned one (<see cref="PageEconomy"/>); the class's own
+/// victim; any other page. Another shard's lock is only ever tried, never waited for, while this one is held; if all are busy, the caller comes back with pages
+/// that it collected holding none (<see cref="PagesWanted"/>).
 /// Goals: nothing is allocated per operation; a store that evicts costs a few cache lines. Non-goal: fairness between partitions.
 /// Thread safety: every call holds <see cref="Lock"/>, but for those of pins.
 /// </summary>
@@ -160,8 +160,9 @@ internal sealed unsafe partial class StoreShard : ValueOwner, IDisposable
     }
 
     /// <summary>
-    /// While memory is full, a size that is asked for for the first time lies in the chunks of a larger class, up to twice as large, until it has been asked for as often as a
-    /// page has chunks: a page for a few odd items would cost more than their slack. Where memory is tiny, this keeps classes from taking each other's pages.
+    /// While memory is full, a size that is asked for for the first time lies in the chunks of a larger class, up to twice as large, until it has been asked
+    /// for as often as a page has chunks: a page for a few odd items would cost more than their slack. Where memory is tiny, this keeps classes from taking
+    /// each other's pages.
     /// </summary>
     private int ClassWithAPage(int classIndex)
     {
@@ -233,7 +234,8 @@ internal sealed unsafe partial class StoreShard : ValueOwner, IDisposable
         Debug.Assert(item->Kind == ChunkKind.Building);
         ref SlabClass slab = ref _classes[_space.ClassOf(handle)];
         long bytes = _space.RequestedBytes(item);
-        uint word = (item->Word & ~(ItemWord.KindMask | ItemWord.QueueMask)) | ((uint)queue << ItemWord.QueueShift) | ((uint)ChunkKind.Item << ItemWord.KindShift);
+        uint word = (item->Word & ~(ItemWord.KindMask | ItemWord.QueueMask))
+            | ((uint)queue << ItemWord.QueueShift) | ((uint)ChunkKind.Item << ItemWord.KindShift);
         Volatile.Write(ref item->Word, word); // what survives the process is judged by it, so it comes last
         slab.Queues.Add(in _space, handle);
         slab.RequestedBytes += bytes;
@@ -345,7 +347,9 @@ internal sealed unsafe partial class StoreShard : ValueOwner, IDisposable
         _classes[_space.ClassOf(to)].Queues.Replace(in _space, to);
     }
 
-    /// <summary>The queue for a new item: what was evicted lately and comes back has proven itself, and its class learns that it could use more memory.</summary>
+    /// <summary>
+    /// The queue for a new item: what was evicted lately and comes back has proven itself, and its class learns that it could use more memory.
+    /// </summary>
     public QueueId QueueOfNew(ulong hash, uint handle, uint now)
     {
         int classIndex = _space.ClassOf(handle);

@@ -15,8 +15,8 @@ internal struct PartitionRecord
     public const uint FlushPendingFlag = 2;
 
     /// <summary>
-    /// What is held is the newest there is: this process serves it, and nobody else may do so before it says so. Not set while items arrive from another silo, nor once
-    /// another silo has got them all.
+    /// What is held is the newest there is: this process serves it, and nobody else may do so before it says so. Not set while items arrive from another silo,
+    /// nor once another silo has got them all.
     /// </summary>
     public const uint ServedFlag = 4;
 
@@ -119,7 +119,8 @@ internal sealed unsafe partial class MemoryFile : IDisposable
     public int ShardCount => (int)BinaryPrimitives.ReadUInt32LittleEndian(new ReadOnlySpan<byte>(_start + ShardsOffset, 4));
 
     /// <summary>
-    /// Opens or creates the file for an arena of so many pages. Throws <see cref="MemoryFileException"/> if it cannot be used, or is not empty and not ours: then it is as it was.
+    /// Opens or creates the file for an arena of so many pages. Throws <see cref="MemoryFileException"/> if it cannot be used, or is not empty and not ours:
+    /// then it is as it was.
     /// </summary>
     public static MemoryFile Open(string path, StoreOptions options, int pageBytes, int pageCount, int granuleBytes, int shardCount)
     {
@@ -240,7 +241,8 @@ internal sealed unsafe partial class MemoryFile : IDisposable
             return (false, "it was written by another version");
         if (ChecksumOf(head) != BinaryPrimitives.ReadUInt32LittleEndian(head[ChecksumOffset..]))
             return (false, "its head is damaged");
-        if (BinaryPrimitives.ReadUInt64LittleEndian(head[GeometryOffset..]) != geometry || BinaryPrimitives.ReadUInt32LittleEndian(head[PagesOffset..]) != (uint)pageCount)
+        if (BinaryPrimitives.ReadUInt64LittleEndian(head[GeometryOffset..]) != geometry
+            || BinaryPrimitives.ReadUInt32LittleEndian(head[PagesOffset..]) != (uint)pageCount)
             return (false, "it was written with other options (-m, -f, -n, -C or --partitions), or by a silo and not a single node, or the other way round");
         if (file.Length != bytes)
             return (false, "it has been cut short");

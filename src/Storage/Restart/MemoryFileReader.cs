@@ -13,8 +13,8 @@ public sealed record MemoryFileReport(long Items, long Damaged, long Expired, do
 
 /// <summary>
 /// Finds the items in the pages of a memory file and makes them items of the arena's partitions again, each shard by itself.
-/// Algorithm: every chunk that says that it begins an item is checked (lengths, the chain and who claims its chunks, the partition's record, the checksum); then the chunks that
-/// no item claims become free, and the items enter index and queue from the one used longest ago on.
+/// Algorithm: every chunk that says that it begins an item is checked (lengths, the chain and who claims its chunks, the partition's record, the checksum);
+/// then the chunks that no item claims become free, and the items enter index and queue from the one used longest ago on.
 /// Goals: whatever the bytes are, no item is taken that was not stored like that, and nothing is read outside of the pages; bounded in time.
 /// Non-goal: to keep the order within a queue beyond seconds.
 /// </summary>
@@ -43,7 +43,9 @@ internal sealed unsafe class MemoryFileReader
         _timeMax = timeMax;
     }
 
-    /// <summary>Reads everything. <paramref name="progress"/> is called now and then with the share of pages seen and the items found, from any thread.</summary>
+    /// <summary>
+    /// Reads everything. <paramref name="progress"/> is called now and then with the share of pages seen and the items found, from any thread.
+    /// </summary>
     public MemoryFileReport Read(Action<double, long>? progress)
     {
         var pages = new List<uint>[_arena.ShardCount];
@@ -63,7 +65,8 @@ internal sealed unsafe class MemoryFileReader
         }
 
         _arena.TakeRestored(pages);
-        using var reporter = progress is null ? null : new Timer(_ => progress(pageCount == 0 ? 1 : (double)Interlocked.Read(ref _pagesSeen) / pageCount, Interlocked.Read(ref _items)), null, 1000, 1000);
+        using var reporter = progress is null ? null : new Timer(_ =>
+            progress(pageCount == 0 ? 1 : (double)Interlocked.Read(ref _pagesSeen) / pageCount, Interlocked.Read(ref _items)), null, 1000, 1000);
         Parallel.ForEach(
             Partitioner.Create(0, pages.Length, 1),
             new ParallelOptions { MaxDegreeOfParallelism = Environment.ProcessorCount },
@@ -173,7 +176,8 @@ internal sealed unsafe class MemoryFileReader
             if (!IsChunk(next, shard, out int room))
                 return false;
             ContinuationHeader* chunk = _space.ContinuationAt(next);
-            if (_space.At(next)->Kind != ChunkKind.Continuation || chunk->Head != head || chunk->UsedBytes == 0 || chunk->UsedBytes > room - ContinuationHeader.Bytes)
+            if (_space.At(next)->Kind != ChunkKind.Continuation || chunk->Head != head
+                || chunk->UsedBytes == 0 || chunk->UsedBytes > room - ContinuationHeader.Bytes)
                 return false;
             seen += chunk->UsedBytes;
             if (seen > length)

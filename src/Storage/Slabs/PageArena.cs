@@ -8,8 +8,8 @@ namespace OrleansCache.Storage;
 /// The memory of all partitions of this process: one native reservation of about -m bytes, committed by the system as it is first touched, cut into pages.
 /// A page belongs to one shard at a time (<see cref="SlabHeap"/>), for chunks of one slab class or for blocks of hash indexes. Free pages are a stack under a
 /// small lock, which is the innermost lock of this room; which page to take away when none is free is decided by the shards.
-/// -m may change at run time (<see cref="TrySetMemoryLimit"/>), up to what was reserved at the start. When it shrinks, pages that come back are given to the system until the rest
-/// fits; that they come back is the business of <see cref="PartitionSet.ReclaimSlice"/>.
+/// -m may change at run time (<see cref="TrySetMemoryLimit"/>), up to what was reserved at the start. When it shrinks, pages that come back are given to the
+/// system until the rest fits; that they come back is the business of <see cref="PartitionSet.ReclaimSlice"/>.
 /// An address in it is a 32-bit handle: the offset in granules of 8 bytes (more above 32 GiB). Page 0 is never handed out, so that handle 0 can mean none.
 /// Goals: what it hands out stays within -m, bookkeeping included; nothing of it is seen by the garbage collector.
 /// Non-goal: giving memory back to the system while it is within -m.
@@ -26,7 +26,9 @@ public sealed unsafe partial class PageArena : IDisposable
     /// <summary>Each partition's index takes two blocks as soon as it holds an item; so much is always granted, and as much again for items.</summary>
     private const int BytesPerPartitionMin = 4 * HashIndex.BlockBytes;
 
-    /// <summary>A shard has at least so much memory, so that its queues are long enough to tell hot from cold; and there are at most so many for each core.</summary>
+    /// <summary>
+    /// A shard has at least so much memory, so that its queues are long enough to tell hot from cold; and there are at most so many for each core.
+    /// </summary>
     private const long BytesPerShardMin = 32 * 1024 * 1024;
     private const int ShardsPerCoreMax = 4;
 
@@ -56,7 +58,7 @@ public sealed unsafe partial class PageArena : IDisposable
         ArgumentOutOfRangeException.ThrowIfLessThan(options.PartitionCount, 1, nameof(options));
         ArgumentOutOfRangeException.ThrowIfGreaterThan(options.PartitionCount, Limits.PartitionsMax, nameof(options));
         Options = options;
-        Events = events ?? new EventLog();
+        Events = events ?? EventLog.None;
         int pageShift = PageShiftMax;
         while (pageShift > PageShiftMin && options.MemoryBytes >> pageShift < PagesMin)
             pageShift--;
@@ -111,7 +113,9 @@ public sealed unsafe partial class PageArena : IDisposable
     /// <summary>The file that the pages lie in; null if they lie in memory alone.</summary>
     internal MemoryFile? File { get; }
 
-    /// <summary>Into so many parts the memory is divided, each with a lock of its own: enough that loops seldom meet, and few, because each has queues of its own.</summary>
+    /// <summary>
+    /// Into so many parts the memory is divided, each with a lock of its own: enough that loops seldom meet, and few, because each has queues of its own.
+    /// </summary>
     public int ShardCount { get; }
 
     internal ReadOnlySpan<StoreShard> Shards => _shards;
@@ -184,7 +188,8 @@ public sealed unsafe partial class PageArena : IDisposable
     public int FreePageCount => Math.Max(0, PageCount - HeldPageCount);
 
     /// <summary>As <see cref="FreePageCount"/>, without a lock and perhaps out of date.</summary>
-    internal int FreePageHint => Volatile.Read(ref _pageLimit) - (int)(Volatile.Read(ref _freshNext) - 1 - Volatile.Read(ref _freeCount) - Volatile.Read(ref _retiredCount));
+    internal int FreePageHint =>
+        Volatile.Read(ref _pageLimit) - (int)(Volatile.Read(ref _freshNext) - 1 - Volatile.Read(ref _freeCount) - Volatile.Read(ref _retiredCount));
 
     /// <summary>Pages handed out; more than <see cref="PageCount"/> for a while after -m has shrunk.</summary>
     public int HeldPageCount

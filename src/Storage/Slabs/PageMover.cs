@@ -4,9 +4,9 @@ namespace OrleansCache.Storage;
 
 /// <summary>
 /// Empties pages of one shard, so that they can go to another class, shard, or back to the arena.
-/// Algorithm: of a class's pages the one with the fewest chunks in use that holds nothing pinned, under construction or read from. Its items move to free chunks of their class;
-/// where there are none, the class evicts by its own policy to make room. So what dies for a page is what would have died next, wherever it lies.
-/// Bounded by the chunks of a page, at most about 800. Guarded by the shard's lock.
+/// Algorithm: of a class's pages the one with the fewest chunks in use that holds nothing pinned, under construction or read from. Its items move to free
+/// chunks of their class; where there are none, the class evicts by its own policy to make room. So what dies for a page is what would have died next, wherever
+/// it lies. Bounded by the chunks of a page, at most about 800. Guarded by the shard's lock.
 /// </summary>
 internal sealed unsafe class PageMover
 {

@@ -4,8 +4,8 @@ namespace OrleansCache.Storage;
 
 /// <summary>
 /// Which items of a shard are pinned, and how often: the chunks of a pinned item stay as they are until its last pin is released.
-/// Algorithm: an open-addressing table with linear probing from handle to count under a small lock of its own, because pins are released without the shard's lock.
-/// An item that is unlinked while it is pinned becomes an orphan; its last release hands it to a list that the shard empties.
+/// Algorithm: an open-addressing table with linear probing from handle to count under a small lock of its own, because pins are released without the shard's
+/// lock. An item that is unlinked while it is pinned becomes an orphan; its last release hands it to a list that the shard empties.
 /// Goal: an item that was never pinned costs nothing. Non-goal: speed; only values of <see cref="Limits.PinValueBytesMin"/> and more are pinned.
 /// </summary>
 internal sealed class PinTable

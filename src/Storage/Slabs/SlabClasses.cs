@@ -3,8 +3,8 @@ namespace OrleansCache.Storage;
 /// <summary>
 /// The chunk sizes of an arena, the same for all partitions, and how items of every size are laid into chunks.
 /// Algorithm: from the smallest chunk (-n) on each size is at most the former times a fifth of the growth factor's step (-f 1.25: 1.05), and divides the
-/// page without a rest. An item up to <see cref="SingleChunkBytesMax"/>, or one whose chunk it fills but for a twentieth, lies in one chunk. Any other is a chain: the
-/// largest chunk that it fills, and the rest of its value in further chunks by the same rule. So slack stays below 6% whatever the size.
+/// page without a rest. An item up to <see cref="SingleChunkBytesMax"/>, or one whose chunk it fills but for a twentieth, lies in one chunk. Any other is a
+/// chain: the largest chunk that it fills, and the rest of its value in further chunks by the same rule. So slack stays below 6% whatever the size.
 /// Goal: a 32 byte key with a 100 byte value fills its chunk. Non-goal: memcached's exact sizes (its headers differ).
 /// </summary>
 internal sealed class SlabClasses

@@ -161,7 +161,10 @@ internal sealed unsafe class SlabHeap
         _arena.SetClass(page, classIndex, _shardPlusOne - 1);
     }
 
-    /// <summary>Takes a page of a memory file over: its items and the continuations marked as claimed stay, all other chunks are free. A page without any goes to the arena.</summary>
+    /// <summary>
+    /// Takes a page of a memory file over: its items and the continuations marked as claimed stay, all other chunks are free. A page without any goes to the
+    /// arena.
+    /// </summary>
     public void AdoptRestored(uint page, int classIndex, uint claimed)
     {
         ref SlabClass slab = ref _classes[classIndex];
@@ -248,7 +251,9 @@ internal sealed unsafe class SlabHeap
         Unlist(page);
     }
 
-    /// <summary>Of the class's first pages the one with the fewest chunks in use that <paramref name="mayEmpty"/> allows; 0 if none of a good many is allowed.</summary>
+    /// <summary>
+    /// Of the class's first pages the one with the fewest chunks in use that <paramref name="mayEmpty"/> allows; 0 if none of a good many is allowed.
+    /// </summary>
     public uint FindEmptiestPage(int classIndex, Func<uint, bool> mayEmpty)
     {
         uint best = 0;

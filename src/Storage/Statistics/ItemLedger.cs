@@ -28,7 +28,8 @@ internal enum LossCause
 }
 
 /// <summary>
-/// What came into a shard and what became of it, never reset: items linked = items present + the sum of all losses. <see cref="StoreShard.CheckIntegrity"/> proves it.
+/// What came into a shard and what became of it, never reset: items linked = items present + the sum of all losses. <see cref="StoreShard.CheckIntegrity"/>
+/// proves it.
 /// </summary>
 internal struct ItemLedger
 {

@@ -1,6 +1,9 @@
 namespace OrleansCache.Storage;
 
-/// <summary>What <see cref="StoreKeeper"/> does in one store, each step short: passes over the items in the order of <see cref="Scan"/>, the lists of a class, moves of pages.</summary>
+/// <summary>
+/// What <see cref="StoreKeeper"/> does in one store, each step short: passes over the items in the order of <see cref="Scan"/>, the lists of a class,
+/// moves of pages.
+/// </summary>
 public sealed unsafe partial class PartitionStore
 {
     /// <summary>Buckets of one step of a pass, of about 8 items.</summary>

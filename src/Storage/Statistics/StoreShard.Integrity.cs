@@ -3,8 +3,8 @@ namespace OrleansCache.Storage;
 internal sealed unsafe partial class StoreShard
 {
     /// <summary>
-    /// Walks everything and throws with a description if anything contradicts itself: pages and their owners, chunks and free lists, chains, queues, indexes, sums,
-    /// and that every item that came in is here or has been counted as lost. Costs as much as the shard is large.
+    /// Walks everything and throws with a description if anything contradicts itself: pages and their owners, chunks and free lists, chains, queues, indexes,
+    /// sums, and that every item that came in is here or has been counted as lost. Costs as much as the shard is large.
     /// </summary>
     public void CheckIntegrity()
     {
@@ -136,7 +136,8 @@ internal sealed unsafe partial class StoreShard
         for (uint handle = queue.Head; handle != 0; handle = _space.At(handle)->Next)
         {
             ItemHeader* item = _space.At(handle);
-            Check(item->Kind == ChunkKind.Item && item->Queue == id && _space.ClassOf(handle) == classIndex, $"item {handle} does not belong into queue {id} of class {classIndex}");
+            Check(item->Kind == ChunkKind.Item && item->Queue == id
+                && _space.ClassOf(handle) == classIndex, $"item {handle} does not belong into queue {id} of class {classIndex}");
             Check(item->Prev == before, $"item {handle} of class {classIndex} is wrongly linked");
             if (item->IsChained)
                 chainChunks += CheckChain(handle);

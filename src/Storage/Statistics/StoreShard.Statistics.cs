@@ -156,8 +156,8 @@ internal sealed unsafe partial class StoreShard
     private const int ClassItemsSeenMax = 64 * 1024;
 
     /// <summary>
-    /// Adds a class's items, from the newest of each queue on, but for those with binary keys, until the list has so many, so many bytes of lines would be written, or
-    /// <see cref="ClassItemsSeenMax"/> have been looked at.
+    /// Adds a class's items, from the newest of each queue on, but for those with binary keys, until the list has so many, so many bytes of lines would be
+    /// written, or <see cref="ClassItemsSeenMax"/> have been looked at.
     /// </summary>
     public void ReadClass(int classIndex, List<ClassItem> items, int itemsMax, ref int lineBytesLeft)
     {

@@ -3,13 +3,14 @@ using System.Buffers;
 namespace OrleansCache.Storage;
 
 /// <summary>
-/// Items out and in, in steps. An export walks the items in the order of <see cref="Scan"/>, which depends on the keys alone, so a cursor is a position and keeps
-/// nothing between the steps. What is stored while an export runs may or may not be in it.
+/// Items out and in, in steps. An export walks the items in the order of <see cref="Scan"/>, which depends on the keys alone, so a cursor is a position and
+/// keeps nothing between the steps. What is stored while an export runs may or may not be in it.
 /// </summary>
 public sealed unsafe partial class PartitionStore
 {
     /// <summary>
-    /// Writes one block with the next items, until about <paramref name="bytesMax"/> bytes (it may be empty although more follow). Returns false when the end is reached.
+    /// Writes one block with the next items, until about <paramref name="bytesMax"/> bytes (it may be empty although more follow). Returns false when the end
+    /// is reached.
     /// </summary>
     public bool Export(ref ExportCursor cursor, IBufferWriter<byte> output, int bytesMax, uint nowUnixSeconds)
     {
@@ -69,7 +70,9 @@ public sealed unsafe partial class PartitionStore
     public ImportStatus Import(ReadOnlySpan<byte> input, uint nowUnixSeconds, out int itemCount) =>
         Import(input, nowUnixSeconds, waitForPages: false, out itemCount);
 
-    /// <summary>As the other; with <paramref name="waitForPages"/>, stops at an item for which the shard's PagesWanted would help. Importing all again is harmless.</summary>
+    /// <summary>
+    /// As the other; with <paramref name="waitForPages"/>, stops at an item for which the shard's PagesWanted would help. Importing all again is harmless.
+    /// </summary>
     internal ImportStatus Import(ReadOnlySpan<byte> input, uint now, bool waitForPages, out int itemCount)
     {
         itemCount = 0;

@@ -1,11 +1,11 @@
 namespace OrleansCache.Storage;
 
 /// <summary>
-/// Reading through all items without keeping anything between the steps. The items' order is that of <see cref="HashIndex.FindScanInterval"/>: it depends on the keys
-/// alone, so a position stays good while the index grows, while items come and go, and when the items have moved to another store, whose index may have another size.
-/// A step looks at whole buckets. One that begins in the middle of a bucket (only another store's position does) leaves out what lies before it.
-/// Goals: an item that is there all the time is told at least once (exactly once unless it is stored anew meanwhile); the lock is held for a bounded number of buckets.
-/// Non-goal: a snapshot.
+/// Reading through all items without keeping anything between the steps. The items' order is that of <see cref="HashIndex.FindScanInterval"/>: it depends on
+/// the keys alone, so a position stays good while the index grows, while items come and go, and when the items have moved to another store, whose index may
+/// have another size. A step looks at whole buckets. One that begins in the middle of a bucket (only another store's position does) leaves out what lies before
+/// it. Goals: an item that is there all the time is told at least once (exactly once unless it is stored anew meanwhile); the lock is held for a bounded number
+/// of buckets. Non-goal: a snapshot.
 /// </summary>
 public sealed unsafe partial class PartitionStore
 {

@@ -37,8 +37,7 @@ public sealed class Checker : IAsyncDisposable
     {
         _gateways = [.. gateways];
         _output = output;
-        _seed = Environment.GetEnvironmentVariable("ORLEANSCACHE_TEST_SEED") is { Length: > 0 } given
-            ? int.Parse(given, CultureInfo.InvariantCulture) : Random.Shared.Next();
+        _seed = TestSeed.Next();
     }
 
     public long Operations => Interlocked.Read(ref _operations);
@@ -52,7 +51,8 @@ public sealed class Checker : IAsyncDisposable
     /// <summary>Everything that a failing test should say.</summary>
     public string Report =>
         string.Create(CultureInfo.InvariantCulture,
-            $"{Operations} operations, lost {Lost}, wrong {Wrong}, errors {Errors}, cut connections {Interlocked.Read(ref _cut)}, longest {_longestMilliseconds} ms, seed {_seed}\n")
+            $"{Operations} operations, lost {Lost}, wrong {Wrong}, errors {Errors}, cut connections {Interlocked.Read(ref _cut)}, longest "
+                + $"{_longestMilliseconds} ms, seed {_seed}\n")
         + string.Join('\n', _complaints.Take(20)) + "\n" + _output();
 
     /// <summary>Writes the constant items and starts the writers over all gateways of the cluster.</summary>
@@ -228,7 +228,8 @@ public sealed class Checker : IAsyncDisposable
             else
                 Interlocked.Increment(ref _cut);
 
-            // A refusal comes at once: without a pause the writers of a dead server would leave no thread of the pool to anybody, not even to those who wait for its end.
+            // A refusal comes at once: without a pause the writers of a dead server would leave no thread of the pool to anybody, not even to those who wait
+            // for its end.
             await Task.Delay(RefusedPauseMilliseconds);
             return null;
         }

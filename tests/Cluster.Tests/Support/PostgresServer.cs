@@ -23,7 +23,8 @@ public sealed class PostgresServer : IAsyncDisposable
     public int Port { get; }
 
     /// <summary>What --connection takes.</summary>
-    public string ConnectionString => string.Create(CultureInfo.InvariantCulture, $"Host=127.0.0.1;Port={Port};Database=postgres;Username=postgres;Timeout=5;Command Timeout=5");
+    public string ConnectionString =>
+        string.Create(CultureInfo.InvariantCulture, $"Host=127.0.0.1;Port={Port};Database=postgres;Username=postgres;Timeout=5;Command Timeout=5");
 
     public string Output => _process?.Output ?? "PostgreSQL is not running";
 
@@ -44,7 +45,8 @@ public sealed class PostgresServer : IAsyncDisposable
             if (Environment.UserName == "root")
                 await RunAsync(["chown", "postgres", folder], folder);
             await RunAsync(
-                [.. AsPostgres(), Path.Combine(Binaries()!, "initdb"), "-D", Path.Combine(folder, "data"), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"],
+                [.. AsPostgres(), Path.Combine(Binaries()!, "initdb"), "-D", Path.Combine(folder, "data"), "-U", "postgres", "-A", "trust", "-E", "UTF8",
+                    "--locale=C", "--no-sync"],
                 folder);
             await server.ResumeAsync();
             return server;

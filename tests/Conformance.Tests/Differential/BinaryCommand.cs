@@ -3,8 +3,12 @@ using System.Text;
 
 namespace OrleansCache.Conformance.Differential;
 
-/// <summary>One packet of a stream. Its opaque is its place in the write, by which replies are told apart; its CAS, if there is a <see cref="DifferentialCommand.CasKey"/>, is what the server said.</summary>
-internal sealed record BinaryCommand(string Packet, string? CasKey = null, int CasAge = 0, string[]? Keys = null, bool IsRead = false, Pipelining Pipelining = Pipelining.Free)
+/// <summary>
+/// One packet of a stream. Its opaque is its place in the write, by which replies are told apart; its CAS, if there is a
+/// <see cref="DifferentialCommand.CasKey"/>, is what the server said.
+/// </summary>
+internal sealed record BinaryCommand(string Packet, string? CasKey = null, int CasAge = 0, string[]? Keys = null, bool IsRead = false,
+    Pipelining Pipelining = Pipelining.Free)
     : DifferentialCommand(Packet, CasKey, CasAge, "", Keys, IsRead, Pipelining)
 {
     private const int OpaqueAt = 12;
@@ -39,6 +43,7 @@ internal sealed record BinaryCommand(string Packet, string? CasKey = null, int C
             return $"packet {Show(Packet)}{cas}";
         return string.Create(
             CultureInfo.InvariantCulture,
-            $"{bytes[1]:x2} ext={Convert.ToHexStringLower(bytes, BinaryPacket.HeaderBytes, extras)} key={Show(Packet.Substring(24 + extras, key))} [{Show(Packet[(24 + extras + key)..])}]{cas}");
+            $"{bytes[1]:x2} ext={Convert.ToHexStringLower(bytes, BinaryPacket.HeaderBytes, extras)} key={Show(Packet.Substring(24 + extras, key))} "
+                + $"[{Show(Packet[(24 + extras + key)..])}]{cas}");
     }
 }

@@ -3,9 +3,10 @@ using static OrleansCache.Conformance.BinaryPacket;
 namespace OrleansCache.Conformance.Differential;
 
 /// <summary>
-/// Seeded random packets of the binary protocol over few keys, so that they meet. All opcodes, quiet ones too, right and wrong CAS numbers, packets of wrong form,
-/// expiries that are decided at once (never, long, past).
-/// Non-goals: as of <see cref="CommandStream"/>; and what docs/protocol.md lists as different: unknown opcodes with a key or extras, verbosity, values behind a stat.
+/// Seeded random packets of the binary protocol over few keys, so that they meet. All opcodes, quiet ones too, right and wrong CAS numbers, packets of wrong
+/// form, expiries that are decided at once (never, long, past).
+/// Non-goals: as of <see cref="CommandStream"/>; and what docs/protocol.md lists as different: unknown opcodes with a key or extras, verbosity, values behind a
+/// stat.
 /// </summary>
 internal sealed class BinaryStream
 {
@@ -75,17 +76,20 @@ internal sealed class BinaryStream
                 // No delay; see CommandStream.
                 return new BinaryCommand(Of(Pick(Flush, FlushQ), extras: Pick("", Number(0u))));
             case < 1860:
-                return new BinaryCommand(Of(Stat, Pick("foo", "reset", "resetting", "detail", "detail off", "detail offended", "detail foo", "conns", "item", "itemsx", "cachedump 1 1", "sizes_x")));
+                return new BinaryCommand(Of(Stat, Pick("foo", "reset", "resetting", "detail", "detail off", "detail offended", "detail foo", "conns", "item",
+                    "itemsx", "cachedump 1 1", "sizes_x")));
             case < 1930:
                 return new BinaryCommand(Of(Pick<byte>(0x1f, 0x25, 0x30, 0x50, 0x7f, 0x80, 0xff), value: Value()));
             case < 1960:
-                return new BinaryCommand(Pick(Of(SaslList), Of(SaslAuth, "PLAIN", value: "\0user\0password"), Of(SaslStep, "PLAIN", value: Value()), Of(SaslAuth, s_longKey, value: "x")));
+                return new BinaryCommand(Pick(Of(SaslList), Of(SaslAuth, "PLAIN", value: "\0user\0password"), Of(SaslStep, "PLAIN", value: Value()),
+                    Of(SaslAuth, s_longKey, value: "x")));
             case < 1965 when _hasLargeValues:
                 return TooLarge();
             case < 1984:
                 return new BinaryCommand(Closing(), Pipelining: Pipelining.Last);
             case < 1985:
-                return new BinaryCommand(Of(NoOp) + Of(Get, "k0", value: "more than 24 bytes in all", magic: Pick<byte>(0, 0x81, (byte)'g', 0xff)), Pipelining: Pipelining.LastAndAlone);
+                return new BinaryCommand(Of(NoOp) + Of(Get, "k0", value: "more than 24 bytes in all", magic: Pick<byte>(0, 0x81, (byte)'g', 0xff)),
+                    Pipelining: Pipelining.LastAndAlone);
             default:
                 return new BinaryCommand(Of(Pick(Get, GetK, GetQ), s_longKey), Keys: [s_longKey], IsRead: true);
         }
@@ -103,14 +107,16 @@ internal sealed class BinaryStream
 
         byte opcode = Pick(Set, SetQ, Set, SetQ, Set, Add, AddQ, Replace, ReplaceQ, Append, AppendQ, Prepend, PrependQ);
         return WithCas(
-            opcode is Append or AppendQ or Prepend or PrependQ ? Of(opcode, key, value: value) : Store(opcode, key, value, Pick(0u, 0u, 1u, 77u, uint.MaxValue), Pick(s_exptimes)), key);
+            opcode is Append or AppendQ or Prepend or PrependQ
+                ? Of(opcode, key, value: value) : Store(opcode, key, value, Pick(0u, 0u, 1u, 77u, uint.MaxValue), Pick(s_exptimes)), key);
     }
 
     private BinaryCommand CountSomething()
     {
         string key = _random.Next(5) == 0 ? Key() : Pick(s_counters);
         uint exptime = _random.Next(3) == 0 ? NoCreate : Pick(s_exptimes);
-        return WithCas(Count(Pick(Increment, IncrementQ, Decrement, DecrementQ), key, Pick(_is1645 ? s_deltas : s_smallDeltas), Pick(s_initials), exptime), key) with
+        return WithCas(Count(Pick(Increment, IncrementQ, Decrement, DecrementQ), key, Pick(_is1645 ? s_deltas : s_smallDeltas), Pick(s_initials), exptime),
+            key) with
         {
             Pipelining = Pipelining.NotBehindReadOfKey,
         };

@@ -25,17 +25,21 @@ internal sealed class CommandStream
         "0", "1", "9", "10", "99", "100", "999", "18446744073709551615", "18446744073709551610", "9999999999999999999", "5 ", " 5", "007", "12 abc", "+5",
     ];
 
-    /// <summary>Below 2^63: above it servers older than 1.6.45 look for a minus behind the value too, in whatever memory (other items' headers) is there.</summary>
+    /// <summary>
+    /// Below 2^63: above it servers older than 1.6.45 look for a minus behind the value too, in whatever memory (other items' headers) is there.
+    /// </summary>
     internal static readonly string[] SmallNumbers = [.. Numbers.Where(number => number.Length < 19)];
 
     // None is only white space: a counter command would then read on in memory that memcached has not written.
     internal static readonly string[] Texts =
     [
-        "", "a", "abc", "5x", "-5", "x5", "184467440737095516150", "18446744073709551616", "x\r\n", "END\r\n", "VALUE k0 0 1\r\nx\r\nEND\r\n", "\0\0\0", "5\t6", "5\0", "-0",
+        "", "a", "abc", "5x", "-5", "x5", "184467440737095516150", "18446744073709551616", "x\r\n", "END\r\n", "VALUE k0 0 1\r\nx\r\nEND\r\n", "\0\0\0", "5\t6",
+        "5\0", "-0",
         "99999999999999999999", "000000000000000000000000000005",
     ];
 
-    private static readonly string[] s_deltas = ["0", "1", "2", "5", "10", "100", "18446744073709551615", "18446744073709551606", "9223372036854775808", "0000000001"];
+    private static readonly string[] s_deltas =
+        ["0", "1", "2", "5", "10", "100", "18446744073709551615", "18446744073709551606", "9223372036854775808", "0000000001"];
 
     private static readonly string[] s_smallDeltas = [.. s_deltas.Where(delta => delta.Length < 19)];
 
@@ -44,17 +48,24 @@ internal sealed class CommandStream
     /// <summary>Lines without a data block that all 1.6 servers answer alike.</summary>
     private static readonly string[] s_oddLines =
     [
-        "ab", "abc", "    ", "GET k0", "Get k0", "foo bar", "get\tk0", "getx k0", " flush_all abc", "flush_all abc", "flush_all abc noreply", "flush_all noreply 0",
-        "verbosity abc", "verbosity -1", "verbosity noreply", "verbosity 0", "verbosity 0 noreply", "stats foo", "stats noreply", "stats reset", "quits", "versions",
-        "gat abc k0", "gats abc k0", "incr c0 abc", "incr c0 -1", "incr c0 18446744073709551616", "decr c0 5x", "incr c0 noreply", "incr {T} 1", "touch k0 abc", "touch k0 noreply",
+        "ab", "abc", "    ", "GET k0", "Get k0", "foo bar", "get\tk0", "getx k0", " flush_all abc", "flush_all abc", "flush_all abc noreply",
+        "flush_all noreply 0",
+        "verbosity abc", "verbosity -1", "verbosity noreply", "verbosity 0", "verbosity 0 noreply", "stats foo", "stats noreply", "stats reset", "quits",
+        "versions",
+        "gat abc k0", "gats abc k0", "incr c0 abc", "incr c0 -1", "incr c0 18446744073709551616", "decr c0 5x", "incr c0 noreply", "incr {T} 1", "touch k0 abc",
+        "touch k0 noreply",
         "touch {T} 0", "delete {T}", "delete k0 0", "delete k0 0 noreply", "incr c0 0000000000000000000001", "shutdownx", "lru_crawlerx",
     ];
 
-    /// <summary>Lines without a data block that 1.6.45 answers in its own way (docs/protocol.md): missing and surplus arguments, noreply, short lines.</summary>
+    /// <summary>
+    /// Lines without a data block that 1.6.45 answers in its own way (docs/protocol.md): missing and surplus arguments, noreply, short lines.
+    /// </summary>
     private static readonly string[] s_oddLinesOf1645 =
     [
-        "", "a", " ", " get k0", " version", "foo noreply", "HTTP/1.1", "foo HTTP/1.1 noreply", "get", "get ", "gets", "gat", "gat 0", "gat - k0", "gat 99999999999 k0", "set k0 0 0",
-        "set k0 0 0 noreply", "set k0 0 0 000000000001", "add k0", "cas k0 0 0", "append", "set", "incr", "incr c0", "incr noreply", "incr c0 1 2 3", "incr c0 00000000000000000000001",
+        "", "a", " ", " get k0", " version", "foo noreply", "HTTP/1.1", "foo HTTP/1.1 noreply", "get", "get ", "gets", "gat", "gat 0", "gat - k0",
+        "gat 99999999999 k0", "set k0 0 0",
+        "set k0 0 0 noreply", "set k0 0 0 000000000001", "add k0", "cas k0 0 0", "append", "set", "incr", "incr c0", "incr noreply", "incr c0 1 2 3",
+        "incr c0 00000000000000000000001",
         "decr c0 1 x noreply", "touch", "touch k0", "touch k0 2147483648", "touch k0 100 100 noreply", "delete", "delete noreply",
         "flush_all 2147483648", "verbosity", "verbosity 4294967296", "shutdown", "shutdown noreply", "set k0 0 0 -1", "set k0 0 0 1x", "set k0 0 0 2147483646",
         "incr c0 1 x x x x x x x x x x x x x x x x x x x noreply y",
@@ -63,15 +74,18 @@ internal sealed class CommandStream
     /// <summary>Storage commands with {n} for the length, that 1.6.45 refuses and whose data it swallows; or accepts where older ones do not.</summary>
     private static readonly string[] s_oddStoresOf1645 =
     [
-        "set k0 -1 0 {n}", "set k0 5x 0 {n}", "set k0 0 abc {n}", "set k0 0 abc {n} noreply", "set {T} 0 0 {n}", "add {T} 0 0 {n} noreply", "cas k0 0 0 {n}", "cas k0 0 0 {n} noreply",
-        "cas k0 0 0 {n} -1", "set k0 18446744073709551616 0 {n}", "set k0 0 99999999999999999999 {n}", "set k0 0 0 {n} a b", "set k0 0 0 {n} noreply x", "set k0 0 0 {n} x noreply",
+        "set k0 -1 0 {n}", "set k0 5x 0 {n}", "set k0 0 abc {n}", "set k0 0 abc {n} noreply", "set {T} 0 0 {n}", "add {T} 0 0 {n} noreply", "cas k0 0 0 {n}",
+        "cas k0 0 0 {n} noreply",
+        "cas k0 0 0 {n} -1", "set k0 18446744073709551616 0 {n}", "set k0 0 99999999999999999999 {n}", "set k0 0 0 {n} a b", "set k0 0 0 {n} noreply x",
+        "set k0 0 0 {n} x noreply",
         "append k0 x 0 {n}",
     ];
 
     /// <summary>Storage commands in odd forms that all 1.6 servers accept.</summary>
     private static readonly string[] s_oddStores =
     [
-        "set k0 4294967296 0 {n}", "set k1 4294967297 0 {n}", "set k2 18446744073709551615 0 {n}", "set k3 -0 0 {n}", "set k0 +5 +0 {n}", "set k1 \t5 0 {n}", "set k2 5\tx 0 {n}",
+        "set k0 4294967296 0 {n}", "set k1 4294967297 0 {n}", "set k2 18446744073709551615 0 {n}", "set k3 -0 0 {n}", "set k0 +5 +0 {n}", "set k1 \t5 0 {n}",
+        "set k2 5\tx 0 {n}",
         "set k3 0 4294967396 {n}", "set k4 0 0 000{n}", "set k5 4294967295 -1 {n}", "set k0  7  0  {n} ",
     ];
 
@@ -127,11 +141,13 @@ internal sealed class CommandStream
                 return BadDataChunk();
             case < 990:
                 // Behind the key that is too long nothing is touched, so that only the reply matters.
-                return new DifferentialCommand(Line($"{Pick("get", "gets", "gat 0", "gats 100")} {s_tooLongKey}{Pick("", " k0", " noreply")}"), IsRead: true, Pipelining: Pipelining.Alone);
+                return new DifferentialCommand(Line($"{Pick("get", "gets", "gat 0", "gats 100")} {s_tooLongKey}{Pick("", " k0", " noreply")}"), IsRead: true,
+                    Pipelining: Pipelining.Alone);
             case < 991 when _hasLargeValues:
                 return TooLarge();
             default:
-                return new DifferentialCommand(Line($"set k{_random.Next(6)} 0 0 {Pick(_is1645 ? "99999999999" : "-2", _is1645 ? "+1" : "-2", "abc", "5x", "-2")}") + "unread body\r\n");
+                return new DifferentialCommand(
+                    Line($"set k{_random.Next(6)} 0 0 {Pick(_is1645 ? "99999999999" : "-2", _is1645 ? "+1" : "-2", "abc", "5x", "-2")}") + "unread body\r\n");
         }
     }
 
@@ -176,14 +192,16 @@ internal sealed class CommandStream
     private DifferentialCommand Count()
     {
         string key = _random.Next(5) == 0 ? Key() : Pick(s_counters);
-        return new DifferentialCommand(Line($"{Pick("incr", "decr")} {key} {Pick(_is1645 ? s_deltas : s_smallDeltas)}{NoReply()}"), Keys: [key], Pipelining: Pipelining.NotBehindReadOfKey);
+        return new DifferentialCommand(Line($"{Pick("incr", "decr")} {key} {Pick(_is1645 ? s_deltas : s_smallDeltas)}{NoReply()}"), Keys: [key],
+            Pipelining: Pipelining.NotBehindReadOfKey);
     }
 
     private DifferentialCommand OddStore()
     {
         string value = Value();
         string form = Pick(_is1645 && _random.Next(2) == 0 ? s_oddStoresOf1645 : s_oddStores);
-        return new DifferentialCommand(Line(Expand(form).Replace("{n}", value.Length.ToString(CultureInfo.InvariantCulture), StringComparison.Ordinal)) + value + "\r\n");
+        return new DifferentialCommand(Line(Expand(form).Replace("{n}", value.Length.ToString(CultureInfo.InvariantCulture), StringComparison.Ordinal)) + value
+            + "\r\n");
     }
 
     /// <summary>A data block that does not end in CRLF where it should. What is left over is a line that no server knows.</summary>
@@ -202,7 +220,8 @@ internal sealed class CommandStream
         int fits = TooLargeValueBytes - 59 - key.Length;
         int length = Pick(fits, fits + 1, TooLargeValueBytes, fits / 2);
         return new DifferentialCommand(
-            Line(string.Create(CultureInfo.InvariantCulture, $"{Pick("set", "add", "append")} {key} 0 0 {length}{NoReply()}")) + new string('V', length) + "\r\n",
+            Line(string.Create(CultureInfo.InvariantCulture, $"{Pick("set", "add", "append")} {key} 0 0 {length}{NoReply()}")) + new string('V', length)
+                + "\r\n",
             Keys: [key]);
     }
 

@@ -16,8 +16,8 @@ internal enum Pipelining
     Alone,
 
     /// <summary>
-    /// Is the last one that its connection answers. Not behind a <see cref="DifferentialCommand.IsLarge"/>: whoever closes while something is unread resets the connection, and
-    /// what of its replies has not left by then is lost.
+    /// Is the last one that its connection answers. Not behind a <see cref="DifferentialCommand.IsLarge"/>: whoever closes while something is unread resets the
+    /// connection, and what of its replies has not left by then is lost.
     /// </summary>
     Last,
 
@@ -53,7 +53,8 @@ internal record DifferentialCommand(
         target.Append(Tail);
     }
 
-    public override string ToString() => Show(Head + (CasKey is null ? "" : string.Create(CultureInfo.InvariantCulture, $"{{cas of {CasKey}, age {CasAge}}}")) + Tail);
+    public override string ToString() =>
+        Show(Head + (CasKey is null ? "" : string.Create(CultureInfo.InvariantCulture, $"{{cas of {CasKey}, age {CasAge}}}")) + Tail);
 
     /// <summary>Text for a message: control characters escaped, the middle of long text left out.</summary>
     public static string Show(string text)

@@ -22,7 +22,8 @@ public abstract class DifferentialPair(params string[] arguments) : IAsyncLifeti
         if (Environment.GetEnvironmentVariable("ORLEANSCACHE_DIFFERENTIAL_SERVER") is { Length: > 0 } other)
         {
             int port = TestPorts.Next();
-            _tested = ServerProcess.Launch([other, "-u", "nobody", "-U", "0", "-l", "127.0.0.1", "-p", ServerUnderTest.Invariant(port), .. s_memcachedOptions], port);
+            _tested = ServerProcess.Launch([other, "-u", "nobody", "-U", "0", "-l", "127.0.0.1", "-p", ServerUnderTest.Invariant(port), .. s_memcachedOptions],
+                port);
             await _tested.WaitUntilServingAsync(s_startTimeout);
         }
         else

@@ -114,7 +114,10 @@ internal sealed class DifferentialRun(DifferentialServer reference, Differential
         return text.ToString();
     }
 
-    /// <summary>1.6.45 answers a get with a long key with the error, an empty line more, and with noreply only with the empty line; others with the error (docs/protocol.md).</summary>
+    /// <summary>
+    /// 1.6.45 answers a get with a long key with the error, an empty line more, and with noreply only with the empty line; others with the error
+    /// (docs/protocol.md).
+    /// </summary>
     private static List<string> WithoutStrayLine(List<string> replies) =>
         replies.Where(reply => reply != "\r\n").DefaultIfEmpty("CLIENT_ERROR bad command line format\r\n").ToList();
 

@@ -4,7 +4,9 @@ using System.Text;
 
 namespace OrleansCache.Conformance.Differential;
 
-/// <summary>One of the two sides that are compared: its connections, spread over its processes (the gateways of a cluster), and what its replies said so far.</summary>
+/// <summary>
+/// One of the two sides that are compared: its connections, spread over its processes (the gateways of a cluster), and what its replies said so far.
+/// </summary>
 internal class DifferentialServer(params ServerProcess[] processes) : IDisposable
 {
     private RawClient[] _connections = [];
@@ -159,7 +161,8 @@ internal class DifferentialServer(params ServerProcess[] processes) : IDisposabl
             string value = Encoding.Latin1.GetString(bytes.Slice(taken, valueLength + 2));
             taken += valueLength + 2;
             if (words.Length == 5)
-                line = line.Replace(" " + words[4] + "\r", string.Create(CultureInfo.InvariantCulture, $" (cas {Memory.Rank(words[1], words[4])})\r"), StringComparison.Ordinal);
+                line = line.Replace(" " + words[4] + "\r", string.Create(CultureInfo.InvariantCulture, $" (cas {Memory.Rank(words[1], words[4])})\r"),
+                    StringComparison.Ordinal);
             reply = line + value;
             return true;
         }
@@ -173,13 +176,14 @@ internal class DifferentialServer(params ServerProcess[] processes) : IDisposabl
             return true;
         }
 
-        reply = words[0] is "HD" or "EN" or "NF" or "NS" or "EX" or "ME" ? Meta(words) + (line.EndsWith("\r\n", StringComparison.Ordinal) ? "" : "(no CR)") : line;
+        reply = words[0] is "HD" or "EN" or "NF" or "NS" or "EX" or "ME"
+            ? Meta(words) + (line.EndsWith("\r\n", StringComparison.Ordinal) ? "" : "(no CR)") : line;
         return true;
     }
 
     /// <summary>
-    /// A reply of the meta protocol with ranks in place of CAS numbers (the key stands in every line that shows one), and without what differs from server to server and
-    /// from second to second: the slab class, the age of an access; of the times to live only which of the streams' times they come from.
+    /// A reply of the meta protocol with ranks in place of CAS numbers (the key stands in every line that shows one), and without what differs from server to
+    /// server and from second to second: the slab class, the age of an access; of the times to live only which of the streams' times they come from.
     /// </summary>
     private string Meta(string[] words)
     {

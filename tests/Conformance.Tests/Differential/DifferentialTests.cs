@@ -26,10 +26,12 @@ public abstract class DifferentialTests(DifferentialPair pair, ITestOutputHelper
 
     private async Task CompareAsync(int commandsDefault, Func<int, bool, Func<DifferentialCommand>> create)
     {
-        int seed = Environment.GetEnvironmentVariable("ORLEANSCACHE_TEST_SEED") is { Length: > 0 } text ? int.Parse(text, CultureInfo.InvariantCulture) : Random.Shared.Next();
-        int count = Environment.GetEnvironmentVariable("ORLEANSCACHE_DIFFERENTIAL_COMMANDS") is { Length: > 0 } wanted ? int.Parse(wanted, CultureInfo.InvariantCulture) : commandsDefault;
+        int seed = TestSeed.Next();
+        int count = Environment.GetEnvironmentVariable("ORLEANSCACHE_DIFFERENTIAL_COMMANDS") is { Length: > 0 } wanted
+            ? int.Parse(wanted, CultureInfo.InvariantCulture) : commandsDefault;
         bool is1645 = await DifferentialRun.Is1645Async(Reference);
-        output.WriteLine($"seed {seed}, {count} commands, reference {(is1645 ? "with" : "without, so that its odd forms are left out,")} the grammar of 1.6.45");
+        output.WriteLine($"seed {seed}, {count} commands, reference {(is1645 ? "with" : "without, so that its odd forms are left out,")} the grammar "
+            + $"of 1.6.45");
 
         using var reference = new DifferentialServer(Reference);
         using var tested = new DifferentialServer(Tested);
@@ -97,7 +99,7 @@ public abstract class DifferentialTests(DifferentialPair pair, ITestOutputHelper
     public async Task ShortExpiriesEndAlike()
     {
         const int keys = 60;
-        int seed = Environment.GetEnvironmentVariable("ORLEANSCACHE_TEST_SEED") is { Length: > 0 } text ? int.Parse(text, CultureInfo.InvariantCulture) : Random.Shared.Next();
+        int seed = TestSeed.Next();
         var random = new Random(seed);
         var commands = new List<DifferentialCommand>();
         for (int i = 0; i < 600; i++)

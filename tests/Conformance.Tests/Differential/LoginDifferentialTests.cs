@@ -6,8 +6,9 @@ using Xunit.Abstractions;
 namespace OrleansCache.Conformance.Differential;
 
 /// <summary>
-/// The same logins and commands to a memcached with -Y and to the server under test, over many connections: attempts of every form, in any pieces, then, behind a right login, commands.
-/// Left out is what docs/security.md lists as different, and, with a memcached before 1.6.45, what that one added: see is1645. A wrong password is answered late here and closes the connection the third time: few are sent, by few connections at a time.
+/// The same logins and commands to a memcached with -Y and to the server under test, over many connections: attempts of every form, in any pieces, then, behind
+/// a right login, commands. Left out is what docs/security.md lists as different, and, with a memcached before 1.6.45, what that one added: see is1645. A wrong
+/// password is answered late here and closes the connection the third time: few are sent, by few connections at a time.
 /// </summary>
 public sealed class LoginDifferentialTests(ITestOutputHelper output)
 {
@@ -21,7 +22,7 @@ public sealed class LoginDifferentialTests(ITestOutputHelper output)
     [PeerFact("memcached")]
     public async Task RandomLoginsAreAnsweredAlike()
     {
-        int seed = Environment.GetEnvironmentVariable("ORLEANSCACHE_TEST_SEED") is { Length: > 0 } text ? int.Parse(text, CultureInfo.InvariantCulture) : Random.Shared.Next();
+        int seed = TestSeed.Next();
         using var files = new TestCertificates();
         string passwords = files.Path("passwords");
         await File.WriteAllTextAsync(passwords, "ann:secret\nbob:pass:word\ncleo:\n");
@@ -62,7 +63,8 @@ public sealed class LoginDifferentialTests(ITestOutputHelper output)
                 string[] pieces = Cut(step.Sent, random);
                 told.Append(CultureInfo.InvariantCulture, $"\n  {string.Join('|', pieces.Select(Show))}");
                 Task<string> expected = AskAsync(referenceClient, pieces, step.Then), actual = AskAsync(testedClient, pieces, step.Then);
-                Assert.True(await expected == await actual, $"seed {seed}, stream {stream}, connection {i}:{told}\nmemcached: {Show(await expected)}\nhere: {Show(await actual)}");
+                Assert.True(await expected == await actual,
+                    $"seed {seed}, stream {stream}, connection {i}:{told}\nmemcached: {Show(await expected)}\nhere: {Show(await actual)}");
                 state = step.Then;
             }
         }
@@ -110,8 +112,10 @@ public sealed class LoginDifferentialTests(ITestOutputHelper output)
         {
             case < 4:
                 return new Step(Pick(
-                    random, "version", "get k0", "gets a b c", "stats", "stats settings", "stats reset", "mg k0 v", "ms k0 2", "flush_all", "delete k0", "incr k0 1", "touch k0 0",
-                    "refresh_certs", "shutdown", "watch fetchers", "lru_crawler metadump all", "verbosity 1", "SET k 0 0 10", "add k 0 0 10", "cas k 0 0 10 1", "sets k0 0 0 ten", "\u0080\u0081\u0082\u0083\u0084\u0085",
+                    random, "version", "get k0", "gets a b c", "stats", "stats settings", "stats reset", "mg k0 v", "ms k0 2", "flush_all", "delete k0",
+                    "incr k0 1", "touch k0 0",
+                    "refresh_certs", "shutdown", "watch fetchers", "lru_crawler metadump all", "verbosity 1", "SET k 0 0 10", "add k 0 0 10", "cas k 0 0 10 1",
+                    "sets k0 0 0 ten", "\u0080\u0081\u0082\u0083\u0084\u0085",
                     "get " + new string('k', 1000)) + "\r\n");
             case < 7:
                 return new Step($"set {key} 0 0 {Pick(random, "ten", "-1", "10x", "x10", "9999999999999999x")}\r\n");
@@ -128,10 +132,12 @@ public sealed class LoginDifferentialTests(ITestOutputHelper output)
             case 12:
                 return new Step(new string('x', 3000), State.Closed);
             case < 18:
-                Step login = Login(random, key, Pick(random, is1645 ? ["ann secret", "bob pass:word", "ann secret", "cleo "] : ["ann secret", "bob pass:word"])) with { Then = State.LoggedIn };
+                Step login = Login(random, key, Pick(random, is1645
+                    ? ["ann secret", "bob pass:word", "ann secret", "cleo "] : ["ann secret", "bob pass:word"])) with { Then = State.LoggedIn };
                 return login with { Sent = login.Sent + (random.Next(2) == 0 ? "get login\r\nmn\r\n" : "mn\r\n") };
             default:
-                return Login(random, key, Pick(random, "ann wrong", "eve secret", "ann secre", "ann secrets", "an secret", "bob pass", "Ann secret", "bob pass:wor\u00ff")) with { IsWrongPassword = true };
+                return Login(random, key, Pick(random, "ann wrong", "eve secret", "ann secre", "ann secrets", "an secret", "bob pass", "Ann secret",
+                    "bob pass:wor\u00ff")) with { IsWrongPassword = true };
         }
     }
 
@@ -175,7 +181,8 @@ public sealed class LoginDifferentialTests(ITestOutputHelper output)
     private static string Pick(Random random, params string[] from) => from[random.Next(from.Length)];
 
     private static string Show(string text) =>
-        (text.Length > 200 ? $"{text[..200]}... ({text.Length})" : text).Replace("\r", "\\r", StringComparison.Ordinal).Replace("\n", "\\n", StringComparison.Ordinal);
+        (text.Length > 200 ? $"{text[..200]}... ({text.Length})" : text)
+            .Replace("\r", "\\r", StringComparison.Ordinal).Replace("\n", "\\n", StringComparison.Ordinal);
 
     /// <summary>What a connection is after a step, which says how far its reply goes: a line, up to MN, to the end.</summary>
     private enum State

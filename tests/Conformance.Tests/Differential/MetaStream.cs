@@ -4,10 +4,10 @@ using System.Text;
 namespace OrleansCache.Conformance.Differential;
 
 /// <summary>
-/// Seeded random commands of the meta protocol, mixed with the classic ones of <see cref="CommandStream"/> on the same keys: every flag in every order, right and wrong;
-/// stale and created items and who wins them; CAS numbers given and seen; keys in base64; data blocks that are cut, too long, or of another length than announced.
-/// Left out is what docs/protocol.md lists as different: opaques that are too long beside an effect, T and E of an ma whose counter gets longer, raw keys that would break
-/// a line, t behind a T in the past; and what older servers do not know.
+/// Seeded random commands of the meta protocol, mixed with the classic ones of <see cref="CommandStream"/> on the same keys: every flag in every order, right
+/// and wrong; stale and created items and who wins them; CAS numbers given and seen; keys in base64; data blocks that are cut, too long, or of another length
+/// than announced. Left out is what docs/protocol.md lists as different: opaques that are too long beside an effect, T and E of an ma whose counter gets
+/// longer, raw keys that would break a line, t behind a T in the past; and what older servers do not know.
 /// </summary>
 internal sealed class MetaStream
 {
@@ -35,21 +35,26 @@ internal sealed class MetaStream
 
     private static readonly string[] s_wrongFlags =
     [
-        "S1", "W", "X", "Z", "a", "y", "1", "T", "Tx", "T5x", "N", "Nabc", "R", "Rx", "C", "Cx", "C18446744073709551616", "F", "Fx", "Dx", "D", "J", "Jx", "Mz", "Me",
+        "S1", "W", "X", "Z", "a", "y", "1", "T", "Tx", "T5x", "N", "Nabc", "R", "Rx", "C", "Cx", "C18446744073709551616", "F", "Fx", "Dx", "D", "J", "Jx", "Mz",
+        "Me",
     ];
 
     private static readonly string[] s_wrongFlagsOf1645 =
-        ["E", "Ex", "T2147483648", "N99999999999", "T+5", "C00000000000000000000001", "F4294967296", "F-1", "D-1", "E-1", "M", "MQx", "-", "{", "\u0001", "\u00ff", "\t"];
+        ["E", "Ex", "T2147483648", "N99999999999", "T+5", "C00000000000000000000001", "F4294967296", "F-1", "D-1", "E-1", "M", "MQx", "-", "{", "\u0001",
+            "\u00ff", "\t"];
 
     private static readonly string[] s_lines =
     [
-        "mn", "mn x", "mx k0", "mgk k0", "mg\tk0", "MG k0", "mg {T}", "mg {T} v q", "mg k0 b b", "mg === b", "mg k b v", "mg !!! b v", "me {T}", "mg k0 v q s v", "mg k0 T5 T6",
-        "ma k0 b", "ma c0 Mx", "ma c0 q q", "mg k0 u O12345678901234567890123456789012", "md k0 O12345678901234567890123456789012 q", "me k0 q q k x", "mn q O1",
+        "mn", "mn x", "mx k0", "mgk k0", "mg\tk0", "MG k0", "mg {T}", "mg {T} v q", "mg k0 b b", "mg === b", "mg k b v", "mg !!! b v", "me {T}",
+        "mg k0 v q s v", "mg k0 T5 T6",
+        "ma k0 b", "ma c0 Mx", "ma c0 q q", "mg k0 u O12345678901234567890123456789012", "md k0 O12345678901234567890123456789012 q", "me k0 q q k x",
+        "mn q O1",
     ];
 
     private static readonly string[] s_linesOf1645 =
     [
-        "mg", "ms", "md", "ma", "me", "mg ", "ms k0", "md {T}", "ma {T}", "md k0 y", "md k0 v v", "md !!! b", "mg k0 v s t c f h l k O q u b P L F5 J5 D5 I x M", "ma k0 -", "me k0 -",
+        "mg", "ms", "md", "ma", "me", "mg ", "ms k0", "md {T}", "ma {T}", "md k0 y", "md k0 v v", "md !!! b",
+        "mg k0 v s t c f h l k O q u b P L F5 J5 D5 I x M", "ma k0 -", "me k0 -",
         "mg k0 a a a a a a a a a a a a a a a a a a", "ms k0 -1", "ms k0 1x", "ms k0 S2", "ms k0 2147483646", "mg k0 P L Px",
     ];
 
@@ -92,7 +97,8 @@ internal sealed class MetaStream
                 return new DifferentialCommand("mn\r\n");
             default:
                 string line = Pick(_is1645 && _random.Next(2) == 0 ? s_linesOf1645 : s_lines).Replace("{T}", new string('T', 251), StringComparison.Ordinal);
-                return new DifferentialCommand(Line(line), Keys: ["k0", "c0"], IsRead: true, Pipelining: line.StartsWith("ma", StringComparison.Ordinal) ? Pipelining.NotBehindReadOfKey : Pipelining.Free);
+                return new DifferentialCommand(Line(line), Keys: ["k0", "c0"], IsRead: true, Pipelining: line.StartsWith("ma", StringComparison.Ordinal)
+                    ? Pipelining.NotBehindReadOfKey : Pipelining.Free);
         }
     }
 
@@ -220,7 +226,8 @@ internal sealed class MetaStream
                 flags.Add("E" + ExplicitCas());
         }
 
-        DifferentialCommand command = _random.Next(6) == 0 ? WithSeenCas("ma " + shown, flags, isBinary, "", key) : Command("ma " + shown, flags, isBinary, "", key);
+        DifferentialCommand command = _random.Next(6) == 0
+            ? WithSeenCas("ma " + shown, flags, isBinary, "", key) : Command("ma " + shown, flags, isBinary, "", key);
         return command with { Pipelining = Pipelining.NotBehindReadOfKey };
     }
 
@@ -266,7 +273,8 @@ internal sealed class MetaStream
         int fits = (1024 * 1024) - 59 - 2;
         int length = Pick(fits, fits + 1, fits + 1);
         return new DifferentialCommand(
-            Line(string.Create(CultureInfo.InvariantCulture, $"ms {Pick("v0", "v1")} {length}{Pick("", " q", " MA", " ME O1", " k")}")) + new string('V', length) + "\r\n",
+            Line(string.Create(CultureInfo.InvariantCulture, $"ms {Pick("v0", "v1")} {length}{Pick("", " q", " MA", " ME O1", " k")}"))
+                + new string('V', length) + "\r\n",
             Keys: ["v0", "v1"]);
     }
 
@@ -275,7 +283,8 @@ internal sealed class MetaStream
         if (isBinary)
             flags.Add("b");
         Shuffle(flags);
-        return new DifferentialCommand(Line(string.Concat(line, flags.Count == 0 ? "" : Pick(" ", " ", " ", "  "), string.Join(' ', flags))) + block, Keys: [key], IsRead: isRead);
+        return new DifferentialCommand(Line(string.Concat(line, flags.Count == 0 ? "" : Pick(" ", " ", " ", "  "), string.Join(' ', flags))) + block,
+            Keys: [key], IsRead: isRead);
     }
 
     /// <summary>With C: the number that was seen last under the key, an older one, or 0.</summary>

@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
@@ -8,12 +7,12 @@ using Xunit.Abstractions;
 namespace OrleansCache.Conformance.Differential;
 
 /// <summary>
-/// The same datagrams to a real memcached and to the server under test, one worker each, so that the replies come in order. Behind each request goes a `version` under another id:
-/// what comes before its reply is the request's, also if that is nothing.
-/// Left out, because memcached's own UDP connection is lost or stuck afterwards: values that are too large, data blocks that do not end in their datagram, over-long keys, watch,
-/// metadump. Explained differences: memcached answers each command of a datagram, and each hit of a multi-get, with a message of its own under the same id, where doc/protocol.txt
-/// promises one message with the whole response; and quit, or a multi-get's misses, with a message of no datagrams. Compared is therefore what the datagrams say together, and
-/// where the response is one reply to one command each head, too.
+/// The same datagrams to a real memcached and to the server under test, one worker each, so that the replies come in order. Behind each request goes a
+/// `version` under another id: what comes before its reply is the request's, also if that is nothing.
+/// Left out, because memcached's own UDP connection is lost or stuck afterwards: values that are too large, data blocks that do not end in their datagram,
+/// over-long keys, watch, metadump. Explained differences: memcached answers each command of a datagram, and each hit of a multi-get, with a message of its own
+/// under the same id, where doc/protocol.txt promises one message with the whole response; and quit, or a multi-get's misses, with a message of no datagrams.
+/// Compared is therefore what the datagrams say together, and where the response is one reply to one command each head, too.
 /// </summary>
 public sealed class UdpDifferentialTests(ITestOutputHelper output)
 {
@@ -23,10 +22,11 @@ public sealed class UdpDifferentialTests(ITestOutputHelper output)
     [PeerFact("memcached")]
     public async Task RandomDatagramsAreAnsweredAlike()
     {
-        int seed = Environment.GetEnvironmentVariable("ORLEANSCACHE_TEST_SEED") is { Length: > 0 } text ? int.Parse(text, CultureInfo.InvariantCulture) : Random.Shared.Next();
+        int seed = TestSeed.Next();
         output.WriteLine($"seed {seed}");
         (int referencePort, int testedPort) = (TestPorts.Next(), TestPorts.Next());
-        await using ServerProcess reference = await ServerProcess.StartAsync(ServerKind.Memcached, "-t", "1", "-U", ServerUnderTest.Invariant(referencePort), "-o", "no_modern");
+        await using ServerProcess reference =
+            await ServerProcess.StartAsync(ServerKind.Memcached, "-t", "1", "-U", ServerUnderTest.Invariant(referencePort), "-o", "no_modern");
         await using ServerProcess tested = await ServerProcess.StartAsync("-t", "1", "-U", ServerUnderTest.Invariant(testedPort));
         using Socket referenceSocket = Connect(referencePort), testedSocket = Connect(testedPort);
 
@@ -35,7 +35,8 @@ public sealed class UdpDifferentialTests(ITestOutputHelper output)
         {
             (string payload, bool isOneReply) = Next(random);
             bool isFragment = random.Next(20) == 0;
-            byte[] datagram = Frame(payload, i, random.Next(8) == 0 ? random.Next(65536) : 0, isFragment ? random.Next(2) * random.Next(2, 65536) : 1, random.Next(65536));
+            byte[] datagram = Frame(payload, i, random.Next(8) == 0 ? random.Next(65536) : 0, isFragment
+                ? random.Next(2) * random.Next(2, 65536) : 1, random.Next(65536));
 
             List<byte[]> expected = await AskAsync(referenceSocket, datagram);
             List<byte[]> actual = await AskAsync(testedSocket, datagram);
@@ -43,7 +44,8 @@ public sealed class UdpDifferentialTests(ITestOutputHelper output)
             string where = $"seed {seed}, datagram {i}: {payload[..Math.Min(payload.Length, 100)]}";
             Assert.True(Join(expected) == Join(actual), $"{where}\nmemcached: {Join(expected)}\nhere: {Join(actual)}");
             if (isOneReply)
-                Assert.True(expected.Select(Head).SequenceEqual(actual.Select(Head)), $"{where}\nmemcached: {string.Join(' ', expected.Select(Head))}\nhere: {string.Join(' ', actual.Select(Head))}");
+                Assert.True(expected.Select(Head).SequenceEqual(actual.Select(Head)),
+                    $"{where}\nmemcached: {string.Join(' ', expected.Select(Head))}\nhere: {string.Join(' ', actual.Select(Head))}");
         }
     }
 

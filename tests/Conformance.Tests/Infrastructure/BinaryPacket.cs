@@ -5,16 +5,19 @@ using System.Text;
 namespace OrleansCache.Conformance;
 
 /// <summary>
-/// Packets of the binary protocol for tests: requests as their bytes in Latin-1 text, so that they can be joined and cut like lines, and replies as a line each.
-/// Written from the protocol's description, without the product's own parser and writer.
+/// Packets of the binary protocol for tests: requests as their bytes in Latin-1 text, so that they can be joined and cut like lines, and replies as a line
+/// each. Written from the protocol's description, without the product's own parser and writer.
 /// </summary>
 internal static class BinaryPacket
 {
     public const int HeaderBytes = 24;
 
-    public const byte Get = 0, Set = 1, Add = 2, Replace = 3, Delete = 4, Increment = 5, Decrement = 6, Quit = 7, Flush = 8, GetQ = 9, NoOp = 0xa, Version = 0xb, GetK = 0xc,
-        GetKQ = 0xd, Append = 0xe, Prepend = 0xf, Stat = 0x10, SetQ = 0x11, AddQ = 0x12, ReplaceQ = 0x13, DeleteQ = 0x14, IncrementQ = 0x15, DecrementQ = 0x16, QuitQ = 0x17,
-        FlushQ = 0x18, AppendQ = 0x19, PrependQ = 0x1a, Verbosity = 0x1b, Touch = 0x1c, Gat = 0x1d, GatQ = 0x1e, SaslList = 0x20, SaslAuth = 0x21, SaslStep = 0x22, GatK = 0x23,
+    public const byte Get = 0, Set = 1, Add = 2, Replace = 3, Delete = 4, Increment = 5, Decrement = 6, Quit = 7, Flush = 8, GetQ = 9, NoOp = 0xa,
+    Version = 0xb, GetK = 0xc,
+        GetKQ = 0xd, Append = 0xe, Prepend = 0xf, Stat = 0x10, SetQ = 0x11, AddQ = 0x12, ReplaceQ = 0x13, DeleteQ = 0x14, IncrementQ = 0x15, DecrementQ = 0x16,
+        QuitQ = 0x17,
+        FlushQ = 0x18, AppendQ = 0x19, PrependQ = 0x1a, Verbosity = 0x1b, Touch = 0x1c, Gat = 0x1d, GatQ = 0x1e, SaslList = 0x20, SaslAuth = 0x21,
+        SaslStep = 0x22, GatK = 0x23,
         GatKQ = 0x24;
 
     /// <summary>A request; the lengths in its header are true unless others are given.</summary>
@@ -73,8 +76,8 @@ internal static class BinaryPacket
     public static uint OpaqueOf(ReadOnlySpan<byte> reply) => BinaryPrimitives.ReadUInt32BigEndian(reply[12..]);
 
     /// <summary>
-    /// One reply as text: opcode and status in hexadecimal, opaque, then what there is of extras (hexadecimal), key and value. <paramref name="cas"/> is what to show
-    /// for a CAS number. The fields that are always alike are checked.
+    /// One reply as text: opcode and status in hexadecimal, opaque, then what there is of extras (hexadecimal), key and value. <paramref name="cas"/> is what
+    /// to show for a CAS number. The fields that are always alike are checked.
     /// </summary>
     public static string Show(ReadOnlySpan<byte> reply, string cas = "cas")
     {

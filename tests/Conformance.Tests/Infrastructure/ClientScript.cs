@@ -1,6 +1,9 @@
 namespace OrleansCache.Conformance;
 
-/// <summary>Runs the scripts in tests/Conformance.Tests/clients, which drive real client libraries. A script that finds something wrong exits with another code than 0.</summary>
+/// <summary>
+/// Runs the scripts in tests/Conformance.Tests/clients, which drive real client libraries. A script that finds something wrong exits with another code
+/// than 0.
+/// </summary>
 public static class ClientScript
 {
     private static readonly TimeSpan s_timeout = TimeSpan.FromSeconds(60);

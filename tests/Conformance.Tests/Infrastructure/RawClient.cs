@@ -208,7 +208,8 @@ public sealed class RawClient : IDisposable
         }
         catch (OperationCanceledException)
         {
-            throw Failed($"nothing came for {Timeout.TotalSeconds} s; unfinished: `{Encoding.Latin1.GetString(_buffer, _start, Math.Min(_end - _start, 200))}`");
+            throw Failed($"nothing came for {Timeout.TotalSeconds} s; unfinished: "
+                + $"`{Encoding.Latin1.GetString(_buffer, _start, Math.Min(_end - _start, 200))}`");
         }
     }
 

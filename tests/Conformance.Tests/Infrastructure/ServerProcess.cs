@@ -42,7 +42,9 @@ public sealed class ServerProcess : IAsyncDisposable
     /// <summary>Starts a server of the given kind and waits until it answers.</summary>
     public static Task<ServerProcess> StartAsync(ServerKind kind, params string[] arguments) => StartAsync(kind, null, isGuarded: false, arguments);
 
-    /// <summary>Starts the server under test with options by which it wants TLS or a login, and waits until it accepts connections: it would not answer everybody.</summary>
+    /// <summary>
+    /// Starts the server under test with options by which it wants TLS or a login, and waits until it accepts connections: it would not answer everybody.
+    /// </summary>
     public static Task<ServerProcess> StartGuardedAsync(params string[] arguments) =>
         StartGuardedAsync(ServerUnderTest.IsMemcached ? ServerKind.Memcached : ServerKind.OrleansCache, null, arguments);
 
@@ -112,7 +114,8 @@ public sealed class ServerProcess : IAsyncDisposable
             catch (SocketException error)
             {
                 if (watch.Elapsed > timeout)
-                    throw new ServerFailedException($"The server does not accept connections after {timeout.TotalSeconds} s ({error.SocketErrorCode}):\n{Output}");
+                    throw new ServerFailedException(
+                        $"The server does not accept connections after {timeout.TotalSeconds} s ({error.SocketErrorCode}):\n{Output}");
                 // Nobody tells when a port opens: ask again shortly.
                 await Task.Delay(10);
             }

@@ -92,7 +92,7 @@ internal sealed class MemoryFileFuzzer : IDisposable
 
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
-    private readonly WorldSink _sink = new();
+    private readonly RecordingSink _sink = new();
 
     private PartitionSet Open()
     {

@@ -115,10 +115,10 @@ internal sealed partial class StoreWorld
                 now.IsExplicitCas = (request.Flags & RequestFlags.ExplicitCas) != 0;
         }
 
-        if (!pins || _sink.Pinned is not { } pinned)
+        if (!pins || !_sink.DidPin)
             return;
         _everPinned.Add(key.Text);
-        _pins.Hold(pinned, expected.Value ?? throw new ModelException("a value that was not asked for is pinned"));
+        _pins.Hold(_sink.Pinned, expected.Value ?? throw new ModelException("a value that was not asked for is pinned"));
     }
 
     /// <summary>The model follows what the store had to forget; everything else it remembers.</summary>

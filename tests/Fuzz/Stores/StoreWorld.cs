@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Text;
+using OrleansCache.Events;
 using OrleansCache.Storage;
 
 namespace OrleansCache.Fuzz.Stores;
@@ -29,7 +30,7 @@ internal sealed partial class StoreWorld : IDisposable
     private readonly ulong[] _lastCas;
     private readonly Key[] _keys;
     private readonly HashSet<string> _everPinned = [];
-    private readonly WorldSink _sink = new();
+    private readonly RecordingSink _sink = new();
     private readonly PinHolder _pins;
     private readonly WorldTime _time = new();
     private long _epoch;
@@ -475,7 +476,7 @@ internal sealed partial class StoreWorld : IDisposable
         {
             Options = options;
             _time = time;
-            Set = new PartitionSet(options);
+            Set = new PartitionSet(options, new RingEventLog());
             Keeper = new StoreKeeper(Set, time);
         }
 
@@ -510,7 +511,7 @@ internal sealed partial class StoreWorld : IDisposable
             LossesBefore = Losses;
             LostFound = 0;
             Dispose();
-            Set = new PartitionSet(Options);
+            Set = new PartitionSet(Options, new RingEventLog());
             Keeper = new StoreKeeper(Set, _time);
         }
 

@@ -164,7 +164,8 @@ public sealed class DatagramPortTests
         Assert.Equal(total, datagrams.Count);
         Assert.All(datagrams, datagram => Assert.True(datagram.Length <= 1400));
         Assert.All(datagrams[..^1], datagram => Assert.Equal(1400, datagram.Length));
-        Assert.Equal(Enumerable.Range(0, total).Select(i => $"300 {i}/{total}"), datagrams.Select(static d => $"{(d[0] << 8) + d[1]} {(d[2] << 8) + d[3]}/{(d[4] << 8) + d[5]}"));
+        Assert.Equal(Enumerable.Range(0, total).Select(i => $"300 {i}/{total}"),
+            datagrams.Select(static d => $"{(d[0] << 8) + d[1]} {(d[2] << 8) + d[3]}/{(d[4] << 8) + d[5]}"));
         string all = string.Concat(datagrams.Select(static d => Encoding.Latin1.GetString(d.AsSpan(8))));
         Assert.Equal($"VALUE a 0 {bytes}\r\n{value}\r\nEND\r\n", all);
     }
@@ -227,7 +228,7 @@ public sealed class DatagramPortTests
         Assert.Empty(harness.Take());
         router.FlushGate.SetResult();
         string[] replies = [];
-        await GatewayHarness.WaitUntilAsync(
+        await Wait.UntilAsync(
             () =>
             {
                 harness.RunPosted();
@@ -312,9 +313,10 @@ public sealed class DatagramPortTests
     [Fact]
     public void RandomDatagramsLeaveNothingBehind()
     {
-        int seed = TestSeed.Take();
+        int seed = TestSeed.Next();
         var random = new Random(seed);
-        string[] parts = ["get ", "set a 0 0 3\r\nabc\r\n", "gets a r\r\n", "\r\n", "a", "r ", "mg a v\r\n", Binary(0x0a), Binary(0, "", "r"), "noreply", "flush_all\r\n", "\n", " 0 0 70000\r\n", "stats\r\n"];
+        string[] parts = ["get ", "set a 0 0 3\r\nabc\r\n", "gets a r\r\n", "\r\n", "a", "r ", "mg a v\r\n", Binary(0x0a), Binary(0, "", "r"), "noreply",
+            "flush_all\r\n", "\n", " 0 0 70000\r\n", "stats\r\n"];
         using var harness = new DatagramHarness(new FakeRouter { IsRemote = static first => first == 'r' });
         for (int i = 0; i < 3000; i++)
         {

@@ -4,8 +4,8 @@ namespace OrleansCache.Gateway.Tests.Fakes;
 internal static class Allocations
 {
     /// <summary>
-    /// Bytes that this thread allocates in the run, once it is warm. The least of three: a collection on behalf of another test may charge this thread for what it has set
-    /// aside, but what the code itself allocates shows every time.
+    /// Bytes that this thread allocates in the run, once it is warm. The least of three: a collection on behalf of another test may charge this thread for what
+    /// it has set aside, but what the code itself allocates shows every time.
     /// </summary>
     public static long LeastOf(Action run)
     {

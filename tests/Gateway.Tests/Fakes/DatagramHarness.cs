@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text;
 using Microsoft.Extensions.Logging.Abstractions;
 using OrleansCache.Gateway.Datagrams;
+using OrleansCache.Gateway.Options;
 using OrleansCache.Gateway.Sessions;
 
 namespace OrleansCache.Gateway.Tests.Fakes;

@@ -1,3 +1,5 @@
+using OrleansCache.Gateway.Passwords;
+
 namespace OrleansCache.Gateway.Tests.Fakes;
 
 /// <summary>Lets one user in, and counts who asks.</summary>

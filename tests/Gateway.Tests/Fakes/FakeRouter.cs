@@ -1,10 +1,11 @@
 using System.Collections.Concurrent;
+using OrleansCache.Events;
 
 namespace OrleansCache.Gateway.Tests.Fakes;
 
 /// <summary>
-/// A router over one <see cref="FakeStore"/>. Keys for which <see cref="IsRemote"/> holds are answered only when the test says so, in the order that it chooses;
-/// they are executed at that moment. Like the real thing it keeps the order of requests for one key.
+/// A router over one <see cref="FakeStore"/>. Keys for which <see cref="IsRemote"/> holds are answered only when the test says so, in the order that it
+/// chooses; they are executed at that moment. Like the real thing it keeps the order of requests for one key.
 /// </summary>
 public sealed class FakeRouter : IPartitionRouter
 {
@@ -32,7 +33,7 @@ public sealed class FakeRouter : IPartitionRouter
     /// <summary>Thrown by the channels at the end of a turn.</summary>
     public Exception? FlushFailure { get; set; }
     public int PartitionCount => 16;
-    public EventLog Events { get; } = new();
+    public EventLog Events { get; } = new RingEventLog();
 
     /// <summary>Watching begins when this completes; with an exception it fails.</summary>
     public TaskCompletionSource? WatchGate { get; set; }

@@ -112,7 +112,8 @@ public sealed unsafe class FakeStore : ValueOwner
                 reply.ExpiresAt = item.ExpiresAt;
                 reply.Cas = item.Cas;
                 reply.ItemFlags |= ShownFlags;
-                reply.Value = (request.Flags & RequestFlags.ReturnValue) != 0 ? new ValueView(item.Value, this, item.Handle) : ValueView.OfLength(item.Value.Length);
+                reply.Value = (request.Flags & RequestFlags.ReturnValue) != 0
+                    ? new ValueView(item.Value, this, item.Handle) : ValueView.OfLength(item.Value.Length);
             }
 
             sink.OnReply(reply);

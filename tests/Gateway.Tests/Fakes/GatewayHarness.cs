@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Text;
 using Microsoft.Extensions.Logging;
+using OrleansCache.Gateway.Options;
 
 namespace OrleansCache.Gateway.Tests.Fakes;
 
@@ -36,17 +37,6 @@ internal sealed class GatewayHarness : IAsyncDisposable
         var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
         await socket.ConnectAsync(EndPoint);
         return new TestClient(socket);
-    }
-
-    /// <summary>Waits for something observable.</summary>
-    public static async Task WaitUntilAsync(Func<bool> condition, string what)
-    {
-        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(10));
-        while (!condition())
-        {
-            Assert.False(limit.IsCancellationRequested, $"waited in vain: {what}");
-            await Task.Delay(2, CancellationToken.None);
-        }
     }
 
     public async ValueTask DisposeAsync()

@@ -1,6 +1,7 @@
 using System.Text;
 using Microsoft.Extensions.Logging.Abstractions;
 using OrleansCache.Gateway.Buffers;
+using OrleansCache.Gateway.Options;
 using OrleansCache.Gateway.Sessions;
 
 namespace OrleansCache.Gateway.Tests.Fakes;
@@ -11,7 +12,8 @@ internal sealed unsafe class SessionHarness : ISessionTransport, ICompletionQueu
     private readonly Queue<LoopWorkItem> _posted = new();
 
     public SessionHarness(
-        Func<GatewayOptions, GatewayOptions>? configure = null, FakeRouter? router = null, TimeProvider? clock = null, WireProtocol protocol = WireProtocol.Auto)
+        Func<GatewayOptions, GatewayOptions>? configure = null, FakeRouter? router = null, TimeProvider? clock = null,
+            WireProtocol protocol = WireProtocol.Auto)
     {
         Info = new ConnectionInfo(static () => "test", static () => "test") { Protocol = protocol };
         Router = router ?? new FakeRouter();

@@ -133,7 +133,8 @@ public sealed class PasswordFileTests : IDisposable
         Assert.True(IsRight(file, "ann", "new"));
     }
 
-    private static bool IsRight(PasswordFile file, string user, string password) => file.IsRight(Encoding.Latin1.GetBytes(user), Encoding.Latin1.GetBytes(password));
+    private static bool IsRight(PasswordFile file, string user, string password) =>
+        file.IsRight(Encoding.Latin1.GetBytes(user), Encoding.Latin1.GetBytes(password));
 
     private bool IsRight(string text, PasswordFileFormat format, string user, string password)
     {

@@ -1,3 +1,4 @@
+using OrleansCache.Gateway.Options;
 using OrleansCache.Gateway.Tests.Fakes;
 
 namespace OrleansCache.Gateway.Tests.Sessions;
@@ -74,8 +75,10 @@ public sealed class AdminCommandTests
         string settings = harness.Ask("stats settings\r\n");
         foreach (string line in (string[])
             [
-                "lru_crawler no", "lru_crawler_sleep 5", "lru_crawler_tocrawl 17", "hot_lru_pct 30", "warm_lru_pct 35", "hot_max_factor 0.25", "warm_max_factor 3.00",
-                "lru_segmented no", "temp_lru yes", "temporary_ttl 9", "slab_automove 0", "slab_automove_ratio 0.70", "slab_automove_window 20", "detail_enabled yes",
+                "lru_crawler no", "lru_crawler_sleep 5", "lru_crawler_tocrawl 17", "hot_lru_pct 30", "warm_lru_pct 35", "hot_max_factor 0.25",
+                "warm_max_factor 3.00",
+                "lru_segmented no", "temp_lru yes", "temporary_ttl 9", "slab_automove 0", "slab_automove_ratio 0.70", "slab_automove_window 20",
+                "detail_enabled yes",
             ])
             Assert.Contains($"\nSTAT {line}\r\n", settings, StringComparison.Ordinal);
         Assert.DoesNotContain("STAT lru_crawler_running", harness.Ask("stats\r\n"), StringComparison.Ordinal);
@@ -213,13 +216,16 @@ public sealed class AdminCommandTests
     public void DetailCountsPrefixesWhileItIsOn()
     {
         using var harness = new SessionHarness();
-        const string Traffic = "set foo:bar 0 0 1\r\na\r\nget foo:bar foo:baz plain\r\ngat 0 foo:bar\r\ndelete foo:x\r\nincr foo:bar 1\r\nset :x 0 0 1\r\ny\r\nset big:x 0 0 2000000\r\n";
+        const string Traffic =
+            "set foo:bar 0 0 1\r\na\r\nget foo:bar foo:baz plain\r\ngat 0 foo:bar\r\ndelete foo:x\r\nincr foo:bar 1\r\nset :x 0 0 1\r\ny\r\nset "
+                + "big:x 0 0 2000000\r\n";
         Assert.Equal("END\r\n", harness.Ask("stats detail dump\r\n"));
         harness.Ask(Traffic[..Traffic.IndexOf("set big", StringComparison.Ordinal)]);
         Assert.Equal("OK\r\n", harness.Ask("stats detail on\r\n"));
         harness.Ask(Traffic);
         harness.Ask(new string('z', 2000002));
-        Assert.Equal("PREFIX foo get 3 hit 2 set 1 del 1\r\nPREFIX  get 0 hit 0 set 1 del 0\r\nPREFIX big get 0 hit 0 set 1 del 0\r\nEND\r\n", harness.Ask("stats detail dump\r\n"));
+        Assert.Equal("PREFIX foo get 3 hit 2 set 1 del 1\r\nPREFIX  get 0 hit 0 set 1 del 0\r\nPREFIX big get 0 hit 0 set 1 del 0\r\nEND\r\n",
+            harness.Ask("stats detail dump\r\n"));
         Assert.Equal("OK\r\n", harness.Ask("stats detail off\r\n"));
         harness.Ask("get foo:bar\r\n");
         Assert.StartsWith("PREFIX foo get 3 ", harness.Ask("stats detail dump\r\n"), StringComparison.Ordinal);

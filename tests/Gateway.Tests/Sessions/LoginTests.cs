@@ -1,4 +1,5 @@
 using OrleansCache.Gateway.Passwords;
+using OrleansCache.Gateway.Stats;
 using OrleansCache.Gateway.Tests.Fakes;
 
 namespace OrleansCache.Gateway.Tests.Sessions;
@@ -194,7 +195,8 @@ public sealed class LoginTests
         public string? Error { get; set; }
         public int Reloads { get; private set; }
 
-        public override bool IsRight(ReadOnlySpan<byte> user, ReadOnlySpan<byte> password) => user.SequenceEqual("ann"u8) && password.SequenceEqual("secret word"u8);
+        public override bool IsRight(ReadOnlySpan<byte> user, ReadOnlySpan<byte> password) =>
+            user.SequenceEqual("ann"u8) && password.SequenceEqual("secret word"u8);
 
         public override string? Reload()
         {

@@ -1,5 +1,7 @@
 using System.Text;
 using OrleansCache.Conformance;
+using OrleansCache.Gateway.Options;
+using OrleansCache.Gateway.Stats;
 using OrleansCache.Gateway.Tests.Fakes;
 using static OrleansCache.Conformance.BinaryPacket;
 
@@ -13,22 +15,30 @@ public sealed class SessionBinaryTests
     {
         {
             Store(Set, "k", "hello", 5, opaque: 1) + Of(Get, "k", opaque: 2) + Of(GetK, "k", opaque: 3) + Of(GetQ, "k", opaque: 4) + Of(GetKQ, "k", opaque: 5),
-            "01 00 #1 cas\n00 00 #2 cas ext=00000005 [hello]\n0c 00 #3 cas ext=00000005 key=k [hello]\n09 00 #4 cas ext=00000005 [hello]\n0d 00 #5 cas ext=00000005 key=k [hello]"
+            "01 00 #1 cas\n00 00 #2 cas ext=00000005 [hello]\n0c 00 #3 cas ext=00000005 key=k [hello]\n09 00 #4 cas ext=00000005 [hello]\n0d 00 #5 "
+                + "cas ext=00000005 key=k [hello]"
         },
-        { Of(Get, "no", opaque: 1) + Of(GetK, "no", opaque: 2) + Of(GetQ, "no") + Of(GetKQ, "no") + Of(NoOp, opaque: 9), "00 01 #1 [Not found]\n0c 01 #2 key=no\n0a 00 #9" },
+        { Of(Get, "no", opaque: 1) + Of(GetK, "no", opaque: 2) + Of(GetQ, "no") + Of(GetKQ, "no") + Of(NoOp, opaque: 9),
+            "00 01 #1 [Not found]\n0c 01 #2 key=no\n0a 00 #9" },
         { Store(SetQ, "k", "") + Of(Get, "k", opaque: 2), "00 00 #2 cas ext=00000000" },
         { Store(SetQ, "a b\r\n", "x\r\n") + Of(GetK, "a b\r\n"), "0c 00 #0 cas ext=00000000 key=a b\r\n [x\r\n]" },
-        { Store(Add, "k", "1") + Store(AddQ, "k", "2", opaque: 2) + Of(Get, "k"), "02 00 #0 cas\n12 02 #2 [Data exists for key.]\n00 00 #0 cas ext=00000000 [1]" },
-        { Store(ReplaceQ, "k", "1") + Store(SetQ, "k", "2") + Store(Replace, "k", "3") + Of(Get, "k"), "13 01 #0 [Not found]\n03 00 #0 cas\n00 00 #0 cas ext=00000000 [3]" },
-        { Of(AppendQ, "k", value: "z") + Store(SetQ, "k", "b") + Of(AppendQ, "k", value: "c") + Of(Prepend, "k", value: "a") + Of(Get, "k"), "19 05 #0 [Not stored.]\n0f 00 #0 cas\n00 00 #0 cas ext=00000000 [abc]" },
+        { Store(Add, "k", "1") + Store(AddQ, "k", "2", opaque: 2) + Of(Get, "k"),
+            "02 00 #0 cas\n12 02 #2 [Data exists for key.]\n00 00 #0 cas ext=00000000 [1]" },
+        { Store(ReplaceQ, "k", "1") + Store(SetQ, "k", "2") + Store(Replace, "k", "3") + Of(Get, "k"),
+            "13 01 #0 [Not found]\n03 00 #0 cas\n00 00 #0 cas ext=00000000 [3]" },
+        { Of(AppendQ, "k", value: "z") + Store(SetQ, "k", "b") + Of(AppendQ, "k", value: "c") + Of(Prepend, "k", value: "a") + Of(Get, "k"),
+            "19 05 #0 [Not stored.]\n0f 00 #0 cas\n00 00 #0 cas ext=00000000 [abc]" },
         { Of(DeleteQ, "k") + Store(SetQ, "k", "v") + Of(DeleteQ, "k") + Of(Delete, "k", opaque: 4), "14 01 #0 [Not found]\n04 01 #4 [Not found]" },
-        { Store(SetQ, "k", "v") + Of(Delete, "k", cas: 999) + Store(Set, "k", "w", cas: 999), "04 02 #0 [Data exists for key.]\n01 02 #0 [Data exists for key.]" },
+        { Store(SetQ, "k", "v") + Of(Delete, "k", cas: 999) + Store(Set, "k", "w", cas: 999),
+            "04 02 #0 [Data exists for key.]\n01 02 #0 [Data exists for key.]" },
         { Store(Set, "k", "w", cas: 999) + Store(Add, "k", "w", cas: 999), "01 01 #0 [Not found]\n02 01 #0 [Not found]" },
-        { Count(Increment, "c", 3, 7) + Count(Increment, "c", 3, 7) + Count(Decrement, "c", 4), $"05 00 #0 cas [{Number(7ul)}]\n05 00 #0 cas [{Number(10ul)}]\n06 00 #0 cas [{Number(6ul)}]" },
+        { Count(Increment, "c", 3, 7) + Count(Increment, "c", 3, 7) + Count(Decrement, "c", 4),
+            $"05 00 #0 cas [{Number(7ul)}]\n05 00 #0 cas [{Number(10ul)}]\n06 00 #0 cas [{Number(6ul)}]" },
         { Count(Increment, "c", 3, 7, uint.MaxValue) + Count(IncrementQ, "c", 3, 7) + Of(Get, "c"), "05 01 #0 [Not found]\n00 00 #0 cas ext=00000000 [7]" },
         { Store(SetQ, "k", "abc") + Count(DecrementQ, "k", 1), "16 06 #0 [Non-numeric server-side value for incr or decr]" },
         { Store(SetQ, "k", "v", 9) + TouchTo(Touch, "k", 100) + TouchTo(Touch, "no", 100), "1c 00 #0 cas ext=00000009\n1c 01 #0 [Not found]" },
-        { Store(SetQ, "k", "v", 9) + TouchTo(Gat, "k", 0) + TouchTo(GatQ, "no", 0) + TouchTo(GatK, "no", 0) + TouchTo(GatKQ, "k", 0), "1d 00 #0 cas ext=00000009 [v]\n23 01 #0 key=no\n24 00 #0 cas ext=00000009 key=k [v]" },
+        { Store(SetQ, "k", "v", 9) + TouchTo(Gat, "k", 0) + TouchTo(GatQ, "no", 0) + TouchTo(GatK, "no", 0) + TouchTo(GatKQ, "k", 0),
+            "1d 00 #0 cas ext=00000009 [v]\n23 01 #0 key=no\n24 00 #0 cas ext=00000009 key=k [v]" },
         { Of(BinaryPacket.Version, opaque: 3), "0b 00 #3 [1.6.45]" },
         { Of(Verbosity, extras: Number(1u), opaque: 3), "1b 00 #3" },
         { Store(SetQ, "k", "v") + Of(Flush, opaque: 2) + Of(FlushQ, extras: Number(0u)) + Of(Get, "k"), "08 00 #2\n00 01 #0 [Not found]" },
@@ -141,7 +151,8 @@ public sealed class SessionBinaryTests
     {
         using var harness = new SessionHarness();
         harness.Ask(Store(SetQ, "k", "old") + Store(SetQ, "kept", "old"));
-        string stream = Store(SetQ, "k", new string('x', 1 << 20), opaque: 1) + Store(Add, "kept", new string('x', 1 << 20), opaque: 2) + Of(Get, "k") + Of(Get, "kept");
+        string stream = Store(SetQ, "k", new string('x', 1 << 20), opaque: 1) + Store(Add, "kept", new string('x', 1 << 20), opaque: 2) + Of(Get, "k")
+            + Of(Get, "kept");
         var output = new StringBuilder();
         foreach (char[] segment in stream.Chunk(50_000))
             output.Append(harness.Ask(new string(segment)));
@@ -189,7 +200,7 @@ public sealed class SessionBinaryTests
         using var harness = new SessionHarness(static o => o with { TrackSizes = true });
         Assert.Equal("", harness.Ask(Of(Stat, "sizes", opaque: 7) + Of(NoOp, opaque: 8)));
         harness.Router.FakeStores.Sizes.SetException(new RouterException("no"));
-        await GatewayHarness.WaitUntilAsync(() => harness.RunPosted() > 0, "they could not be collected");
+        await Wait.UntilAsync(() => harness.RunPosted() > 0, "they could not be collected");
         Assert.Equal("10 86 #7 [statistics could not be collected]\n0a 00 #8", ShowAll(harness.ReadAll()));
     }
 
@@ -212,7 +223,8 @@ public sealed class SessionBinaryTests
     {
         using SessionHarness harness = WithRemote();
         harness.Ask(Of(Stat, "detail on"));
-        harness.Ask(Store(SetQ, "a:1", "v") + Of(GetQ, "a:1") + Of(GetK, "a:2") + TouchTo(Touch, "a:1", 0) + Of(DeleteQ, "a:1") + Of(AppendQ, "b:1", value: "v") + Of(Get, "r:1"));
+        harness.Ask(Store(SetQ, "a:1", "v") + Of(GetQ, "a:1") + Of(GetK, "a:2") + TouchTo(Touch, "a:1", 0) + Of(DeleteQ, "a:1") + Of(AppendQ, "b:1", value: "v")
+            + Of(Get, "r:1"));
         harness.Router.Waiting[0].Complete();
         harness.ReadAll();
         string dump = ShowAll(harness.Ask(Of(Stat, "detail dump", opaque: 3)));
@@ -261,7 +273,8 @@ public sealed class SessionBinaryTests
         harness.Ask(Store(SetQ, "l", "local"));
         harness.Send(Store(SetQ, "r1", "one"));
         harness.Router.Waiting[0].Complete();
-        harness.Send(Of(GetKQ, "r0", opaque: 1) + Of(GetKQ, "l", opaque: 2) + Of(GetKQ, "r1", opaque: 3) + Of(GetKQ, "nothing", opaque: 4) + Of(NoOp, opaque: 5));
+        harness.Send(Of(GetKQ, "r0", opaque: 1) + Of(GetKQ, "l", opaque: 2) + Of(GetKQ, "r1", opaque: 3) + Of(GetKQ, "nothing", opaque: 4)
+            + Of(NoOp, opaque: 5));
         Assert.Equal("", harness.Read());
         harness.Router.Waiting[1].Complete();
         Assert.Equal("", harness.Read());
@@ -296,7 +309,7 @@ public sealed class SessionBinaryTests
     [Fact]
     public void WhenRepliesComeInAnyOrderTheyLeaveInCommandOrder()
     {
-        int seed = TestSeed.Take();
+        int seed = TestSeed.Next();
         for (int round = 0; round < 300; round++)
         {
             var random = new Random(seed + round);
@@ -352,7 +365,8 @@ public sealed class SessionBinaryTests
     public void BeforeAuthenticationEverythingElseIsRefusedAndCloses()
     {
         using SessionHarness harness = WithSasl(out FakePasswords passwords);
-        Assert.Equal("0b 00 #0 [1.6.45]\n20 00 #0 [PLAIN]\n00 20 #7 [Auth failure.]", ShowAll(harness.Ask(Of(BinaryPacket.Version) + Of(SaslList) + Of(Get, "k", opaque: 7) + Of(NoOp))));
+        Assert.Equal("0b 00 #0 [1.6.45]\n20 00 #0 [PLAIN]\n00 20 #7 [Auth failure.]",
+            ShowAll(harness.Ask(Of(BinaryPacket.Version) + Of(SaslList) + Of(Get, "k", opaque: 7) + Of(NoOp))));
         Assert.True(harness.Session.IsFinished);
         Assert.Equal(0, passwords.Asked);
     }
@@ -444,7 +458,8 @@ public sealed class SessionBinaryTests
     public void OnTheLocalPathNothingIsAllocated(byte opcode, string key) => AssertNoAllocation(Of(opcode, key));
 
     [Fact]
-    public void SetsInPiecesAllocateNothingEither() => AssertNoAllocation(Store(Set, "key", "hello"), TouchTo(Gat, "key", 10), Store(SetQ, "key", "hello")[..30], Store(SetQ, "key", "hello")[30..36], Store(SetQ, "key", "hello")[36..]);
+    public void SetsInPiecesAllocateNothingEither() => AssertNoAllocation(Store(Set, "key", "hello"), TouchTo(Gat, "key", 10),
+        Store(SetQ, "key", "hello")[..30], Store(SetQ, "key", "hello")[30..36], Store(SetQ, "key", "hello")[36..]);
 
     private static void AssertNoAllocation(params string[] packets)
     {

@@ -3,7 +3,10 @@ using OrleansCache.Gateway.Tests.Fakes;
 
 namespace OrleansCache.Gateway.Tests.Sessions;
 
-/// <summary>The meta commands in a session: data blocks, order, silence. What they mean in the store is tested there, and against memcached in tests/Conformance.Tests.</summary>
+/// <summary>
+/// The meta commands in a session: data blocks, order, silence. What they mean in the store is tested there, and against memcached in
+/// tests/Conformance.Tests.
+/// </summary>
 public sealed class SessionMetaTests
 {
     private static readonly (string Input, string Output)[] s_conversation =
@@ -94,7 +97,7 @@ public sealed class SessionMetaTests
     [Fact]
     public void WhenEveryKeyIsElsewhereTheRepliesAreTheSame()
     {
-        int seed = TestSeed.Take();
+        int seed = TestSeed.Next();
         var random = new Random(seed);
         using var harness = new SessionHarness();
         harness.Router.IsRemote = static _ => true;

@@ -36,7 +36,7 @@ public sealed class SessionOrderTests
     [Fact]
     public void WhenRepliesComeInAnyOrderTheyLeaveInCommandOrder()
     {
-        int seed = TestSeed.Take();
+        int seed = TestSeed.Next();
         for (int round = 0; round < 300; round++)
         {
             var random = new Random(seed + round);
@@ -82,7 +82,7 @@ public sealed class SessionOrderTests
     [Fact]
     public void WhenAConnectionDiesWithRepliesOutstandingNothingIsLost()
     {
-        int seed = TestSeed.Take();
+        int seed = TestSeed.Next();
         for (int round = 0; round < 200; round++)
         {
             var random = new Random(seed + round);

@@ -138,7 +138,8 @@ public sealed class SessionWatchTests
         log.ItemGet("last"u8, ItemGetStatus.Found, 1, 2, 3);
         text += ReadLines(harness);
         string[] lines = text.Split('\n', StringSplitOptions.RemoveEmptyEntries);
-        long skipped = lines.Where(static l => l.StartsWith("skipped=", StringComparison.Ordinal)).Sum(static l => long.Parse(l[8..], CultureInfo.InvariantCulture));
+        long skipped = lines.Where(static l => l.StartsWith("skipped=", StringComparison.Ordinal))
+            .Sum(static l => long.Parse(l[8..], CultureInfo.InvariantCulture));
         Assert.True(skipped > 1000);
         Assert.Equal(Events + 1, skipped + lines.Count(static l => l.StartsWith("ts=", StringComparison.Ordinal)));
         Assert.Contains("key=last", lines[^1]);
@@ -161,7 +162,7 @@ public sealed class SessionWatchTests
         Assert.Equal("", harness.Ask("watch\r\nversion\r\n"));
         Assert.False(harness.Session.WantsInput);
         harness.Router.WatchGate.SetResult();
-        await GatewayHarness.WaitUntilAsync(() => harness.RunPosted() > 0, "the feed is there");
+        await Wait.UntilAsync(() => harness.RunPosted() > 0, "the feed is there");
         Assert.Equal("OK\r\n", harness.ReadAll());
         Assert.True(harness.Session.WantsInput);
         harness.Router.Events.ItemGet("k"u8, ItemGetStatus.Found, 1, 2, 3);
@@ -179,7 +180,7 @@ public sealed class SessionWatchTests
         Assert.Equal("", harness.ReadAll());
         harness.Session.Resume();
         harness.Router.WatchGate.SetResult();
-        await GatewayHarness.WaitUntilAsync(() => harness.RunPosted() > 0, "the feed is there");
+        await Wait.UntilAsync(() => harness.RunPosted() > 0, "the feed is there");
         harness.Router.Events.ItemGet("k"u8, ItemGetStatus.Found, 1, 2, 3);
         string text = harness.ReadAll();
         Assert.StartsWith("OK\r\n", text, StringComparison.Ordinal);
@@ -193,7 +194,7 @@ public sealed class SessionWatchTests
         harness.Router.WatchGate = new TaskCompletionSource();
         Assert.Equal("", harness.Ask("watch\r\nversion\r\n"));
         harness.Router.WatchGate.SetException(new RouterException("no"));
-        await GatewayHarness.WaitUntilAsync(() => harness.RunPosted() > 0, "it has failed");
+        await Wait.UntilAsync(() => harness.RunPosted() > 0, "it has failed");
         Assert.Equal("WATCHER_FAILED failed to add log watcher\r\nVERSION 1.6.45\r\n", harness.ReadAll());
     }
 
@@ -205,7 +206,7 @@ public sealed class SessionWatchTests
         Assert.Equal("", harness.Ask("watch\r\n"));
         harness.Session.Abort();
         harness.Router.WatchGate.SetResult();
-        await GatewayHarness.WaitUntilAsync(() => harness.RunPosted() > 0, "the feed is there");
+        await Wait.UntilAsync(() => harness.RunPosted() > 0, "the feed is there");
         Assert.Equal(EventKinds.None, harness.Router.Events.Watched);
         harness.Router.WatchGate = null;
         for (int i = 0; i < 20; i++)

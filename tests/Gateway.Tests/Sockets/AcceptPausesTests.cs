@@ -1,5 +1,5 @@
-using OrleansCache.Gateway.Tests.Fakes;
 using Microsoft.Extensions.Logging;
+using OrleansCache.Gateway.Transports;
 
 namespace OrleansCache.Gateway.Tests.Sockets;
 

@@ -1,6 +1,8 @@
-using System.Text;
 using System.Net;
 using System.Net.Sockets;
+using System.Text;
+using OrleansCache.Gateway.Options;
+using OrleansCache.Gateway.Stats;
 using OrleansCache.Gateway.Tests.Fakes;
 
 namespace OrleansCache.Gateway.Tests.Sockets;
@@ -25,7 +27,7 @@ public sealed class SocketTests
             string.Concat(Enumerable.Repeat("get a\r\n", 10_000)), string.Concat(Enumerable.Repeat("VALUE a 0 1\r\nx\r\nEND\r\n", 10_000)));
         await client.AssertAsync("quit\r\n", "");
         Assert.Equal("", await client.ReadToEndAsync());
-        await GatewayHarness.WaitUntilAsync(() => gateway.Server.Statistics.ConnectionsCurrent == 0, "the connection is gone");
+        await Wait.UntilAsync(() => gateway.Server.Statistics.ConnectionsCurrent == 0, "the connection is gone");
         GatewayStatistics statistics = gateway.Server.Statistics;
         Assert.Equal(1, statistics.ConnectionsTotal);
         Assert.Equal(10_003, statistics.Operations);
@@ -73,7 +75,7 @@ public sealed class SocketTests
         await using GatewayHarness gateway = await GatewayHarness.StartAsync(TransportKind.Auto);
         using TestClient slow = await gateway.ConnectAsync();
         await slow.SendAsync("set a 0 0 100\r\nabc");
-        await GatewayHarness.WaitUntilAsync(() => gateway.Shared.Connections.Any(static c => c.IsReceivingValue), "the block arrives");
+        await Wait.UntilAsync(() => gateway.Shared.Connections.Any(static c => c.IsReceivingValue), "the block arrives");
         string text = Encoding.ASCII.GetString(Stats.StatsText.Build(gateway.Shared, 0, "conns"));
         Assert.Contains("state conn_nread\r\n", text, StringComparison.Ordinal);
         await slow.SendAsync(new string('x', 97) + "\r\n");
@@ -87,7 +89,7 @@ public sealed class SocketTests
         await using GatewayHarness gateway = await GatewayHarness.StartAsync(transport, static o => o with { ItemBytesMax = 8 << 20 });
         gateway.Router.Store.RunBytesMax = 300_000;
         using TestClient client = await gateway.ConnectAsync();
-        int seed = TestSeed.Take();
+        int seed = TestSeed.Next();
         string value = string.Create(1_000_000, seed, static (span, s) =>
         {
             var random = new Random(s);
@@ -99,7 +101,7 @@ public sealed class SocketTests
         await client.SendAsync("get a\r\nget a\r\nget a\r\nversion\r\n");
         string all = once + once + once + "VERSION 1.6.45\r\n";
         Assert.True(all == await client.ReadAsync(all.Length), $"seed {seed}");
-        await GatewayHarness.WaitUntilAsync(() => gateway.Router.Store.Pins == 0, "pins are released");
+        await Wait.UntilAsync(() => gateway.Router.Store.Pins == 0, "pins are released");
     }
 
     [Theory]
@@ -118,7 +120,7 @@ public sealed class SocketTests
             Assert.Equal(2, gateway.Server.Statistics.ConnectionsCurrent);
         }
 
-        await GatewayHarness.WaitUntilAsync(() => gateway.Server.Statistics.ConnectionsCurrent == 1, "the second is gone");
+        await Wait.UntilAsync(() => gateway.Server.Statistics.ConnectionsCurrent == 1, "the second is gone");
         using TestClient fourth = await gateway.ConnectAsync();
         await fourth.AssertAsync("get a\r\n", "END\r\n");
     }
@@ -140,7 +142,7 @@ public sealed class SocketTests
         Assert.Equal("", await idle.ReadToEndAsync());
         await busy.AssertAsync("get a\r\n", "END\r\n");
         // The client sees the end a moment before the loop counts it.
-        await GatewayHarness.WaitUntilAsync(() => gateway.Server.Statistics.ConnectionsIdleKicked == 1, "one idle connection was counted");
+        await Wait.UntilAsync(() => gateway.Server.Statistics.ConnectionsIdleKicked == 1, "one idle connection was counted");
     }
 
     [Theory]
@@ -200,20 +202,22 @@ public sealed class SocketTests
     [MemberData(nameof(Transports))]
     public async Task AHalfClosedClientGetsAllItsReplies(TransportKind transport)
     {
-        await using GatewayHarness gateway = await GatewayHarness.StartAsync(transport, router: new FakeRouter { IsRemote = static b => b == 'r', AnswersItself = true });
+        await using GatewayHarness gateway =
+            await GatewayHarness.StartAsync(transport, router: new FakeRouter { IsRemote = static b => b == 'r', AnswersItself = true });
         using TestClient client = await gateway.ConnectAsync();
         await client.SendAsync("set r 0 0 1\r\nx\r\n" + string.Concat(Enumerable.Repeat("get r l r\r\n", 5000)) + "get half");
         client.Socket.Shutdown(SocketShutdown.Send);
         string all = await client.ReadToEndAsync();
         Assert.Equal("STORED\r\n" + string.Concat(Enumerable.Repeat("VALUE r 0 1\r\nx\r\nVALUE r 0 1\r\nx\r\nEND\r\n", 5000)), all);
-        await GatewayHarness.WaitUntilAsync(() => gateway.Server.Statistics.ConnectionsCurrent == 0, "the connection is gone");
+        await Wait.UntilAsync(() => gateway.Server.Statistics.ConnectionsCurrent == 0, "the connection is gone");
     }
 
     [Theory]
     [MemberData(nameof(Transports))]
     public async Task AResetInTheMiddleHurtsNobody(TransportKind transport)
     {
-        await using GatewayHarness gateway = await GatewayHarness.StartAsync(transport, router: new FakeRouter { IsRemote = static b => b == 'r', AnswersItself = true });
+        await using GatewayHarness gateway =
+            await GatewayHarness.StartAsync(transport, router: new FakeRouter { IsRemote = static b => b == 'r', AnswersItself = true });
         string value = new('v', 500_000);
         using TestClient witness = await gateway.ConnectAsync();
         await witness.AssertAsync($"set big 0 0 {value.Length}\r\n{value}\r\n", "STORED\r\n");
@@ -230,8 +234,8 @@ public sealed class SocketTests
             client.Reset();
         }
 
-        await GatewayHarness.WaitUntilAsync(() => gateway.Server.Statistics.ConnectionsCurrent == 1, "the others are gone");
-        await GatewayHarness.WaitUntilAsync(() => gateway.Router.Store.Pins == 0, "pins are released");
+        await Wait.UntilAsync(() => gateway.Server.Statistics.ConnectionsCurrent == 1, "the others are gone");
+        await Wait.UntilAsync(() => gateway.Router.Store.Pins == 0, "pins are released");
         await witness.AssertAsync("version\r\n", "VERSION 1.6.45\r\n");
     }
 
@@ -245,7 +249,7 @@ public sealed class SocketTests
         {
             for (int i = 0; i < 2000; i++)
                 idle.Add(await gateway.ConnectAsync());
-            await GatewayHarness.WaitUntilAsync(() => gateway.Server.Statistics.ConnectionsCurrent == 2000, "all are accepted");
+            await Wait.UntilAsync(() => gateway.Server.Statistics.ConnectionsCurrent == 2000, "all are accepted");
             using TestClient client = await gateway.ConnectAsync();
             for (int i = 0; i < 100; i++)
                 await client.AssertAsync("version\r\n", "VERSION 1.6.45\r\n");
@@ -257,7 +261,7 @@ public sealed class SocketTests
                 client.Dispose();
         }
 
-        await GatewayHarness.WaitUntilAsync(() => gateway.Server.Statistics.ConnectionsCurrent == 0, "all are gone");
+        await Wait.UntilAsync(() => gateway.Server.Statistics.ConnectionsCurrent == 0, "all are gone");
     }
 
     [Theory]
@@ -309,7 +313,7 @@ public sealed class SocketTests
         router.FlushGate = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         await client.SendAsync("set a 0 0 1\r\nx\r\nflush_all\r\nversion\r\n");
         Assert.Equal("STORED\r\n", await client.ReadAsync(8));
-        await GatewayHarness.WaitUntilAsync(() => router.FlushCalls == 1, "the flush is on its way");
+        await Wait.UntilAsync(() => router.FlushCalls == 1, "the flush is on its way");
         Task stop = gateway.Server.StopAsync(TimeSpan.FromSeconds(20), CancellationToken.None);
         Assert.Equal("", await idle.ReadToEndAsync());
         Assert.False(stop.IsCompleted);
@@ -326,7 +330,7 @@ public sealed class SocketTests
         await using GatewayHarness gateway = await GatewayHarness.StartAsync(transport, null, router);
         using TestClient client = await gateway.ConnectAsync();
         await client.SendAsync("get r\r\n");
-        await GatewayHarness.WaitUntilAsync(() => router.Sent == 1, "the request is on its way");
+        await Wait.UntilAsync(() => router.Sent == 1, "the request is on its way");
         await gateway.Server.StopAsync(TimeSpan.FromMilliseconds(50), CancellationToken.None).WaitAsync(TimeSpan.FromSeconds(10));
         Assert.DoesNotContain("END", await client.ReadToEndAsync());
         Assert.Equal(0, gateway.Server.Statistics.ConnectionsCurrent);
@@ -360,7 +364,8 @@ public sealed class SocketTests
     [MemberData(nameof(Transports))]
     public async Task AnAddressOfAnotherMachineIsSaidPlainly(TransportKind transport)
     {
-        await using var gateway = new GatewayHarness(transport, static o => o with { Listeners = [new ListenerOptions(new IPEndPoint(IPAddress.Parse("192.0.2.1"), 0))] });
+        await using var gateway =
+            new GatewayHarness(transport, static o => o with { Listeners = [new ListenerOptions(new IPEndPoint(IPAddress.Parse("192.0.2.1"), 0))] });
         var failure = await Assert.ThrowsAsync<GatewayStartException>(() => gateway.Server.StartAsync(CancellationToken.None));
         Assert.Contains("no such address", failure.Message);
     }

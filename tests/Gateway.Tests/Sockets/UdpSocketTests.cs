@@ -1,6 +1,8 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
+using OrleansCache.Gateway.Options;
+using OrleansCache.Gateway.Passwords;
 using OrleansCache.Gateway.Tests.Fakes;
 
 namespace OrleansCache.Gateway.Tests.Sockets;
@@ -77,7 +79,7 @@ public sealed class UdpSocketTests
             await socket.SendAsync(one);
 
         Assert.Equal("END\r\n", await AskAsync(socket, "get a\r\n", 9));
-        await GatewayHarness.WaitUntilAsync(() => harness.Server.Statistics.DatagramsDropped == bad.Length, "all are counted");
+        await Wait.UntilAsync(() => harness.Server.Statistics.DatagramsDropped == bad.Length, "all are counted");
     }
 
     [Theory]
@@ -106,7 +108,7 @@ public sealed class UdpSocketTests
         await using GatewayHarness harness = await StartAsync(transport, router);
         using Socket socket = Connect(harness.Server.UdpEndPoints[0]);
         await SendAsync(socket, "flush_all\r\n", 5);
-        await GatewayHarness.WaitUntilAsync(() => router.FlushCalls == 1, "the request is under way");
+        await Wait.UntilAsync(() => router.FlushCalls == 1, "the request is under way");
 
         await harness.Server.StopAcceptingAsync();
         Task stopped = harness.Server.StopAsync(s_patience, CancellationToken.None);
@@ -154,7 +156,8 @@ public sealed class UdpSocketTests
         return socket;
     }
 
-    private static async Task SendAsync(Socket socket, string payload, int id) => await socket.SendAsync(DatagramHarness.Frame(payload, id)).WaitAsync(s_patience);
+    private static async Task SendAsync(Socket socket, string payload, int id) =>
+        await socket.SendAsync(DatagramHarness.Frame(payload, id)).WaitAsync(s_patience);
 
     private static async Task<string> AskAsync(Socket socket, string payload, int id)
     {

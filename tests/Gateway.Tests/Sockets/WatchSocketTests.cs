@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using OrleansCache.Gateway.Options;
 using OrleansCache.Gateway.Tests.Fakes;
 
 namespace OrleansCache.Gateway.Tests.Sockets;
@@ -56,10 +57,12 @@ public sealed class WatchSocketTests
         await asking.SendAsync("stats conns\r\n");
         Assert.Contains(":state conn_watch\r\n", await ReadUntilAsync(asking, "END\r\n"));
         watcher.Dispose();
-        await GatewayHarness.WaitUntilAsync(() => gateway.Router.Events.Watched == EventKinds.None, "the watcher is gone");
+        await Wait.UntilAsync(() => gateway.Router.Events.Watched == EventKinds.None, "the watcher is gone");
     }
 
-    /// <summary>It does not read; what it is sent stops; others are served, other watchers get every line; when it reads at last it is told what it lost.</summary>
+    /// <summary>
+    /// It does not read; what it is sent stops; others are served, other watchers get every line; when it reads at last it is told what it lost.
+    /// </summary>
     [Theory]
     [MemberData(nameof(Transports))]
     public async Task AWatcherThatDoesNotReadStallsNobody(TransportKind transport)

@@ -20,7 +20,8 @@ public sealed class TlsCertificatesTests : IDisposable
         AssertRefused(o => o with { ChainFile = null }, "Error loading the certificate chain: TLS needs a certificate, -o ssl_chain_cert=FILE");
         AssertRefused(o => o with { ChainFile = nothing }, $"Error loading the certificate chain: {nothing}: no such file");
         AssertRefused(o => o with { ChainFile = _certificates.Folder }, $"Error loading the certificate chain: {_certificates.Folder}: it is a directory");
-        AssertRefused(o => o with { ChainFile = o.KeyFile }, $"Error loading the certificate chain: {_certificates.KeyFile}: no certificate in PEM format in it");
+        AssertRefused(o => o with { ChainFile = o.KeyFile },
+            $"Error loading the certificate chain: {_certificates.KeyFile}: no certificate in PEM format in it");
         AssertRefused(o => o with { KeyFile = nothing }, $"Error loading the key: {nothing}: no such file");
         AssertRefused(o => o with { KeyFile = null }, $"Error loading the key: {_certificates.ChainFile}: ");
         AssertRefused(o => o with { KeyFormat = TlsKeyFormat.Der }, $"Error loading the key: {_certificates.KeyFile}: ");

@@ -3,6 +3,7 @@ using System.Net.Security;
 using System.Net.Sockets;
 using System.Security.Authentication;
 using System.Security.Cryptography.X509Certificates;
+using OrleansCache.Gateway.Options;
 using OrleansCache.Gateway.Tests.Fakes;
 using OrleansCache.Gateway.Tls;
 
@@ -33,7 +34,7 @@ public sealed class TlsTests : IDisposable
         Assert.Equal(2, gateway.Server.Statistics.ConnectionsCurrent);
         await tls.AssertAsync("quit\r\n", "");
         Assert.Equal("", await tls.ReadToEndAsync());
-        await GatewayHarness.WaitUntilAsync(() => gateway.Server.Statistics.ConnectionsCurrent == 1, "the connection is gone");
+        await Wait.UntilAsync(() => gateway.Server.Statistics.ConnectionsCurrent == 1, "the connection is gone");
     }
 
     [Fact]
@@ -48,7 +49,7 @@ public sealed class TlsTests : IDisposable
         await client.SendAsync("get a\r\nget a\r\nget a\r\nversion\r\n");
         string all = once + once + once + "VERSION 1.6.45\r\n";
         Assert.True(all == await client.ReadAsync(all.Length));
-        await GatewayHarness.WaitUntilAsync(() => gateway.Router.Store.Pins == 0, "pins are released");
+        await Wait.UntilAsync(() => gateway.Router.Store.Pins == 0, "pins are released");
     }
 
     [Fact]
@@ -61,11 +62,11 @@ public sealed class TlsTests : IDisposable
         await plain.AssertAsync("version\r\n", "VERSION 1.6.45\r\n");
         using var halfOpen = new TcpClient();
         await halfOpen.ConnectAsync((IPEndPoint)TlsEndPoint(gateway));
-        await GatewayHarness.WaitUntilAsync(() => gateway.Server.Statistics.ConnectionsCurrent == 3, "three are there");
+        await Wait.UntilAsync(() => gateway.Server.Statistics.ConnectionsCurrent == 3, "three are there");
         await gateway.Server.StopAsync(TimeSpan.FromSeconds(5), CancellationToken.None);
         Assert.Equal("", await client.ReadToEndAsync());
         Assert.Equal("", await plain.ReadToEndAsync());
-        await GatewayHarness.WaitUntilAsync(() => gateway.Server.Statistics.ConnectionsCurrent == 0, "all are gone");
+        await Wait.UntilAsync(() => gateway.Server.Statistics.ConnectionsCurrent == 0, "all are gone");
     }
 
     [Fact]
@@ -94,9 +95,10 @@ public sealed class TlsTests : IDisposable
     {
         await using GatewayHarness gateway = await StartAsync(
             mode, options: o => o with { VerifyMode = verifyMode, ClientAuthoritiesFile = _certificates.AuthorityFile });
-        using X509Certificate2? certificate = shown switch { "known" => new X509Certificate2(_certificates.Client), "stranger" => TestCertificates.Stranger(), _ => null };
+        using X509Certificate2? certificate =
+            shown switch { "known" => new X509Certificate2(_certificates.Client), "stranger" => new X509Certificate2(_certificates.Stranger), _ => null };
         Assert.Equal(isServed, await IsServedAsync(gateway, certificate));
-        await GatewayHarness.WaitUntilAsync(() => HandshakeErrors(gateway) == (isServed ? 0 : 1), "the failed handshake counts");
+        await Wait.UntilAsync(() => HandshakeErrors(gateway) == (isServed ? 0 : 1), "the failed handshake counts");
     }
 
     [Fact]
@@ -174,8 +176,8 @@ public sealed class TlsTests : IDisposable
         using var client = new TestClient(socket);
         await client.SendAsync(input);
         await client.ReadToEndAsync();
-        await GatewayHarness.WaitUntilAsync(() => HandshakeErrors(gateway) == 1, "the failed handshake counts");
-        await GatewayHarness.WaitUntilAsync(() => gateway.Server.Statistics.ConnectionsCurrent == 0, "the connection is gone");
+        await Wait.UntilAsync(() => HandshakeErrors(gateway) == 1, "the failed handshake counts");
+        await Wait.UntilAsync(() => gateway.Server.Statistics.ConnectionsCurrent == 0, "the connection is gone");
     }
 
     [Fact]
@@ -191,8 +193,8 @@ public sealed class TlsTests : IDisposable
         byte[] reply = new byte[16];
         await stream.ReadExactlyAsync(reply);
         await below.WriteAsync("\u0017\u0003\u0003\u0000\u0020 this is no encrypted record, but long enough"u8.ToArray());
-        await GatewayHarness.WaitUntilAsync(() => gateway.Shared.Tls.ProtocolErrors == 1, "the error counts");
-        await GatewayHarness.WaitUntilAsync(() => gateway.Server.Statistics.ConnectionsCurrent == 0, "the connection is gone");
+        await Wait.UntilAsync(() => gateway.Shared.Tls.ProtocolErrors == 1, "the error counts");
+        await Wait.UntilAsync(() => gateway.Server.Statistics.ConnectionsCurrent == 0, "the connection is gone");
     }
 
     [Fact]
@@ -212,8 +214,8 @@ public sealed class TlsTests : IDisposable
         await socket.ConnectAsync(TlsEndPoint(gateway));
         using var client = new TestClient(socket);
         await client.SendAsync("\u0016\u0003");
-        await GatewayHarness.WaitUntilAsync(() => gateway.Server.Statistics.ConnectionsCurrent == 1, "it is there");
-        await GatewayHarness.WaitUntilAsync(
+        await Wait.UntilAsync(() => gateway.Server.Statistics.ConnectionsCurrent == 1, "it is there");
+        await Wait.UntilAsync(
             () =>
             {
                 gateway.Time.Advance(TimeSpan.FromSeconds(1));
@@ -262,7 +264,8 @@ public sealed class TlsTests : IDisposable
         using TlsTestClient client = await TlsTestClient.ConnectAsync(TlsEndPoint(gateway));
         await client.SendAsync("stats\r\nstats settings\r\nquit\r\n");
         string stats = await client.ReadToEndAsync();
-        Assert.Contains("STAT ssl_new_sessions 1\r\nSTAT ssl_handshake_errors 0\r\nSTAT ssl_proto_errors 0\r\nSTAT time_since_server_cert_refresh ", stats, StringComparison.Ordinal);
+        Assert.Contains("STAT ssl_new_sessions 1\r\nSTAT ssl_handshake_errors 0\r\nSTAT ssl_proto_errors 0\r\nSTAT time_since_server_cert_refresh ", stats,
+            StringComparison.Ordinal);
         Assert.Contains(
             $"STAT ssl_enabled yes\r\nSTAT ssl_chain_cert {_certificates.ChainFile}\r\nSTAT ssl_key {_certificates.KeyFile}\r\nSTAT ssl_verify_mode 1\r\n"
             + "STAT ssl_keyformat 1\r\nSTAT ssl_ciphers NULL\r\nSTAT ssl_ca_cert NULL\r\nSTAT ssl_wbuf_size 16384\r\nSTAT ssl_session_cache yes\r\n"
@@ -289,7 +292,8 @@ public sealed class TlsTests : IDisposable
     }
 
     private Task<GatewayHarness> StartAsync(
-        TlsMode mode, Func<TlsOptions, TlsOptions>? options = null, Func<GatewayOptions, GatewayOptions>? configure = null, TransportKind transport = TransportKind.Auto) =>
+        TlsMode mode, Func<TlsOptions, TlsOptions>? options = null, Func<GatewayOptions, GatewayOptions>? configure = null,
+            TransportKind transport = TransportKind.Auto) =>
         GatewayHarness.StartAsync(transport, o =>
         {
             var loopback = new IPEndPoint(IPAddress.Loopback, 0);

@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Net;
-using System.Text;
 using OrleansCache.Grains.Hosting;
 using OrleansCache.Grains.Routing;
 using OrleansCache.Grains.Tests.Routing;
@@ -96,7 +95,8 @@ public sealed class ClusterNodeTests
         await using ClusterNodes cluster = new();
         ClusterNodeOptions options = cluster.OptionsForNext() with
         {
-            ClusteringName = "postgres", ConnectionString = "Host=127.0.0.1;Port=24998;Username=nobody;Timeout=1", StartTimeout = TimeSpan.FromMilliseconds(300),
+            ClusteringName = "postgres", ConnectionString = "Host=127.0.0.1;Port=24998;Username=nobody;Timeout=1",
+            StartTimeout = TimeSpan.FromMilliseconds(300),
         };
         await using ClusterNode node = new(options);
         ClusterStartException refused = await Assert.ThrowsAsync<ClusterStartException>(() => node.StartAsync(CancellationToken.None));
@@ -115,7 +115,8 @@ public sealed class ClusterNodeTests
         Assert.Equal(64, gateway.PartitionCount);
         ClusterNode second = await cluster.StartNodeAsync();
         await cluster.BalancedAsync(first, second);
-        await ClusterNodes.EventuallyAsync(() => gateway.TableCache.Current.Version == first.TableCache.Current.Version, () => gateway.TableCache.Current.Version.ToString());
+        await Wait.UntilAsync(() => gateway.TableCache.Current.Version == first.TableCache.Current.Version,
+            () => gateway.TableCache.Current.Version.ToString());
         await gateway.BatchTransport.FlushAllAsync(0, CancellationToken.None);
     }
 
@@ -138,7 +139,8 @@ public sealed class ClusterNodeTests
         await first.DisposeAsync(); // a stop alone keeps the ports
         ClusterNode second = await cluster.StartNodeAsync(silo);
         Assert.NotEqual(seed, second.TableCache.Current.HashSeed);
-        await ClusterNodes.EventuallyAsync(() => gateway.TableCache.Current.HashSeed == second.TableCache.Current.HashSeed, () => gateway.TableCache.Current.Version.ToString());
+        await Wait.UntilAsync(() => gateway.TableCache.Current.HashSeed == second.TableCache.Current.HashSeed,
+            () => gateway.TableCache.Current.Version.ToString());
         loop.RunOne();
         Assert.Equal(second.TableCache.Current.HashSeed, channel.Hasher.Seed);
         await SetAsync();
@@ -159,12 +161,13 @@ public sealed class ClusterNodeTests
             RecordingSink sink = new("key");
             channel.Send(new CacheRequest { Operation = CacheOperation.Set, Key = bytes, KeyHash = channel.Hasher.Compute(bytes), Value = "value"u8 }, sink);
             channel.Flush();
-            while (sink.Replies == 0)
+            while (sink.Calls == 0)
                 loop.RunOne();
             return $"{sink.Status} {sink.Reason}".TrimEnd();
         }
     }
 
     private static PartitionId FirstOf(ClusterNode node) =>
-        Enumerable.Range(0, node.PartitionCount).Select(number => new PartitionId(number)).First(partition => node.TableCache.Current.OwnerOf(partition) == node.TableCache.LocalSilo);
+        Enumerable.Range(0, node.PartitionCount).Select(number => new PartitionId(number))
+            .First(partition => node.TableCache.Current.OwnerOf(partition) == node.TableCache.LocalSilo);
 }

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Text;
 using Microsoft.Extensions.Logging;
+using OrleansCache.Events;
 using OrleansCache.Grains.Hosting;
 using OrleansCache.Storage;
 
@@ -31,6 +32,7 @@ internal sealed class ClusterNodes : IAsyncDisposable
         GatewayOrleansPort = s_nextPort + 1,
         AllowGateways = true,
         Join = (join ?? _first) is { } first ? [first] : [],
+        Events = new RingEventLog(),
         Store = new StoreOptions { PartitionCount = _partitions, MemoryBytes = 64L * 1024 * 1024 },
         LoggerFactory = _log,
     };
@@ -48,23 +50,12 @@ internal sealed class ClusterNodes : IAsyncDisposable
         return node;
     }
 
-    /// <summary>Waits for something to become true; fails, saying what is, if it does not within the time.</summary>
-    public static async Task EventuallyAsync(Func<bool> condition, Func<string> otherwise, int seconds = 20)
-    {
-        DateTime end = DateTime.UtcNow.AddSeconds(seconds);
-        while (!condition())
-        {
-            Assert.True(DateTime.UtcNow < end, otherwise());
-            await Task.Delay(10);
-        }
-    }
-
     /// <summary>Partitions that a node's gates serve.</summary>
     public int Serving(ClusterNode node) =>
         Enumerable.Range(0, _partitions).Count(partition => node.PartitionSet!.TryGet(new PartitionId(partition))?.State == PartitionState.Active);
 
     /// <summary>All partitions are served, each once, and the given nodes hold what the planner says they should.</summary>
-    public Task BalancedAsync(params ClusterNode[] nodes) => EventuallyAsync(
+    public Task BalancedAsync(params ClusterNode[] nodes) => Wait.UntilAsync(
         () => nodes.All(node => node.TableCache.Current.Silos.Length == nodes.Length && Math.Abs(Serving(node) - ((double)_partitions / nodes.Length)) < 1)
             && nodes.Sum(Serving) == _partitions,
         () => string.Join(", ", nodes.Select(node => $"{Serving(node)} ({node.State})")));

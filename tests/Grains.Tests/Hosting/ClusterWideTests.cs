@@ -82,14 +82,14 @@ public sealed class ClusterWideTests
 
         ClusterNode third = await cluster.StartNodeAsync();
         await cluster.BalancedAsync(first, second, third);
-        await ClusterNodes.EventuallyAsync(() => third.PartitionSet!.Events.ReadStatistics().Feeds == 2, () => "the new silo is not watched by both");
+        await Wait.UntilAsync(() => third.PartitionSet!.Events.ReadStatistics().Feeds == 2, () => "the new silo is not watched by both");
         for (int i = 100; i < 1_000; i++)
             Tell(i, first, second, third);
         await AssertSeesAsync(feed, woken, 100, 1_000);
 
         // The other watcher has not read, with room for some tens of lines: it is told of its loss, and nobody waited for it.
         StringBuilder told = new();
-        await ClusterNodes.EventuallyAsync(
+        await Wait.UntilAsync(
             () =>
             {
                 told.Append(Read(small));
@@ -99,7 +99,7 @@ public sealed class ClusterWideTests
 
         feed.Dispose();
         small.Dispose();
-        await ClusterNodes.EventuallyAsync(
+        await Wait.UntilAsync(
             () => cluster.Nodes.All(node => node.PartitionSet!.Events.Watched == EventKinds.None), () => "watched after the watchers are gone");
     }
 
@@ -134,7 +134,10 @@ public sealed class ClusterWideTests
     private static bool PartitionIsOut(ClusterNodes cluster, string key, ClusterNode[] nodes) => !cluster.TrySet(key, "z", nodes);
 
     private static ClusterRouter Router(ClusterNode node) =>
-        new(node.PartitionCount, node.PartitionSet, node.TableCache, node.BatchTransport, TimeProvider.System) { Cluster = node.View, Watch = node.Watch };
+        new(node.PartitionCount, node.PartitionSet, node.TableCache, node.BatchTransport, TimeProvider.System)
+        {
+            Cluster = node.View, Watch = node.Watch, Events = node.Events,
+        };
 
     private static string Key(int i) => string.Create(CultureInfo.InvariantCulture, $"key-{i}");
 

@@ -164,11 +164,11 @@ public sealed class JoinTests
             Join = [nobody, new IPEndPoint(IPAddress.Loopback, joinedOptions.GatewayOrleansPort!.Value - ClusterNodeOptions.GatewayOrleansPortOffset)],
         });
         await gateway.StartAsync(CancellationToken.None);
-        await ClusterNodes.EventuallyAsync(() => gateway.KnownGateways.Count == 3, () => string.Join(", ", gateway.KnownGateways));
+        await Wait.UntilAsync(() => gateway.KnownGateways.Count == 3, () => string.Join(", ", gateway.KnownGateways));
 
         await joined.StopAsync();
         await cluster.BalancedAsync(first);
-        await ClusterNodes.EventuallyAsync(
+        await Wait.UntilAsync(
             () => gateway.TableCache.Current.Version == first.TableCache.Current.Version, () => "the gateway does not follow any more");
         await gateway.BatchTransport.FlushAllAsync(0, CancellationToken.None);
     }

@@ -116,7 +116,8 @@ public sealed class CoordinatorTests : ICoordinatorEnvironment
         Assert.Empty(_asked[A].Commands);
         Answer(coordinator, A, membership: 1, held: [], Drawn);
         Assert.Equal(Partitions, coordinator.Table.CountOf(A));
-        PartitionReport[] all = [.. Enumerable.Range(0, Partitions).Select(partition => Active(partition, coordinator.Table.EpochOf(new PartitionId(partition))))];
+        PartitionReport[] all =
+            [.. Enumerable.Range(0, Partitions).Select(partition => Active(partition, coordinator.Table.EpochOf(new PartitionId(partition))))];
         Answer(coordinator, A, membership: 1, held: all, Drawn);
         return all;
     }
@@ -129,7 +130,8 @@ public sealed class CoordinatorTests : ICoordinatorEnvironment
         coordinator.OnReply(
             new SyncReply
             {
-                Silo = silo, Term = request.Term, Sequence = request.Sequence, TableVersion = default, HashSeed = seed, MemoryBytes = 64, PartitionCount = Partitions,
+                Silo = silo, Term = request.Term, Sequence = request.Sequence, TableVersion = default, HashSeed = seed, MemoryBytes = 64,
+                PartitionCount = Partitions,
                 MembershipVersion = membership, Partitions = held,
             },
             _now);

@@ -19,12 +19,14 @@ public sealed class MessagesTests
 
     private static readonly SyncReply Reply = new()
     {
-        Silo = B, Term = 5, Sequence = 77, TableVersion = new PartitionTableVersion(5, 2), HashSeed = Seed, MemoryBytes = 64 << 20, PartitionCount = 3, Draining = true, Flush = new FlushMark(9, 9, 0),
+        Silo = B, Term = 5, Sequence = 77, TableVersion = new PartitionTableVersion(5, 2), HashSeed = Seed, MemoryBytes = 64 << 20, PartitionCount = 3,
+        Draining = true, Flush = new FlushMark(9, 9, 0),
         SilosVersion = 3, Gateway = "b|::1|2",
         Partitions = [new(0, PartitionPhase.Sealed, 10, 13, SendState.Streaming), new(2, PartitionPhase.Active, 11, 0, SendState.None)],
     };
 
-    private static readonly ImportChunk Chunk = new() { Term = 5, Source = A, Partition = 2, MoveEpoch = 13, Number = 4, Last = true, Flush = new FlushMark(7, 5, 77), Items = new byte[] { 1, 2, 3 } };
+    private static readonly ImportChunk Chunk = new() { Term = 5, Source = A, Partition = 2, MoveEpoch = 13, Number = 4, Last = true,
+        Flush = new FlushMark(7, 5, 77), Items = new byte[] { 1, 2, 3 } };
 
     [Fact]
     public void MessagesSurviveTheWire()
@@ -85,12 +87,14 @@ public sealed class MessagesTests
     [Fact]
     public void CutMessagesAreRefusedWithoutAnException()
     {
-        foreach (byte[] wire in new[] { Request.Encode(), Reply.Encode(), Chunk.Encode(), new ImportReply(2, 13, 4, true, 5).Encode(), Request.Table!.Encode() })
+        foreach (byte[] wire in new[] { Request.Encode(), Reply.Encode(), Chunk.Encode(), new ImportReply(2, 13, 4, true, 5).Encode(),
+            Request.Table!.Encode() })
         {
             for (int length = 0; length < wire.Length; length++)
             {
                 byte[] cut = wire[..length];
-                bool any = (wire.Length == Request.Encode().Length && SyncRequest.TryDecode(cut, out _)) || (wire.Length == Reply.Encode().Length && SyncReply.TryDecode(cut, out _))
+                bool any = (wire.Length == Request.Encode().Length && SyncRequest.TryDecode(cut, out _))
+                    || (wire.Length == Reply.Encode().Length && SyncReply.TryDecode(cut, out _))
                     || (wire.Length == Chunk.Encode().Length && ImportChunk.TryDecode(cut, out _)) || PartitionTable.TryDecode(cut, out _);
                 Assert.False(any, $"{length} of {wire.Length} bytes were taken for a message");
             }

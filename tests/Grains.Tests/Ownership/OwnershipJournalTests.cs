@@ -75,6 +75,15 @@ public sealed class OwnershipJournalTests
     }
 
     [Fact]
+    public void WhereAllAreToldToStopNoneIsLost()
+    {
+        _journal.OnSilos(Silos(1, (A, "a"), (B, "b")));
+        _journal.OnSilos(Silos(2, (A, "a")), isLeaving: true);
+
+        Assert.Equal(JournalKind.SiloLeft, Assert.Single(_journal.Take(0)).Kind);
+    }
+
+    [Fact]
     public void ANewClusterThatOpensItsPartitionsHasLostNothing()
     {
         _journal.OnTable(PartitionTable.Unassigned(3), Table(1, A, A, A));

@@ -123,7 +123,8 @@ public sealed class SiloAgentTests : ISiloAgentEnvironment
         new SyncRequest
         {
             Term = 1, Sequence = ++_sequence, Coordinator = B, PartitionCount = Partitions, Commands = commands,
-            Table = seed is { } known ? PartitionTable.Create(new PartitionTableVersion(1, tableNumber), known, new SiloId[Partitions], new long[Partitions]) : null,
+            Table = seed is { } known
+                ? PartitionTable.Create(new PartitionTableVersion(1, tableNumber), known, new SiloId[Partitions], new long[Partitions]) : null,
         },
         0);
 }

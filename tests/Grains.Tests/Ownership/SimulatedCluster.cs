@@ -6,15 +6,16 @@ namespace OrleansCache.Grains.Tests.Ownership;
 /// <summary>
 /// A cluster of agents and coordinators in virtual time over a network that loses, delays, repeats and reorders, all from one seed.
 /// <para>
-/// Checked after every event: no partition is served by two silos that the membership has not declared dead; what a served partition holds is exactly what clients stored in
-/// it and did not delete, unless its silo, or the one that it was moving to, was lost, and never what they deleted.
+/// Checked after every event: no partition is served by two silos that the membership has not declared dead; what a served partition holds is exactly what
+/// clients stored in it and did not delete, unless its silo, or the one that it was moving to, was lost, and never what they deleted.
 /// </para>
 /// <para>
 /// All silos that the membership knows hash keys under one seed, and none holds anything before it knows it.
 /// </para>
 /// <para>
-/// One client flushes everything now and then, as <see cref="FlushAttempt"/> does it over this network, and waits for the OK: what was stored before it asked is then deleted,
-/// what is stored after the OK stays; what is stored in between may be either. A flush at a given time deletes what was stored until then, and nothing before.
+/// One client flushes everything now and then, as <see cref="FlushAttempt"/> does it over this network, and waits for the OK: what was stored before it asked
+/// is then deleted, what is stored after the OK stays; what is stored in between may be either. A flush at a given time deletes what was stored until then, and
+/// nothing before.
 /// </para>
 /// </summary>
 internal sealed class SimulatedCluster
@@ -246,7 +247,8 @@ internal sealed class SimulatedCluster
     {
         IEnumerable<string> held = Enumerable.Range(0, _partitions).Where(partition => node.Agent.PhaseOf(partition) != PartitionPhase.None)
             .GroupBy(partition => node.Agent.PhaseOf(partition)).Select(phase => $"{phase.Key} {phase.Count()}");
-        return $"{node.Id}: {string.Join(" ", held)}{(node.Agent.Draining ? " draining" : "")}{(node.Coordinator.Leads ? $" leads, {node.Coordinator.MovesUnderWay} moves" : "")}"
+        string leads = node.Coordinator.Leads ? $" leads, {node.Coordinator.MovesUnderWay} moves" : "";
+        return $"{node.Id}: {string.Join(" ", held)}{(node.Agent.Draining ? " draining" : "")}{leads}"
             + (node.IsRunning ? "" : " dead");
     }
 
@@ -419,7 +421,8 @@ internal sealed class SimulatedCluster
             Assert.True(_stored[partition].IsSubsetOf(items), $"seed {Seed}, {Now} ms: partition {partition} at {server.Id} has lost items");
             Assert.False(items.Overlaps(_deleted[partition]), $"seed {Seed}, {Now} ms: partition {partition} at {server.Id} has items that were deleted");
             if (items.Count != _stored[partition].Count)
-                Assert.True(items.All(item => _stored[partition].Contains(item) || _maybe[partition].Contains(item)), $"seed {Seed}, {Now} ms: foreign items in {partition}");
+                Assert.True(items.All(item => _stored[partition].Contains(item) || _maybe[partition].Contains(item)),
+                    $"seed {Seed}, {Now} ms: foreign items in {partition}");
 
             // What a lost silo's partition came back with is decided as soon as somebody serves it.
             if (_maybe[partition].Count > 0)
@@ -447,7 +450,8 @@ internal sealed class SimulatedCluster
             _formerAt = formerAt;
             _attempt = new FlushAttempt(at);
             At = at;
-            StoredBefore = [.. Enumerable.Range(0, cluster._partitions).Select(partition => cluster._stored[partition].Concat(cluster._maybe[partition]).ToArray())];
+            StoredBefore = [.. Enumerable.Range(0, cluster._partitions)
+                .Select(partition => cluster._stored[partition].Concat(cluster._maybe[partition]).ToArray())];
         }
 
         public uint At { get; }
@@ -531,7 +535,8 @@ internal sealed class SimulatedCluster
                 return;
             former._file.Epochs.CopyTo(_file.Epochs, 0);
             former._file.KnownEpochs.CopyTo(_file.KnownEpochs, 0);
-            (_file.Seed, _file.LastSeen, _file.SiloCount, _file.TableTerm) = (former._file.Seed, former._file.LastSeen, former._file.SiloCount, former._file.TableTerm);
+            (_file.Seed, _file.LastSeen, _file.SiloCount, _file.TableTerm) =
+                (former._file.Seed, former._file.LastSeen, former._file.SiloCount, former._file.TableTerm);
             for (int partition = 0; partition < partitions; partition++)
             {
                 if (_file.Epochs[partition] == 0)
@@ -569,7 +574,9 @@ internal sealed class SimulatedCluster
 
         public bool Serves(int partition) => _open[partition];
 
-        /// <summary>What a client finds in a partition that is served here: as in the store, a flush whose time has come is carried out by whoever comes next.</summary>
+        /// <summary>
+        /// What a client finds in a partition that is served here: as in the store, a flush whose time has come is carried out by whoever comes next.
+        /// </summary>
         public HashSet<int> Items(int partition)
         {
             Assert.True(_open[partition]);

@@ -29,8 +29,8 @@ public sealed class TablePlannerTests
     }
 
     /// <summary>
-    /// Random clusters and random assignments: everyone within 1 of its weighted share, nobody else owns anything, no more moves than the surplus and the homeless force,
-    /// the same plan for the same input, and nothing to do for a plan that is carried out.
+    /// Random clusters and random assignments: everyone within 1 of its weighted share, nobody else owns anything, no more moves than the surplus and the
+    /// homeless force, the same plan for the same input, and nothing to do for a plan that is carried out.
     /// </summary>
     [Fact]
     public void RandomPlansAreFairFrugalAndStable()
@@ -41,7 +41,8 @@ public sealed class TablePlannerTests
         {
             string what = $"seed {seed}, round {round}";
             int partitions = random.Next(1, 400);
-            SiloWeight[] silos = [.. Enumerable.Range(1, random.Next(1, 12)).Select(number => new SiloWeight(Silo(number), random.Next(4) == 0 ? random.Next(1, 2000) : 100))];
+            SiloWeight[] silos =
+                [.. Enumerable.Range(1, random.Next(1, 12)).Select(number => new SiloWeight(Silo(number), random.Next(4) == 0 ? random.Next(1, 2000) : 100))];
             SiloId[] current = new SiloId[partitions];
             for (int partition = 0; partition < partitions; partition++)
                 current[partition] = random.Next(5) == 0 ? default : Silo(random.Next(1, 16));

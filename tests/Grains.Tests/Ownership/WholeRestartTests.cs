@@ -3,13 +3,14 @@ using System.Globalization;
 namespace OrleansCache.Grains.Tests.Ownership;
 
 /// <summary>
-/// Clusters that are down as a whole and come back with memory files. The simulation checks at every moment that nothing is served that was deleted or given up; what must be there
-/// again is checked here.
+/// Clusters that are down as a whole and come back with memory files. The simulation checks at every moment that nothing is served that was deleted or given
+/// up; what must be there again is checked here.
 /// </summary>
 public sealed class WholeRestartTests
 {
     private const int Partitions = 24;
-    private static readonly int Runs = int.TryParse(Environment.GetEnvironmentVariable("ORLEANSCACHE_TEST_RUNS"), CultureInfo.InvariantCulture, out int runs) ? runs : 6;
+    private static readonly int Runs = int.TryParse(Environment.GetEnvironmentVariable("ORLEANSCACHE_TEST_RUNS"), CultureInfo.InvariantCulture, out int runs)
+        ? runs : 6;
 
     [Fact]
     public void EverythingIsThereAgainInWhateverOrderTheSilosCome()
@@ -131,13 +132,14 @@ public sealed class WholeRestartTests
     }
 
     /// <summary>
-    /// As the other chaos, with the end of all silos now and then, also amid moves and over a bad network. All that lived lately come back, in any order, and perhaps older ones.
+    /// As the other chaos, with the end of all silos now and then, also amid moves and over a bad network. All that lived lately come back, in any order, and
+    /// perhaps older ones.
     /// </summary>
     [Fact]
     public void ChaosWithWholeRestartsNeverServesAnythingStale()
     {
         int first = TestSeed.Next();
-        bool once = Environment.GetEnvironmentVariable("ORLEANSCACHE_TEST_SEED") is not null;
+        bool once = TestSeed.Given is not null;
         int restored = 0;
         for (int run = 0; run < (once ? 1 : Runs); run++)
         {
@@ -227,14 +229,17 @@ public sealed class WholeRestartTests
         return running;
     }
 
-    private static HashSet<int>[] Snapshot(SimulatedCluster cluster) => [.. Enumerable.Range(0, Partitions).Select(partition => cluster.Stored(partition).ToHashSet())];
+    private static HashSet<int>[] Snapshot(SimulatedCluster cluster) =>
+        [.. Enumerable.Range(0, Partitions).Select(partition => cluster.Stored(partition).ToHashSet())];
 
     private static void AssertSame(HashSet<int>[] before, SimulatedCluster cluster, Func<int, bool> where)
     {
         for (int partition = 0; partition < Partitions; partition++)
         {
             if (where(partition))
-                Assert.True(before[partition].SetEquals(cluster.Stored(partition)), $"seed {cluster.Seed}: partition {partition} had {before[partition].Count} items and has {cluster.Stored(partition).Count}, {cluster.PartitionsRestored} restored");
+                Assert.True(before[partition].SetEquals(cluster.Stored(partition)),
+                    $"seed {cluster.Seed}: partition {partition} had {before[partition].Count} items and has {cluster.Stored(partition).Count}, "
+                        + $"{cluster.PartitionsRestored} restored");
         }
     }
 

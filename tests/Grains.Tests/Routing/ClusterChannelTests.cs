@@ -32,13 +32,13 @@ public sealed class ClusterChannelTests
 
         _cluster.Answer();
         _loop.RunOne();
-        Assert.Equal(1, first.Replies);
+        Assert.Equal(1, first.Calls);
         Assert.Single(_cluster.Calls);
-        Assert.All(others, sink => Assert.Equal(0, sink.Replies));
+        Assert.All(others, sink => Assert.Equal(0, sink.Calls));
 
         _cluster.Answer();
         _loop.RunOne();
-        Assert.All(others, sink => Assert.Equal((1, CacheStatus.Ok), (sink.Replies, sink.Status)));
+        Assert.All(others, sink => Assert.Equal((1, CacheStatus.Ok), (sink.Calls, sink.Status)));
         Assert.Empty(_cluster.Calls);
     }
 
@@ -65,7 +65,7 @@ public sealed class ClusterChannelTests
         _cluster.Answer();
         _loop.RunOne();
         Assert.Equal(["1", "2", "3", "4"], _cluster.Executed.Select(e => e.Value));
-        Assert.All(sinks, sink => Assert.Equal((1, CacheStatus.Ok), (sink.Replies, sink.Status)));
+        Assert.All(sinks, sink => Assert.Equal((1, CacheStatus.Ok), (sink.Calls, sink.Status)));
     }
 
     [Fact]
@@ -77,12 +77,12 @@ public sealed class ClusterChannelTests
         _channel.Flush();
         for (TimeSpan waited = TimeSpan.Zero; waited <= _options.RequestTimeout; waited += TimeSpan.FromSeconds(1))
         {
-            Assert.Equal(0, sink.Replies);
+            Assert.Equal(0, sink.Calls);
             _time.Advance(TimeSpan.FromSeconds(1));
             _loop.RunPosted();
         }
 
-        Assert.Equal((1, CacheStatus.Unavailable), (sink.Replies, sink.Status));
+        Assert.Equal((1, CacheStatus.Unavailable), (sink.Calls, sink.Status));
         Assert.Contains("owner", sink.Reason, StringComparison.Ordinal);
     }
 
@@ -96,8 +96,8 @@ public sealed class ClusterChannelTests
         _channel.Flush();
         _cluster.Fail(0, new InvalidOperationException("gone"));
         _loop.RunOne();
-        Assert.Equal((1, CacheStatus.Unavailable), (write.Replies, write.Status));
-        Assert.Equal((0, 0), (read.Replies, unsentWrite.Replies));
+        Assert.Equal((1, CacheStatus.Unavailable), (write.Calls, write.Status));
+        Assert.Equal((0, 0), (read.Calls, unsentWrite.Calls));
 
         _cluster.SetOwner(PartitionOf("k"), FakeCluster.B);
         _cluster.PublishTable();
@@ -105,8 +105,8 @@ public sealed class ClusterChannelTests
         _loop.RunOne();
         _cluster.Answer();
         _loop.RunOne();
-        Assert.Equal((1, CacheStatus.Ok), (read.Replies, read.Status));
-        Assert.Equal((1, CacheStatus.Ok), (unsentWrite.Replies, unsentWrite.Status));
+        Assert.Equal((1, CacheStatus.Ok), (read.Calls, read.Status));
+        Assert.Equal((1, CacheStatus.Ok), (unsentWrite.Calls, unsentWrite.Status));
         Assert.Equal(["", "2"], _cluster.Executed.Select(e => e.Value));
     }
 
@@ -119,7 +119,7 @@ public sealed class ClusterChannelTests
         _channel.Flush();
         _cluster.Fail(0, new BatchNotExecutedException("not known yet"));
         _loop.RunOne();
-        Assert.Equal((0, 0), (first.Replies, second.Replies));
+        Assert.Equal((0, 0), (first.Calls, second.Calls));
         _time.Advance(_options.RetryAfterUnreachableInterval);
         while (_cluster.Calls.Count == 0)
         {
@@ -140,7 +140,7 @@ public sealed class ClusterChannelTests
         _channel.Flush();
         _time.Advance(_options.BatchTimeout + TimeSpan.FromMilliseconds(1));
         _loop.RunOne();
-        Assert.Equal((1, CacheStatus.Unavailable), (write.Replies, write.Status));
+        Assert.Equal((1, CacheStatus.Unavailable), (write.Calls, write.Status));
         Assert.Contains("in time", write.Reason, StringComparison.Ordinal);
     }
 
@@ -156,7 +156,7 @@ public sealed class ClusterChannelTests
         while (_cluster.Answer())
             _loop.RunOne();
         Assert.Equal(["1", "2", "3", "4"], _cluster.Executed.Select(e => e.Value));
-        Assert.All(sinks, sink => Assert.Equal(1, sink.Replies));
+        Assert.All(sinks, sink => Assert.Equal(1, sink.Calls));
     }
 
     [Fact]
@@ -168,12 +168,12 @@ public sealed class ClusterChannelTests
         _cluster.Calls.Clear();
         call.Completion.SetResult(new BatchReply(new byte[3], 1, 1));
         _loop.RunOne();
-        Assert.Equal((1, CacheStatus.Unavailable), (write.Replies, write.Status));
+        Assert.Equal((1, CacheStatus.Unavailable), (write.Calls, write.Status));
         RecordingSink next = Send("k", "2");
         _channel.Flush();
         _cluster.Answer();
         _loop.RunOne();
-        Assert.Equal((1, CacheStatus.Ok), (next.Replies, next.Status));
+        Assert.Equal((1, CacheStatus.Ok), (next.Calls, next.Status));
     }
 
     [Fact]
@@ -184,7 +184,7 @@ public sealed class ClusterChannelTests
         for (int i = 0; i < 1000; i++)
             sinks.Add(Send("k", new string('v', 100)));
         _channel.Flush();
-        Assert.All(sinks, sink => Assert.Equal(0, sink.Replies));
+        Assert.All(sinks, sink => Assert.Equal(0, sink.Calls));
         _loop.RunPosted();
         int refused = sinks.Count(sink => sink.Status == CacheStatus.Unavailable);
 
@@ -224,15 +224,15 @@ public sealed class ClusterChannelTests
         Assert.Same(former, _channel.Hasher);
         _loop.RunOne();
         Assert.Equal(new HashSeed(2, 2), _channel.Hasher.Seed);
-        Assert.All(new[] { deferred, waiting, held, late }, sink => Assert.Equal((1, CacheStatus.Unavailable), (sink.Replies, sink.Status)));
+        Assert.All(new[] { deferred, waiting, held, late }, sink => Assert.Equal((1, CacheStatus.Unavailable), (sink.Calls, sink.Status)));
         Assert.Contains("begun anew", held.Reason, StringComparison.Ordinal);
 
         RecordingSink next = Send("k", "6");
         _channel.Flush();
         while (_cluster.Answer())
             _loop.RunOne();
-        Assert.Equal((1, CacheStatus.Unavailable), (away.Replies, away.Status));
-        Assert.Equal((1, CacheStatus.Ok), (next.Replies, next.Status));
+        Assert.Equal((1, CacheStatus.Unavailable), (away.Calls, away.Status));
+        Assert.Equal((1, CacheStatus.Ok), (next.Calls, next.Status));
         Assert.Equal(["6"], _cluster.Executed.Select(e => e.Value));
     }
 
@@ -244,16 +244,16 @@ public sealed class ClusterChannelTests
         _cluster.BeginNewLife(new HashSeed(2, 2));
         _cluster.PublishTable();
         _loop.RunOne();
-        Assert.All(sinks, sink => Assert.Equal(0, sink.Replies));
+        Assert.All(sinks, sink => Assert.Equal(0, sink.Calls));
         _cluster.Fail(0, new BatchNotExecutedException("gone"));
         _loop.RunOne();
-        Assert.All(sinks, sink => Assert.Equal((1, CacheStatus.Unavailable), (sink.Replies, sink.Status)));
+        Assert.All(sinks, sink => Assert.Equal((1, CacheStatus.Unavailable), (sink.Calls, sink.Status)));
         Assert.Empty(_cluster.Calls);
     }
 
     /// <summary>
-    /// Random owners, stale tables, deferrals, failures, timeouts and clusters that begin anew. Whatever happens: every request is answered exactly once and with its own answer,
-    /// replies and effects of one key keep the order of the requests, and nothing takes effect twice.
+    /// Random owners, stale tables, deferrals, failures, timeouts and clusters that begin anew. Whatever happens: every request is answered exactly once and
+    /// with its own answer, replies and effects of one key keep the order of the requests, and nothing takes effect twice.
     /// </summary>
     [Fact]
     public void UnderRandomMovesAndFaultsOrderAndExactlyOnceHold()
@@ -322,12 +322,13 @@ public sealed class ClusterChannelTests
                 cluster.SetOwner(partition, FakeCluster.A);
             cluster.PublishTable();
             channel.Flush();
-            for (int i = 0; i < 20_000 && sinks.Exists(sink => sink.Replies == 0); i++)
+            for (int i = 0; i < 20_000 && sinks.Exists(sink => sink.Calls == 0); i++)
                 Step(faults: false);
 
             string context = $"seed {seed}, run {run}";
-            Assert.True(sinks.TrueForAll(sink => sink.Replies == 1), $"not exactly one reply each, {context}");
-            Assert.True(sinks.TrueForAll(sink => sink.Status != CacheStatus.Ok || sink.ClientFlags == uint.Parse(sink.Name)), $"another request's reply, {context}");
+            Assert.True(sinks.TrueForAll(sink => sink.Calls == 1), $"not exactly one reply each, {context}");
+            Assert.True(sinks.TrueForAll(sink => sink.Status != CacheStatus.Ok || sink.ClientFlags == uint.Parse(sink.Name)),
+                $"another request's reply, {context}");
             foreach (var ofKey in cluster.Executed.GroupBy(e => e.Key))
             {
                 int[] order = [.. ofKey.Select(e => int.Parse(e.Value))];

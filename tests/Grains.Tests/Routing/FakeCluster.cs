@@ -15,7 +15,8 @@ internal sealed class FakeCluster(int partitionCount) : ITableCache, IBatchTrans
 
     public static SiloId B { get; } = SiloId.Create("127.0.0.1:2", 2);
 
-    public PartitionTable Current { get; private set; } = PartitionTable.Create(default, new HashSeed(1, 1), new SiloId[partitionCount], new long[partitionCount]);
+    public PartitionTable Current { get; private set; } =
+        PartitionTable.Create(default, new HashSeed(1, 1), new SiloId[partitionCount], new long[partitionCount]);
 
     /// <summary>What the silos hash keys with.</summary>
     public KeyHasher Hasher { get; private set; } = new(new HashSeed(1, 1));
@@ -56,11 +57,14 @@ internal sealed class FakeCluster(int partitionCount) : ITableCache, IBatchTrans
         return new ValueTask<BatchReply>(call.Completion.Task);
     }
 
-    public ValueTask<ItemScanPage?> ScanAsync(SiloId target, PartitionId partition, ulong position, CancellationToken cancellationToken) => ValueTask.FromResult<ItemScanPage?>(null);
+    public ValueTask<ItemScanPage?> ScanAsync(SiloId target, PartitionId partition, ulong position, CancellationToken cancellationToken) =>
+        ValueTask.FromResult<ItemScanPage?>(null);
 
     public ValueTask FlushAllAsync(uint atUnixSeconds, CancellationToken cancellationToken) => ValueTask.CompletedTask;
 
-    /// <summary>Executes the oldest waiting batch of a silo (or any) and answers it. Operations from index <paramref name="deferFrom"/> on are deferred.</summary>
+    /// <summary>
+    /// Executes the oldest waiting batch of a silo (or any) and answers it. Operations from index <paramref name="deferFrom"/> on are deferred.
+    /// </summary>
     public bool Answer(int callIndex = 0, int deferFrom = int.MaxValue)
     {
         if (Calls.Count <= callIndex)
@@ -121,28 +125,5 @@ internal sealed class HandLoop : ICompletionQueue
     {
         while (_posted.TryTake(out LoopWorkItem? work))
             work.Execute();
-    }
-}
-
-/// <summary>Remembers its reply.</summary>
-internal sealed class RecordingSink(string name, List<RecordingSink>? order = null) : ReplySink
-{
-    public string Name => name;
-
-    public int Replies { get; private set; }
-
-    public CacheStatus Status { get; private set; }
-
-    public uint ClientFlags { get; private set; }
-
-    public string? Reason { get; private set; }
-
-    public override void OnReply(in CacheReply reply)
-    {
-        Replies++;
-        Status = reply.Status;
-        ClientFlags = reply.ClientFlags;
-        Reason = reply.Reason;
-        order?.Add(this);
     }
 }

@@ -44,10 +44,10 @@ public sealed class FreezeDetectorTests : IDisposable
         if (beatsFirst)
             _detector.Beat();
         RecordingSink waiting = Ask();
-        Assert.Equal(0, waiting.Replies);
+        Assert.Equal(0, waiting.Calls);
         _time.Advance(TimeSpan.FromMilliseconds(5));
         _loop.RunPosted();
-        Assert.Equal(0, waiting.Replies);
+        Assert.Equal(0, waiting.Calls);
         Assert.Equal(s_frozen, await _gap.Task.WaitAsync(TimeSpan.FromSeconds(20)));
 
         _detector.Beat();
@@ -55,7 +55,7 @@ public sealed class FreezeDetectorTests : IDisposable
         _channel.Flush();
         _time.Advance(TimeSpan.FromMilliseconds(5));
         _loop.RunPosted();
-        Assert.Equal((1, CacheStatus.Ok), (waiting.Replies, waiting.Status));
+        Assert.Equal((1, CacheStatus.Ok), (waiting.Calls, waiting.Status));
         Assert.Equal(CacheStatus.Ok, Ask().Status);
     }
 
@@ -68,7 +68,7 @@ public sealed class FreezeDetectorTests : IDisposable
         _detector.Evict();
         _time.Advance(TimeSpan.FromMilliseconds(5));
         _loop.RunPosted();
-        Assert.Equal((1, CacheStatus.Unavailable), (waiting.Replies, waiting.Status));
+        Assert.Equal((1, CacheStatus.Unavailable), (waiting.Calls, waiting.Status));
         Assert.Contains("replaced", waiting.Reason, StringComparison.Ordinal);
         Assert.False(_detector.TryResume(_detector.GapCount) && _detector.MayServe);
     }

@@ -16,7 +16,8 @@ internal sealed class ModelChannel(ModelCluster cluster, SiloId localSilo, int p
 
     public RouterChannel Channel => _channel!;
 
-    public PartitionTable Current { get; private set; } = PartitionTable.Create(default, ModelCluster.Hasher.Seed, new SiloId[partitionCount], new long[partitionCount]);
+    public PartitionTable Current { get; private set; } =
+        PartitionTable.Create(default, ModelCluster.Hasher.Seed, new SiloId[partitionCount], new long[partitionCount]);
 
     public SiloId LocalSilo => localSilo;
 
@@ -237,7 +238,8 @@ internal sealed class ModelCluster : IDisposable
         else
         {
             bool isUnknown = fault == 0 || call.Reply is not null;
-            call.Completion.SetException(isUnknown ? new InvalidOperationException("request or reply was lost") : new BatchNotExecutedException("unknown silo"));
+            call.Completion.SetException(isUnknown
+                ? new InvalidOperationException("request or reply was lost") : new BatchNotExecutedException("unknown silo"));
         }
 
         // What follows runs on another thread; the order of events is the seed's all the same.

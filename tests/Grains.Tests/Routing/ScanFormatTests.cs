@@ -5,7 +5,8 @@ namespace OrleansCache.Grains.Tests.Routing;
 public sealed class ScanFormatTests
 {
     private static readonly ItemScanPage Page = new(
-        [new ItemRecord([1, 2, 3], 7, uint.MaxValue, ulong.MaxValue, true, 3, 99, 0xFFFF_FFFF), new ItemRecord([0], 0, 1, 2, false, 1, 50, 0, IsBinaryKey: true)],
+        [new ItemRecord([1, 2, 3], 7, uint.MaxValue, ulong.MaxValue, true, 3, 99, 0xFFFF_FFFF),
+            new ItemRecord([0], 0, 1, 2, false, 1, 50, 0, IsBinaryKey: true)],
         0x1_0000_0000, true);
 
     [Fact]

@@ -35,7 +35,8 @@ public sealed class ReplayerTests
         List<string> commands = await server.ServeAsync();
         await replay;
         Assert.Equal(
-            ["get 1", "set 1", "get 2", "set 2", "get 3", "set 3", "get 2", "get 2", "get 4", "set 4", "get 1", "get 5", "set 5", "get 6", "set 6", "get 3", "stats"],
+            ["get 1", "set 1", "get 2", "set 2", "get 3", "set 3", "get 2", "get 2", "get 4", "set 4", "get 1", "get 5", "set 5", "get 6", "set 6", "get 3",
+                "stats"],
             commands);
     }
 
@@ -93,7 +94,8 @@ public sealed class ReplayerTests
                 if (RefusesSets)
                     return "SERVER_ERROR out of memory storing object\r\n";
                 values[fields[1]] = value;
-                return value.Length == int.Parse(fields[4], System.Globalization.CultureInfo.InvariantCulture) ? "STORED\r\n" : "CLIENT_ERROR bad data chunk\r\n";
+                return value.Length == int.Parse(fields[4], System.Globalization.CultureInfo.InvariantCulture)
+                    ? "STORED\r\n" : "CLIENT_ERROR bad data chunk\r\n";
             }
         }
     }

@@ -92,7 +92,8 @@ public sealed class BinaryParserTests
         ("sasl auth without a mechanism", Of(SaslAuth, "", "", "\0u\0p"), Closes),
         ("sasl list with a body", Of(SaslList, "k"), Closes),
         ("key longer than the body", Of(Get, "key", bodyLength: 2), "error UnknownCommand closes"),
-        ("key and extras longer than the body", Store(Set, "key", "").Replace("\0\0\0\u000b", "\0\0\0\u000a", StringComparison.Ordinal), "error UnknownCommand closes"),
+        ("key and extras longer than the body", Store(Set, "key", "").Replace("\0\0\0\u000b", "\0\0\0\u000a", StringComparison.Ordinal),
+            "error UnknownCommand closes"),
         ("2 GiB announced", Of(Set, "k", "\0\0\0\0\0\0\0\0", bodyLength: 0x7fffffff), Closes),
         ("4 GiB announced", Of(0x50, bodyLength: 0xffffffff), Closes),
         ("1 GiB and a byte announced", Of(Get, "k", bodyLength: (1u << 30) + 1), Closes),
@@ -186,10 +187,13 @@ public sealed class BinaryParserTests
     [InlineData(BinaryAccess.Unlocked)]
     public void AuthenticationIsReadWhereItIsWanted(BinaryAccess access)
     {
-        Assert.Equal("SaslAuthenticate SaslAuthenticate key=PLAIN value=4", Parse(Encoding.Latin1.GetBytes(Of(SaslAuth, "PLAIN", "", "\0u\0p")), out _, access: access));
+        Assert.Equal("SaslAuthenticate SaslAuthenticate key=PLAIN value=4",
+            Parse(Encoding.Latin1.GetBytes(Of(SaslAuth, "PLAIN", "", "\0u\0p")), out _, access: access));
         Assert.Equal("SaslStep SaslStep key=PLAIN value=4", Parse(Encoding.Latin1.GetBytes(Of(SaslStep, "PLAIN", "", "\0u\0p")), out _, access: access));
-        Assert.Equal("error InvalidArguments swallow=4", Parse(Encoding.Latin1.GetBytes(Of(SaslAuth, new string('M', 33), "", "\0u\0p")), out _, access: access));
-        Assert.Equal("error OutOfMemory swallow=100000", Parse(Encoding.Latin1.GetBytes(Of(SaslAuth, "PLAIN", "", new string('p', 100_000))), out _, access: access));
+        Assert.Equal("error InvalidArguments swallow=4",
+            Parse(Encoding.Latin1.GetBytes(Of(SaslAuth, new string('M', 33), "", "\0u\0p")), out _, access: access));
+        Assert.Equal("error OutOfMemory swallow=100000",
+            Parse(Encoding.Latin1.GetBytes(Of(SaslAuth, "PLAIN", "", new string('p', 100_000))), out _, access: access));
     }
 
     [Fact]
@@ -206,7 +210,8 @@ public sealed class BinaryParserTests
             if (random.Next(2) == 0)
                 (input[8], input[9], input[10]) = (0, 0, (byte)random.Next(2));
             int length = random.Next(input.Length);
-            BinaryParseStatus status = BinaryParser.Parse(input.AsSpan(0, length), new TextLimits(1 << 20), (BinaryAccess)random.Next(3), out BinaryCommand command, out int consumed);
+            BinaryParseStatus status = BinaryParser.Parse(input.AsSpan(0, length), new TextLimits(1 << 20), (BinaryAccess)random.Next(3),
+                out BinaryCommand command, out int consumed);
             Assert.True(consumed <= length, $"seed {seed}");
             if (status == BinaryParseStatus.Command)
                 Assert.True(command.ValueLength >= 0 && command.Key.Length <= 250 && command.Verb != BinaryOpcode.Unknown, $"seed {seed}");

@@ -41,9 +41,11 @@ public sealed class BinaryReplyTests
     {
         byte[] destination = new byte[BinaryReply.ReplyBytesMax];
         int written = BinaryReply.WriteHitHead(destination, BinaryOpcode.GetKey, "key"u8, 0x01020304, 0x10000, 0x05060708, 0x090a0b0c0d0e0f10);
-        Assert.Equal("810c000304000000" + "00010007" + "05060708" + "090a0b0c0d0e0f10" + "01020304" + "6b6579", Convert.ToHexStringLower(destination.AsSpan(0, written)));
+        Assert.Equal("810c000304000000" + "00010007" + "05060708" + "090a0b0c0d0e0f10" + "01020304" + "6b6579",
+            Convert.ToHexStringLower(destination.AsSpan(0, written)));
         written = BinaryReply.WriteError(destination, BinaryOpcode.Get, BinaryStatus.KeyNotFound, 1);
-        Assert.Equal("8100000000000001" + "00000009" + "00000001" + "0000000000000000" + "4e6f7420666f756e64", Convert.ToHexStringLower(destination.AsSpan(0, written)));
+        Assert.Equal("8100000000000001" + "00000009" + "00000001" + "0000000000000000" + "4e6f7420666f756e64",
+            Convert.ToHexStringLower(destination.AsSpan(0, written)));
     }
 
     [Fact]

@@ -39,7 +39,8 @@ public sealed class MetaParserTests
         {
             Assert.Equal(TextParseStatus.NeedMore, TextParser.Parse(input.AsSpan(0, cut), ParseResult.DefaultLimits, out _, out int consumed));
             Assert.Equal(0, consumed);
-            Assert.Equal(TextParseStatus.Command, TextParser.Parse([.. input, .. "ms k 2\r\n"u8], cut, ParseResult.DefaultLimits, out TextCommand command, out consumed));
+            Assert.Equal(TextParseStatus.Command,
+                TextParser.Parse([.. input, .. "ms k 2\r\n"u8], cut, ParseResult.DefaultLimits, out TextCommand command, out consumed));
             Assert.Equal(input.Length, consumed);
             Assert.Equal(TextVerb.Meta, command.Verb);
             Assert.Equal(MetaTable.Expand(expected), MetaParseResult.Of(command.Keys, ParseResult.DefaultLimits));
@@ -71,7 +72,8 @@ public sealed class MetaParserTests
         for (int step = 0; step < 200_000 || clock.Elapsed.TotalSeconds < TestSeed.SoakSeconds; step++)
         {
             string? complaint = fuzzer.Step(out byte[] input);
-            Assert.True(complaint is null, string.Create(CultureInfo.InvariantCulture, $"seed {seed}, step {step}: {complaint}\ninput {Convert.ToHexString(input)}"));
+            Assert.True(complaint is null,
+                string.Create(CultureInfo.InvariantCulture, $"seed {seed}, step {step}: {complaint}\ninput {Convert.ToHexString(input)}"));
         }
     }
 

@@ -97,7 +97,8 @@ public sealed class MetaReplyTests
         string key = Convert.ToBase64String(new byte[186]);
         CacheReply reply = new()
         {
-            Status = CacheStatus.Ok, ItemFlags = (ItemFlags)0xFF & ~ItemFlags.Created, ClientFlags = uint.MaxValue, ExpiresAt = uint.MaxValue, Cas = ulong.MaxValue,
+            Status = CacheStatus.Ok, ItemFlags = (ItemFlags)0xFF & ~ItemFlags.Created, ClientFlags = uint.MaxValue, ExpiresAt = uint.MaxValue,
+            Cas = ulong.MaxValue,
             Value = ValueView.OfLength(int.MaxValue),
         };
         string text = Write($"mg {key} b v s t c f l h k O{new string('o', 31)}", reply);

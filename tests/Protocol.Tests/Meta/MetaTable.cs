@@ -1,6 +1,9 @@
 namespace OrleansCache.Protocol.Tests.Meta;
 
-/// <summary>What each line of the meta protocol means. Every row was observed on memcached 1.6.45, but for b of me (docs/protocol.md). {K} stands for a key of 251 bytes, {k} for one of 250.</summary>
+/// <summary>
+/// What each line of the meta protocol means. Every row was observed on memcached 1.6.45, but for b of me (docs/protocol.md). {K} stands for a key of 251
+/// bytes, {k} for one of 250.
+/// </summary>
 internal static class MetaTable
 {
     private const string BadFormat = "CLIENT_ERROR bad command line format";
@@ -60,7 +63,8 @@ internal static class MetaTable
         ("mg k v {", BadFormat),
         ("mg k @", BadFormat),
         ("mg k v s t c f h l k O q u b N0 T0 R0 P L F5", "CLIENT_ERROR error decoding key"),
-        ("mg Zm9v v s t c f h l k O q u b N0 T0 R0 P L F5", "Get[foo] F=5 T=0 N=0 R=0 (BinaryKey, Value, Quiet, NoUpdate, RecacheBehindTouch) -> stcfhlkO opaque=O"),
+        ("mg Zm9v v s t c f h l k O q u b N0 T0 R0 P L F5",
+            "Get[foo] F=5 T=0 N=0 R=0 (BinaryKey, Value, Quiet, NoUpdate, RecacheBehindTouch) -> stcfhlkO opaque=O"),
         ("mg k v s t c f h l k O q u b N0 T0 R0 P L F5 C5", TooMany),
         ("mg k a a a a a a a a a a a a a a a a a a a a a -", TooMany),
         ("mg k a a a a a a a a a a a a a a a a a a a - a a", BadFormat),

@@ -291,5 +291,6 @@ internal static class CommandTable
         ("get foo HTTP/1.1", "Get[foo][HTTP/1.1]"),
     ];
 
-    public static string Expand(string text) => text.Replace("{K}", new string('K', 251), StringComparison.Ordinal).Replace("{k}", new string('k', 250), StringComparison.Ordinal);
+    public static string Expand(string text) =>
+        text.Replace("{K}", new string('K', 251), StringComparison.Ordinal).Replace("{k}", new string('k', 250), StringComparison.Ordinal);
 }

@@ -30,7 +30,8 @@ public sealed class TextParserFuzzTests
         for (int step = 0; step < 100_000 || clock.Elapsed.TotalSeconds < TestSeed.SoakSeconds; step++)
         {
             string? complaint = fuzzer.Step(out byte[] input);
-            Assert.True(complaint is null, string.Create(CultureInfo.InvariantCulture, $"seed {seed}, step {step}: {complaint}\ninput {Convert.ToHexString(input)}"));
+            Assert.True(complaint is null,
+                string.Create(CultureInfo.InvariantCulture, $"seed {seed}, step {step}: {complaint}\ninput {Convert.ToHexString(input)}"));
         }
     }
 
@@ -45,7 +46,8 @@ public sealed class TextParserFuzzTests
             Span<byte> garbage = input.AsSpan(0, random.Next(input.Length));
             random.NextBytes(garbage);
             string? complaint = TextParserFuzzer.Check(garbage, random.Next());
-            Assert.True(complaint is null, string.Create(CultureInfo.InvariantCulture, $"seed {seed}, step {step}: {complaint}\ninput {Convert.ToHexString(garbage)}"));
+            Assert.True(complaint is null,
+                string.Create(CultureInfo.InvariantCulture, $"seed {seed}, step {step}: {complaint}\ninput {Convert.ToHexString(garbage)}"));
         }
     }
 }

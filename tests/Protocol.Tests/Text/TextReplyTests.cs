@@ -83,8 +83,10 @@ public sealed class TextReplyTests
     public void LongestValueHeaderJustFits()
     {
         byte[] destination = new byte[TextReply.ValueHeaderBytesMax];
-        Assert.Equal(destination.Length, TextReply.WriteValueHeader(destination, new byte[Limits.KeyBytesMax], uint.MaxValue, int.MaxValue, true, ulong.MaxValue));
-        Assert.ThrowsAny<ArgumentException>(() => TextReply.WriteValueHeader(destination.AsSpan(1), new byte[Limits.KeyBytesMax], uint.MaxValue, int.MaxValue, true, ulong.MaxValue));
+        Assert.Equal(destination.Length,
+            TextReply.WriteValueHeader(destination, new byte[Limits.KeyBytesMax], uint.MaxValue, int.MaxValue, true, ulong.MaxValue));
+        Assert.ThrowsAny<ArgumentException>(() =>
+            TextReply.WriteValueHeader(destination.AsSpan(1), new byte[Limits.KeyBytesMax], uint.MaxValue, int.MaxValue, true, ulong.MaxValue));
     }
 
     [Fact]

@@ -10,7 +10,7 @@ public sealed class StoreTuningTests : IDisposable
 
     private readonly LocalRouter _router =
         new(new StoreOptions { PartitionCount = 8, MemoryBytes = 8 * 1024 * 1024, ShardCount = 1, HashSeed = StoreHarness.HashSeed });
-    private readonly RecordingSink _sink = new(64 * 1024);
+    private readonly RecordingSink _sink = new();
     private readonly byte[] _value = StoreHarness.Bytes(8 * 1024);
 
     private IStoreAdmin Admin => _router.Stores;
@@ -155,7 +155,8 @@ public sealed class StoreTuningTests : IDisposable
 
     private CacheStatus Run(in CacheRequest request)
     {
-        Assert.True(_router.Partitions.TryGet(PartitionId.OfHash(request.KeyHash, _router.PartitionCount))!.TryExecute(in request, _router.NowUnixSeconds, _sink));
+        Assert.True(_router.Partitions.TryGet(PartitionId.OfHash(request.KeyHash, _router.PartitionCount))!.TryExecute(in request, _router.NowUnixSeconds,
+            _sink));
         return _sink.Status;
     }
 }

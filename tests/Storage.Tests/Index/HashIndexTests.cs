@@ -13,7 +13,7 @@ public class HashIndexTests
         Assert.False(bench.Index.Replace(1, 8, 16));
         Assert.False(bench.Index.Contains(1, 8));
         Assert.Equal((0u, 0L, 0), (bench.Index.BucketCount, bench.Index.ItemCount, bench.Index.BlockCount));
-        bench.Index.PrefetchLine(1);
+        bench.Index.PrefetchBucket(1);
         bench.Index.PrefetchItems(1);
     }
 

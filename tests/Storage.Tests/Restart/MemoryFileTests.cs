@@ -3,7 +3,9 @@ using System.Text;
 
 namespace OrleansCache.Storage.Tests.Restart;
 
-/// <summary>Stores over a memory file: closed and opened again, and opened from a copy made while they were in use, which is what a killed process leaves.</summary>
+/// <summary>
+/// Stores over a memory file: closed and opened again, and opened from a copy made while they were in use, which is what a killed process leaves.
+/// </summary>
 public sealed class MemoryFileTests : IDisposable
 {
     private const long MiB = 1024 * 1024;

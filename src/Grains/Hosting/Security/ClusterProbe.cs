@@ -94,7 +94,8 @@ internal sealed class ClusterProbe(ClusterHandshake handshake, ClusterTls? tls)
                     await end.CancelAsync();
                 }
             }
-            catch (Exception exception) when (exception is HandshakeException or OperationCanceledException or IOException or SocketException or AuthenticationException)
+            catch (Exception exception)
+                when (exception is HandshakeException or OperationCanceledException or IOException or SocketException or AuthenticationException)
             {
                 // No member.
             }

@@ -1,5 +1,3 @@
-using System.Security.Cryptography;
-using System.Security.Cryptography.X509Certificates;
 using OrleansCache.Grains.Hosting;
 using OrleansCache.Grains.Hosting.Security;
 
@@ -8,15 +6,16 @@ namespace OrleansCache.Grains.Tests.Hosting.Security;
 /// <summary>Mutual TLS between members: the cluster's own authority decides.</summary>
 public sealed class ClusterTlsTests : IDisposable
 {
-    private readonly string _folder = Directory.CreateTempSubdirectory("orleanscache-test-").FullName;
+    private readonly TestCertificates _certificates = new();
 
-    public void Dispose() => Directory.Delete(_folder, recursive: true);
+    public void Dispose() => _certificates.Dispose();
 
     [Fact]
     public async Task OnlyCertificatesOfTheAuthorityGetIn()
     {
-        using ClusterTls tls = Make("ours");
-        using ClusterTls stranger = Make("theirs");
+        using ClusterTls tls = ClusterTls.Load(_certificates.ChainFile, _certificates.KeyFile, _certificates.AuthorityFile);
+        using ClusterTls stranger = ClusterTls.Load(
+            _certificates.Path("other-client.pem"), _certificates.Path("other-client.key"), _certificates.Path("other-ca.pem"));
         await using ClusterNodes cluster = new();
         ClusterNode first = await cluster.StartNodeAsync(cluster.OptionsForNext() with { Tls = tls });
         ClusterNode second = await cluster.StartNodeAsync(cluster.OptionsForNext() with { Tls = tls });
@@ -40,25 +39,9 @@ public sealed class ClusterTlsTests : IDisposable
     [Fact]
     public void AFileThatCannotBeUsedIsNamed()
     {
-        string nowhere = Path.Combine(_folder, "nowhere.pem");
+        string nowhere = _certificates.Path("nowhere.pem");
         ClusterStartException refused = Assert.Throws<ClusterStartException>(() => ClusterTls.Load(nowhere, nowhere, nowhere));
         Assert.True(refused.IsUsage);
         Assert.Contains(nowhere, refused.Message, StringComparison.Ordinal);
-    }
-
-    private ClusterTls Make(string name)
-    {
-        using ECDsa authorityKey = ECDsa.Create(ECCurve.NamedCurves.nistP256);
-        CertificateRequest request = new($"CN=authority {name}", authorityKey, HashAlgorithmName.SHA256);
-        request.CertificateExtensions.Add(new X509BasicConstraintsExtension(true, false, 0, true));
-        using X509Certificate2 authority = request.CreateSelfSigned(DateTimeOffset.UtcNow.AddHours(-1), DateTimeOffset.UtcNow.AddHours(1));
-        using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
-        using X509Certificate2 member = new CertificateRequest("CN=member", key, HashAlgorithmName.SHA256)
-            .Create(authority, DateTimeOffset.UtcNow.AddHours(-1), DateTimeOffset.UtcNow.AddMinutes(50), [1, 2, 3]);
-        string path = Path.Combine(_folder, name);
-        File.WriteAllText(path + ".pem", member.ExportCertificatePem());
-        File.WriteAllText(path + ".key", key.ExportPkcs8PrivateKeyPem());
-        File.WriteAllText(path + ".ca", authority.ExportCertificatePem());
-        return ClusterTls.Load(path + ".pem", path + ".key", path + ".ca");
     }
 }

@@ -1,7 +1,0 @@
-namespace OrleansCache.Gateway;
-
-/// <summary>A delegate posted to a loop; for the cold paths.</summary>
-internal sealed class ActionItem(Action action) : LoopWorkItem
-{
-    public override void Execute() => action();
-}

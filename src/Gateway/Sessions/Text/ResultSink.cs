@@ -1,0 +1,19 @@
+using OrleansCache.Gateway.Buffers;
+using OrleansCache.Protocol.Text;
+
+namespace OrleansCache.Gateway.Sessions.Text;
+
+/// <summary>Writes the line that answers a command with one key. One per loop.</summary>
+internal sealed class ResultSink : ReplySink
+{
+    public OutputList Output = null!;
+    public TextVerb Verb;
+    public LoopCounters Counters = null!;
+
+    public override void OnReply(in CacheReply reply)
+    {
+        if (reply.Status == CacheStatus.Unavailable)
+            Counters.Unavailable++;
+        Output.Commit(TextReply.WriteResult(Output.Reserve(TextReply.LineBytesMax), Verb, reply));
+    }
+}
