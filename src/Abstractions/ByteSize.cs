@@ -3,7 +3,8 @@ using System.Globalization;
 namespace OrleansCache;
 
 /// <summary>
-/// A number of bytes that a person reads as "1.2 GB", "600 MB", "12 KB" or "0 bytes". Units of 1024, as memcached's options count. A log in the JSON format shows the number.
+/// A number of bytes that a person reads as "1.2 GB", "600 MB", "12 KB" or "0 bytes". Units of 1024, as memcached's options count. A log in the JSON
+/// format shows the number.
 /// </summary>
 public readonly record struct ByteSize(long Bytes)
 {

@@ -11,7 +11,8 @@ namespace OrleansCache.Cli;
 /// <param name="Ports">TCP ports that the start would take, with what they are for.</param>
 /// <param name="Peers">HOST:PORT of silos to join.</param>
 public sealed record PlannedServer(
-    string? Error, IReadOnlyList<string> Warnings, long MemoryBytes, int ConnectionsMax, IReadOnlyList<(string What, string Host, int Port)> Ports, IReadOnlyList<string> Peers);
+    string? Error, IReadOnlyList<string> Warnings, long MemoryBytes, int ConnectionsMax, IReadOnlyList<(string What, string Host, int Port)> Ports,
+        IReadOnlyList<string> Peers);
 
 /// <summary>The surroundings of a command: where it writes, and what it may ask the program.</summary>
 public sealed record CliSurroundings

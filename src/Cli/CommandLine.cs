@@ -2,7 +2,8 @@ using System.Text;
 
 namespace OrleansCache.Cli;
 
-/// <summary>The entry of the room: finds the verb, reads its options, runs it, and turns every end into an exit code and at most one line for a person.</summary>
+/// <summary>The entry of the room: finds the verb, reads its options, runs it, and turns every end into an exit code and at most one line for a
+/// person.</summary>
 public static class CommandLine
 {
     /// <summary>Runs `orleanscache VERB ...`. The first argument must be the name of a verb.</summary>
@@ -45,7 +46,8 @@ public static class CommandLine
     {
         ArgumentNullException.ThrowIfNull(verb);
         var text = new StringBuilder();
-        text.Append($"Usage: orleanscache {verb.Name}{(verb.Operands.Length == 0 ? "" : " " + verb.Operands)} [options]\n\n{verb.Help.TrimEnd()}\n\nOptions:\n");
+        string usage = $"{verb.Name} {verb.Operands}".TrimEnd();
+        text.Append($"Usage: orleanscache {usage} [options]\n\n{verb.Help.TrimEnd()}\n\nOptions:\n");
         foreach (VerbOption option in verb.Options.Concat(CliVerb.Common))
             Wrap(text, $"  --{option.Name}{(option.TakesValue ? " <" + option.Argument + ">" : "")}", option.Help);
         return text.ToString();

@@ -1,6 +1,7 @@
 using System.Net;
 using Microsoft.Extensions.Logging.Abstractions;
 using OrleansCache.Gateway;
+using OrleansCache.Gateway.Options;
 using OrleansCache.Storage;
 
 namespace OrleansCache.Cli.Tests;
@@ -12,7 +13,8 @@ public sealed class CliHarness : IAsyncLifetime, IDisposable
     private readonly GatewayServer _server;
 
     public CliHarness() => _server = new GatewayServer(
-        new GatewayOptions { Listeners = [new ListenerOptions(new IPEndPoint(IPAddress.Loopback, 0))], Threads = 1 }, _router, NullLoggerFactory.Instance, TimeProvider.System);
+        new GatewayOptions { Listeners = [new ListenerOptions(new IPEndPoint(IPAddress.Loopback, 0))], Threads = 1 }, _router, NullLoggerFactory.Instance,
+            TimeProvider.System);
 
     public string Server => _server.EndPoints[0].ToString()!;
 

@@ -52,7 +52,8 @@ public sealed class OperatorTests
         Assert.Contains("no other silo", printed, StringComparison.Ordinal);
     }
 
-    private static Task<(int ExitCode, string Printed, TimeSpan Took)> RunAsync(string verb, ServerProcess server, params string[] arguments) => ChildProcess.RunAsync(
+    private static Task<(int ExitCode, string Printed, TimeSpan Took)> RunAsync(string verb, ServerProcess server, params string[] arguments) =>
+        ChildProcess.RunAsync(
         ServerUnderTest.OrleansCacheCommand([verb, "--server", $"127.0.0.1:{Text(server.Port)}", "--timeout", "30", .. arguments]), s_timeout);
 
     private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);

@@ -81,7 +81,8 @@ public sealed class LayerTests : IDisposable
     [Fact]
     public void AVariableThatNobodyReadsIsWarnedOf()
     {
-        string[] names = ["PATH", "ORLEANSCACHE_PORT", "ORLEANSCACHE_PROT", "ORLEANSCACHE_CLUSTER", "ORLEANSCACHE_TEST_SEED", "ORLEANSCACHE_ANSWER_TO_EVERYTHING"];
+        string[] names = ["PATH", "ORLEANSCACHE_PORT", "ORLEANSCACHE_PROT", "ORLEANSCACHE_CLUSTER", "ORLEANSCACHE_TEST_SEED",
+            "ORLEANSCACHE_ANSWER_TO_EVERYTHING"];
 
         Assert.Equal(
             [
@@ -97,7 +98,8 @@ public sealed class LayerTests : IDisposable
         (string Name, string Value)[] environment =
         [
             ("ORLEANSCACHE_PORT", "tcp://10.0.0.1:11211"), ("ORLEANSCACHE_SERVICE_HOST", "10.0.0.1"), ("ORLEANSCACHE_SERVICE_PORT", "11211"),
-            ("ORLEANSCACHE_PORT_11211_TCP_ADDR", "10.0.0.1"), ("ORLEANSCACHE_SILO_PORT", "tcp://10.0.0.2:11111"), ("ORLEANSCACHE_SILOS_PORT", "tcp://10.0.0.3:11111"),
+            ("ORLEANSCACHE_PORT_11211_TCP_ADDR", "10.0.0.1"), ("ORLEANSCACHE_SILO_PORT", "tcp://10.0.0.2:11111"),
+                ("ORLEANSCACHE_SILOS_PORT", "tcp://10.0.0.3:11111"),
             ("ORLEANSCACHE_SILOS_SERVICE_HOST", "10.0.0.3"),
         ];
 

@@ -56,7 +56,8 @@ public sealed class StandardErrorTests
         using JsonDocument line = JsonDocument.Parse(JsonLine.Of("info", "OrleansCache.Cluster", "3 silos", figures, null));
 
         Assert.Equal(
-            ["time", "level", "category", "message", "silos", "bytes", "seconds", "silo"], line.RootElement.EnumerateObject().Select(property => property.Name));
+            ["time", "level", "category", "message", "silos", "bytes", "seconds", "silo"],
+                line.RootElement.EnumerateObject().Select(property => property.Name));
         Assert.Equal(2048, line.RootElement.GetProperty("bytes").GetInt64());
     }
 

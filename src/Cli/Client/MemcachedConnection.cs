@@ -210,7 +210,8 @@ internal sealed class MemcachedConnection : IDisposable
         }
         else if (options.Authorities is not null)
         {
-            authentication.CertificateChainPolicy = new X509ChainPolicy { TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck };
+            authentication.CertificateChainPolicy = new X509ChainPolicy { TrustMode = X509ChainTrustMode.CustomRootTrust,
+                RevocationMode = X509RevocationMode.NoCheck };
             authentication.CertificateChainPolicy.CustomTrustStore.AddRange(options.Authorities);
         }
 

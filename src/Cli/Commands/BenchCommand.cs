@@ -112,7 +112,8 @@ internal static class BenchCommand
     private static string KeyOf(Load load, int number) => string.Create(CultureInfo.InvariantCulture, $"{load.Prefix}{number}");
 
     private static byte[] SetOf(Load load, int number, bool isQuiet) =>
-        [.. Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture, $"set {KeyOf(load, number)} 0 600 {load.Value.Length}{(isQuiet ? " noreply" : "")}\r\n")), .. load.Value, .. "\r\n"u8];
+        [.. Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture,
+            $"set {KeyOf(load, number)} 0 600 {load.Value.Length}{(isQuiet ? " noreply" : "")}\r\n")), .. load.Value, .. "\r\n"u8];
 
     private static void Fill(ServerAddress server, ConnectionOptions options, Load load, CliContext context)
     {
@@ -236,7 +237,8 @@ internal static class BenchCommand
         }
 
         context.Out.WriteLine($"{Figures.Count(operations / elapsed)} op/s");
-        context.Out.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{operations} operations in {elapsed:F1} s, {Figures.Plural(load.Connections, "connection")}, pipeline {load.Pipeline}"));
+        context.Out.WriteLine(string.Create(CultureInfo.InvariantCulture,
+            $"{operations} operations in {elapsed:F1} s, {Figures.Plural(load.Connections, "connection")}, pipeline {load.Pipeline}"));
         context.Out.WriteLine($"hits {Figures.Percent(hits)}, errors {errors}");
         foreach ((string name, double share) in percentiles)
             context.Out.WriteLine($"{name,-8}{Figures.Latency(all.Microseconds(share)),9}");

@@ -12,7 +12,8 @@ internal static class CheckCommand
 {
     /// <summary>Settings that all silos of a cluster should share.</summary>
     private static readonly string[] s_commonSettings =
-        ["item_size_max", "evictions", "cas_enabled", "flush_enabled", "dump_enabled", "auth_enabled_ascii", "auth_enabled_sasl", "binding_protocol", "ssl_enabled", "idle_timeout"];
+        ["item_size_max", "evictions", "cas_enabled", "flush_enabled", "dump_enabled", "auth_enabled_ascii", "auth_enabled_sasl", "binding_protocol",
+            "ssl_enabled", "idle_timeout"];
 
     public static CliVerb Verb { get; } = new()
     {
@@ -64,7 +65,10 @@ internal static class CheckCommand
         else
         {
             foreach (Result result in results)
-                context.Out.WriteLine($"{(result.Severity switch { Severity.Ok => "ok", Severity.Warning => "WARN", _ => "FAIL" }),-5} {result.What}: {result.Text}");
+            {
+                string mark = result.Severity switch { Severity.Ok => "ok", Severity.Warning => "WARN", _ => "FAIL" };
+                context.Out.WriteLine($"{mark,-5} {result.What}: {result.Text}");
+            }
         }
 
         return (int)severity;
@@ -151,7 +155,8 @@ internal static class CheckCommand
             results.Add(new(files < 1300 ? Severity.Warning : Severity.Ok, "limits", $"{files} open files"));
         string? clock = ReadText("/sys/devices/system/clocksource/clocksource0/current_clocksource");
         if (clock is not null)
-            results.Add(new(clock is "tsc" or "kvm-clock" or "arch_sys_counter" or "hyperv_clocksource_tsc_page" ? Severity.Ok : Severity.Warning, "clock source", clock));
+            results.Add(new(clock is "tsc" or "kvm-clock" or "arch_sys_counter" or "hyperv_clocksource_tsc_page" ? Severity.Ok : Severity.Warning,
+                "clock source", clock));
     }
 
     private static void CheckCluster(CliContext context, List<Result> results)
@@ -171,7 +176,10 @@ internal static class CheckCommand
         List<Finding> findings = StatusCommand.Judge(cluster, 0, 0);
         results.AddRange(findings.Select(finding => new Result(finding.Severity, "cluster", finding.Text)));
         if (findings.Count == 0)
-            results.Add(new(Severity.Ok, "cluster", $"{Figures.Plural(cluster["silos"], "silo")}, {cluster.PartitionsServed} of {cluster["partitions"]} partitions served"));
+        {
+            string served = $"{cluster.PartitionsServed} of {cluster["partitions"]} partitions served";
+            results.Add(new(Severity.Ok, "cluster", $"{Figures.Plural(cluster["silos"], "silo")}, {served}"));
+        }
         var settings = new List<(string Silo, Dictionary<string, string> Values)>();
         var versions = new List<(string Silo, string Version)>();
         foreach (SiloSnapshot silo in cluster.Silos)
@@ -194,8 +202,10 @@ internal static class CheckCommand
         foreach (string name in s_commonSettings)
         {
             string[] values = [.. settings.Select(one => one.Values.GetValueOrDefault(name, "-")).Distinct()];
-            if (values.Length > 1)
-                results.Add(new(Severity.Warning, "settings", $"{name} differs: {string.Join(", ", settings.Select(one => $"{one.Silo} {one.Values.GetValueOrDefault(name, "-")}"))}"));
+            if (values.Length <= 1)
+                continue;
+            IEnumerable<string> each = settings.Select(one => $"{one.Silo} {one.Values.GetValueOrDefault(name, "-")}");
+            results.Add(new(Severity.Warning, "settings", $"{name} differs: {string.Join(", ", each)}"));
         }
     }
 
@@ -212,14 +222,17 @@ internal static class CheckCommand
             double here = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds() / 1000.0;
             settings.Add((silo, ToDictionary(connection.ReadStatistics("settings"))));
             versions.Add((silo, statistics.GetValueOrDefault("version", "?")));
-            results.Add(new(connected > 50_000 ? Severity.Warning : Severity.Ok, "network", $"{silo}: gateway {server} answers ({Figures.Latency(connected)})"));
+            results.Add(new(connected > 50_000 ? Severity.Warning : Severity.Ok, "network",
+                $"{silo}: gateway {server} answers ({Figures.Latency(connected)})"));
 
             // The server tells whole seconds.
             if (long.TryParse(statistics.GetValueOrDefault("time"), CultureInfo.InvariantCulture, out long time))
             {
                 double apart = here < time ? time - here : here > time + 1 ? here - time - 1 : 0;
-                string text = string.Create(CultureInfo.InvariantCulture, $"{silo}: {(apart == 0 ? "agrees with this machine" : $"{apart:F1} s apart from this machine")}");
-                results.Add(new(apart > 1 ? Severity.Critical : apart > 0.5 ? Severity.Warning : Severity.Ok, "clock", text + (apart > 0.5 ? ": expiry counts by the silo's clock (NTP)" : "")));
+                string text = string.Create(CultureInfo.InvariantCulture,
+                    $"{silo}: {(apart == 0 ? "agrees with this machine" : $"{apart:F1} s apart from this machine")}");
+                results.Add(new(apart > 1 ? Severity.Critical : apart > 0.5 ? Severity.Warning : Severity.Ok, "clock",
+                    text + (apart > 0.5 ? ": expiry counts by the silo's clock (NTP)" : "")));
             }
         }
         catch (CliException exception) when (exception.ExitCode != 64)

@@ -85,7 +85,8 @@ internal static class DrainCommand
             TimeSpan waited = Stopwatch.GetElapsedTime(began);
             if (waited >= waitMax)
             {
-                context.Error.WriteLine($"orleanscache drain: {silo.Name} still has {Figures.Plural(now.Partitions, "partition")} after {waited.TotalSeconds:F0} s");
+                string left = Figures.Plural(now.Partitions, "partition");
+                context.Error.WriteLine($"orleanscache drain: {silo.Name} still has {left} after {waited.TotalSeconds:F0} s");
                 return now;
             }
 

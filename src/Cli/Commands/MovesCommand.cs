@@ -52,7 +52,8 @@ internal static class MovesCommand
                     writer.WriteString("silo", silo.Name);
                     writer.WriteString("state", SiloJson.StateOf(silo));
                     writer.WriteNumber("partitions", silo.Partitions);
-                    foreach (string name in (ReadOnlySpan<string>)["partitions_moving", "partitions_taken_over", "bytes_taken_over", "partitions_handed_over", "bytes_handed_over"])
+                    foreach (string name in (ReadOnlySpan<string>)["partitions_moving", "partitions_taken_over", "bytes_taken_over",
+                        "partitions_handed_over", "bytes_handed_over"])
                         writer.WriteNumber(name, silo[name]);
                     writer.WriteEndObject();
                 }
@@ -63,12 +64,14 @@ internal static class MovesCommand
         }
 
         var table = new TextTable(
-            new("SILO", IsNeeded: true), new("PARTS", IsNumber: true, IsNeeded: true), new("MOVING", IsNumber: true, IsNeeded: true), new("IN", IsNumber: true), new("BYTES IN", IsNumber: true),
+            new("SILO", IsNeeded: true), new("PARTS", IsNumber: true, IsNeeded: true), new("MOVING", IsNumber: true, IsNeeded: true),
+                new("IN", IsNumber: true), new("BYTES IN", IsNumber: true),
             new("OUT", IsNumber: true), new("BYTES OUT", IsNumber: true), new("STATE"));
         foreach (SiloSnapshot silo in cluster.Silos)
         {
             table.Add(
-                silo.Name, Figures.Count(silo.Partitions), Figures.Count(silo["partitions_moving"]), Figures.Count(silo["partitions_taken_over"]), Figures.Bytes(silo["bytes_taken_over"]),
+                silo.Name, Figures.Count(silo.Partitions), Figures.Count(silo["partitions_moving"]), Figures.Count(silo["partitions_taken_over"]),
+                    Figures.Bytes(silo["bytes_taken_over"]),
                 Figures.Count(silo["partitions_handed_over"]), Figures.Bytes(silo["bytes_handed_over"]), SiloJson.StateOf(silo));
         }
 
@@ -94,7 +97,8 @@ internal static class MovesCommand
         else
         {
             string time = DateTime.Now.ToString("HH:mm:ss", CultureInfo.InvariantCulture);
-            context.Out.WriteLine($"{time} {Figures.Plural(next["silos"], "silo")}; {next["partitions_moving"]} moving, {partitions} moved, {Figures.Bytes(bytes)}");
+            string silos = Figures.Plural(next["silos"], "silo");
+            context.Out.WriteLine($"{time} {silos}; {next["partitions_moving"]} moving, {partitions} moved, {Figures.Bytes(bytes)}");
         }
 
         context.Out.Flush();

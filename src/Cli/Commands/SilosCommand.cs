@@ -21,7 +21,8 @@ internal static class SilosCommand
     internal static TextTable Table(ClusterSnapshot cluster)
     {
         var table = new TextTable(
-            new("SILO", IsNeeded: true), new("STATE", IsNeeded: true), new("PARTS", IsNumber: true, IsNeeded: true), new("ITEMS", IsNumber: true), new("MEMORY", IsNumber: true),
+            new("SILO", IsNeeded: true), new("STATE", IsNeeded: true), new("PARTS", IsNumber: true, IsNeeded: true), new("ITEMS", IsNumber: true),
+                new("MEMORY", IsNumber: true),
             new("FULL", IsNumber: true), new("HITS", IsNumber: true), new("CONN", IsNumber: true), new("UPTIME", IsNumber: true), new("GATEWAY"));
         foreach (SiloSnapshot silo in cluster.Silos)
         {
@@ -29,7 +30,8 @@ internal static class SilosCommand
             table.Add(
                 silo.Name, SiloJson.StateOf(silo), Figures.Count(silo.Partitions), up ? Figures.Count(silo["curr_items"]) : "-",
                 up ? Figures.Bytes(silo["bytes"]) : "-", up ? Figures.Percent(StatusCommand.Share(silo["bytes"], silo["limit_maxbytes"])) : "-",
-                up ? Figures.Percent(silo.HitRatio) : "-", up ? Figures.Count(silo["curr_connections"]) : "-", up ? Figures.Duration(silo["uptime"]) : "-", silo.Gateway ?? "-");
+                up ? Figures.Percent(silo.HitRatio) : "-", up ? Figures.Count(silo["curr_connections"]) : "-", up ? Figures.Duration(silo["uptime"])
+                    : "-", silo.Gateway ?? "-");
         }
 
         return table;

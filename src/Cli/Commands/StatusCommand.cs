@@ -12,7 +12,11 @@ internal enum Severity
 }
 
 /// <summary>Something that an operator should know.</summary>
-internal sealed record Finding(Severity Severity, string Text);
+internal sealed record Finding(Severity Severity, string Text)
+{
+    /// <summary>As it is shown: "warning: ...".</summary>
+    public string Line => $"{(Severity == Severity.Ok ? "note" : Severity.ToString().ToLowerInvariant())}: {Text}";
+}
 
 /// <summary>`status`: the state of the cluster on one screen, and as an exit code.</summary>
 internal static class StatusCommand
@@ -108,7 +112,8 @@ internal static class StatusCommand
         Row("silos", $"{cluster["silos"]}, {cluster["silos_answering"]} answering");
         Row("partitions", $"{cluster["partitions"]}, {cluster.PartitionsServed} served");
         Row("items", Figures.Count(cluster["curr_items"]));
-        Row("memory", $"{Figures.Bytes(cluster["bytes"])} of {Figures.Bytes(cluster["limit_maxbytes"])}, {Figures.Percent(Share(cluster["bytes"], cluster["limit_maxbytes"]))}");
+        (long used, long limit) = (cluster["bytes"], cluster["limit_maxbytes"]);
+        Row("memory", $"{Figures.Bytes(used)} of {Figures.Bytes(limit)}, {Figures.Percent(Share(used, limit))}");
         Row("hit ratio", $"{Figures.Percent(cluster.HitRatio)} of {Figures.Count(cluster["get_hits"] + cluster["get_misses"])} reads");
         Row("evictions", Figures.Count(cluster["evictions"]));
         Row("connections", $"{cluster["curr_connections"]} of {cluster["max_connections"]}");
@@ -118,7 +123,7 @@ internal static class StatusCommand
         if (findings.Count > 0)
             output.WriteLine();
         foreach (Finding finding in findings)
-            output.WriteLine($"{(finding.Severity == Severity.Ok ? "note" : finding.Severity.ToString().ToLowerInvariant())}: {finding.Text}");
+            output.WriteLine(finding.Line);
 
         void Row(string name, string value) => output.WriteLine($"{name,-12}{value}");
     }

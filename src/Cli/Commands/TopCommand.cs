@@ -33,7 +33,8 @@ internal static class TopCommand
         public double Cluster(string name) => Math.Max(0, Now[name] - Before[name]) / Seconds;
 
         public double Silo(SiloSnapshot silo, string name) =>
-            Before.Silos.FirstOrDefault(one => one.Name == silo.Name) is { IsUp: true } before && silo.IsUp ? Math.Max(0, silo[name] - before[name]) / Seconds : 0;
+            Before.Silos.FirstOrDefault(one => one.Name == silo.Name) is { IsUp: true } before && silo.IsUp
+                ? Math.Max(0, silo[name] - before[name]) / Seconds : 0;
 
         /// <summary>Of the reads in between; null if there were none.</summary>
         public double? HitRatio => SiloSnapshot.Ratio((long)(Cluster("get_hits") * Seconds), (long)(Cluster("get_misses") * Seconds));
@@ -130,7 +131,8 @@ internal static class TopCommand
         ]);
         lines.Add("");
         var table = new TextTable(
-            new("SILO", IsNeeded: true), new("PARTS", IsNumber: true, IsNeeded: true), new("OP/S", IsNumber: true, IsNeeded: true), new("HITS", IsNumber: true), new("EVICT/S", IsNumber: true),
+            new("SILO", IsNeeded: true), new("PARTS", IsNumber: true, IsNeeded: true), new("OP/S", IsNumber: true, IsNeeded: true),
+                new("HITS", IsNumber: true), new("EVICT/S", IsNumber: true),
             new("MOVING", IsNumber: true), new("MEMORY", IsNumber: true), new("CONN", IsNumber: true), new("STATE"));
         foreach (SiloSnapshot silo in now.Silos)
         {
@@ -145,7 +147,7 @@ internal static class TopCommand
         lines.AddRange(table.Lines(columns));
         if (findings.Count > 0)
             lines.Add("");
-        lines.AddRange(findings.Select(finding => $"{(finding.Severity == Severity.Ok ? "note" : finding.Severity.ToString().ToLowerInvariant())}: {finding.Text}"));
+        lines.AddRange(findings.Select(finding => finding.Line));
         return [.. lines.Select(line => line.Length <= columns ? line : line[..columns])];
 
         void AddWrapped(string[] parts)
@@ -186,7 +188,8 @@ internal static class TopCommand
         Json.Write(context.Out, writer =>
         {
             writer.WriteStartObject();
-            foreach (string name in (ReadOnlySpan<string>)["cmd_get", "cmd_set", "get_hits", "get_misses", "evictions", "bytes_read", "bytes_written", "partitions_taken_over", "bytes_taken_over"])
+            foreach (string name in (ReadOnlySpan<string>)["cmd_get", "cmd_set", "get_hits", "get_misses", "evictions", "bytes_read", "bytes_written",
+                "partitions_taken_over", "bytes_taken_over"])
                 writer.NumberOrNull(name + "_per_second", rates.Cluster(name));
             writer.NumberOrNull("hit_ratio", rates.HitRatio);
             writer.WriteStartArray("silos");

@@ -3,7 +3,8 @@ using System.Numerics;
 namespace OrleansCache.Cli.Output;
 
 /// <summary>
-/// Counts latencies in buckets whose width grows with the value: 32 to each power of two, so that a percentile is told within 3 %. One writer; read when the writers have ended,
+/// Counts latencies in buckets whose width grows with the value: 32 to each power of two, so that a percentile is told within 3 %. One writer; read
+/// when the writers have ended,
 /// or after <see cref="Add(LatencyHistogram)"/>.
 /// </summary>
 internal sealed class LatencyHistogram

@@ -3,7 +3,8 @@ using System.Text;
 namespace OrleansCache.Cli.Output;
 
 /// <summary>
-/// A terminal that shows one frame after the other in place, on the alternate screen, so that what stood there before comes back at the end; the last frame stays below it.
+/// A terminal that shows one frame after the other in place, on the alternate screen, so that what stood there before comes back at the end; the last
+/// frame stays below it.
 /// Every frame is drawn from the top: a window that was resized meanwhile, or a tmux that was attached again, shows the next one right.
 /// </summary>
 internal sealed class Screen : IDisposable

@@ -3,7 +3,8 @@ using System.Text;
 namespace OrleansCache.Cli.Output;
 
 /// <summary>
-/// A table in plain text. Where the terminal is too narrow, columns are left out from the last one on, but for those marked as needed; what is still too wide is cut.
+/// A table in plain text. Where the terminal is too narrow, columns are left out from the last one on, but for those marked as needed; what is still
+/// too wide is cut.
 /// </summary>
 internal sealed class TextTable(params TextTable.Column[] columns)
 {

@@ -155,7 +155,8 @@ public sealed class OwnershipJournal(SiloId self)
             if (!burst.IsOpen || (!isEnd && nowMilliseconds - burst.LastMilliseconds < QuietMilliseconds))
                 return;
             if (burst.Partitions > 0)
-                _entries.Add(new JournalEntry(kind, "", _silos.Silos.Count, burst.Partitions, burst.Bytes, (burst.LastMilliseconds - burst.FirstMilliseconds) / 1000.0));
+                _entries.Add(new JournalEntry(kind, "", _silos.Silos.Count, burst.Partitions, burst.Bytes,
+                    (burst.LastMilliseconds - burst.FirstMilliseconds) / 1000.0));
             burst = default;
         }
     }

@@ -23,7 +23,8 @@ internal interface INode : IAsyncDisposable
     /// <summary>The gateway listens: others may learn of it.</summary>
     void Publish(GatewayServer gateway);
 
-    /// <summary>The command `drain`: begins to hand the partitions over, and goes on serving without any. Does not block. Returns why that cannot be, or null.</summary>
+    /// <summary>The command `drain`: begins to hand the partitions over, and goes on serving without any. Does not block. Returns why that cannot be,
+    /// or null.</summary>
     string? BeginDraining();
 
     /// <summary>Hands the partitions over to others. Requests are still answered meanwhile.</summary>

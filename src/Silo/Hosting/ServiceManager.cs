@@ -5,7 +5,8 @@ using System.Text;
 namespace OrleansCache.Silo.Hosting;
 
 /// <summary>
-/// systemd's protocol for services of Type=notify: says when the process serves, reloads and stops, and that it is alive (WatchdogSec=). Without NOTIFY_SOCKET in the environment it does
+/// systemd's protocol for services of Type=notify: says when the process serves, reloads and stops, and that it is alive (WatchdogSec=). Without
+/// NOTIFY_SOCKET in the environment it does
 /// nothing. A message that does not get through is lost: the service manager's own time-outs decide then.
 /// </summary>
 internal sealed class ServiceManager : IDisposable
@@ -33,7 +34,8 @@ internal sealed class ServiceManager : IDisposable
         // A leading @ stands for the abstract socket namespace.
         var place = new UnixDomainSocketEndPoint(path[0] == '@' ? "\0" + path[1..] : path);
         bool isOurs = environment("WATCHDOG_PID") is not { Length: > 0 } pid || pid == Environment.ProcessId.ToString(CultureInfo.InvariantCulture);
-        TimeSpan? interval = isOurs && long.TryParse(environment("WATCHDOG_USEC"), NumberStyles.None, CultureInfo.InvariantCulture, out long microseconds) && microseconds > 0
+        TimeSpan? interval = isOurs && long.TryParse(environment("WATCHDOG_USEC"), NumberStyles.None, CultureInfo.InvariantCulture, out long microseconds)
+            && microseconds > 0
             ? TimeSpan.FromMicroseconds(microseconds / 2.0) : null;
         return new ServiceManager(new Socket(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified) { Blocking = false }, place, interval);
     }
@@ -47,7 +49,8 @@ internal sealed class ServiceManager : IDisposable
     }
 
     /// <summary>Certificates and passwords are read again; <see cref="Reloaded"/> follows.</summary>
-    public void Reloading() => Send(string.Create(CultureInfo.InvariantCulture, $"RELOADING=1\nMONOTONIC_USEC={System.Diagnostics.Stopwatch.GetTimestamp() / (System.Diagnostics.Stopwatch.Frequency / 1_000_000)}"));
+    public void Reloading() => Send(string.Create(CultureInfo.InvariantCulture,
+        $"RELOADING=1\nMONOTONIC_USEC={System.Diagnostics.Stopwatch.GetTimestamp() / (System.Diagnostics.Stopwatch.Frequency / 1_000_000)}"));
 
     public void Reloaded() => Send("READY=1");
 

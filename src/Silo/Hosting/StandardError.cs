@@ -11,7 +11,8 @@ internal enum LogFormat
 
 /// <summary>
 /// Standard error of a server. A line that cannot be written (a full disk, a pipe whose reader is gone) is lost, and nothing else: .NET's own writer would
-/// throw, wherever somebody has something to say. What was lost is counted, and said as soon as a line gets through again. In the JSON format every line is an object;
+/// throw, wherever somebody has something to say. What was lost is counted, and said as soon as a line gets through again. In the JSON format every
+/// line is an object;
 /// those that come as plain text are wrapped.
 /// </summary>
 internal sealed class StandardError : TextWriter

@@ -31,7 +31,8 @@ internal sealed class StderrLoggerProvider(LogVerbosity verbosity, LogFormat for
         category == JournalCategory ? (least < LogLevel.Information ? least : LogLevel.Information)
         : least < LogLevel.Information || !category.StartsWith("Orleans.", StringComparison.Ordinal) ? least
         : least == LogLevel.Information ? LogLevel.Warning
-        : category.StartsWith("Orleans.Messaging", StringComparison.Ordinal) || category.EndsWith(".GrainCallCancellationManager", StringComparison.Ordinal) ? LogLevel.Critical
+        : category.StartsWith("Orleans.Messaging", StringComparison.Ordinal)
+            || category.EndsWith(".GrainCallCancellationManager", StringComparison.Ordinal) ? LogLevel.Critical
         : LogLevel.Error;
 
     private sealed class StderrLogger(string category, LogVerbosity verbosity, LogFormat format) : ILogger

@@ -28,7 +28,8 @@ internal static class ManualPage
             .BR serve ,
             serves memcached clients: alone, or as a silo of a cluster that every client sees as one cache.
             .B gateway
-            serves the clients of a cluster without holding items. The other verbs are for operators: they ask a running server. memcached's options mean what they mean in memcached
+            serves the clients of a cluster without holding items. The other verbs are for operators: they ask a running server.
+            memcached's options mean what they mean in memcached
             {Product.MemcachedVersion}.
             .SH "VERBS FOR OPERATORS"
 
@@ -63,7 +64,8 @@ internal static class ManualPage
             .SH SIGNALS
             SIGTERM and SIGINT hand partitions over and stop; a second one ends at once. SIGHUP reads certificates and passwords again.
             .SH "EXIT STATUS"
-            0 stopped; 1 the password file cannot be used; 64 wrong option; 67 no such user; 69 cluster not reachable; 70 internal error; 71 refused by the operating system;
+            0 stopped; 1 the password file cannot be used; 64 wrong option; 67 no such user; 69 cluster not reachable;
+            70 internal error; 71 refused by the operating system;
             75 declared dead by the cluster: start it again; 130 a second signal.
             .SH "SEE ALSO"
             .BR memcached (1)

@@ -60,8 +60,10 @@ internal static class OptionChecks
     }
 
     private static bool ListensOnLoopbackOnly(ServeOptions options) =>
-        options.Listen is null || (ListenSpec.TryParse(options.Listen, options.Port, out List<ListenSpec> places, out _) && places.TrueForAll(place => place.Host is { } host && IsLoopback(host)));
+        options.Listen is null || (ListenSpec.TryParse(options.Listen, options.Port, out List<ListenSpec> places, out _)
+            && places.TrueForAll(place => place.Host is { } host && IsLoopback(host)));
 
     /// <summary>Without asking for names: a start must not wait for that here.</summary>
-    private static bool IsLoopback(string host) => host == "localhost" || (System.Net.IPAddress.TryParse(host, out System.Net.IPAddress? address) && System.Net.IPAddress.IsLoopback(address));
+    private static bool IsLoopback(string host) => host == "localhost"
+        || (System.Net.IPAddress.TryParse(host, out System.Net.IPAddress? address) && System.Net.IPAddress.IsLoopback(address));
 }

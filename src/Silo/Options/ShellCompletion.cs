@@ -21,7 +21,8 @@ internal static class ShellCompletion
     {
         var text = new StringBuilder();
         string verbs = string.Join(' ', s_verbs.Concat(Verbs.All.Select(verb => verb.Name)));
-        string serve = string.Join(' ', ServeOptions.SelectMany(option => option.Short == '\0' ? [$"--{option.Long}"] : new[] { $"-{option.Short}", $"--{option.Long}" }));
+        string serve = string.Join(' ', ServeOptions.SelectMany(
+            option => option.Short == '\0' ? [$"--{option.Long}"] : new[] { $"-{option.Short}", $"--{option.Long}" }));
         text.Append($$"""
             # bash completion of orleanscache. Made by `orleanscache completion bash`.
             _orleanscache() {
@@ -57,30 +58,57 @@ internal static class ShellCompletion
 
     private static string Zsh()
     {
-        var text = new StringBuilder("#compdef orleanscache\n# zsh completion of orleanscache. Made by `orleanscache completion zsh`.\n_orleanscache() {\n    local -a verbs\n    verbs=(\n");
-        text.Append("        'serve:serve memcached clients'\n        'gateway:serve the clients of a cluster, without holding items'\n        'help:explain'\n        'version:print the version'\n        'completion:print shell completion'\n");
+        var text = new StringBuilder("""
+            #compdef orleanscache
+            # zsh completion of orleanscache. Made by `orleanscache completion zsh`.
+            _orleanscache() {
+                local -a verbs
+                verbs=(
+                    'serve:serve memcached clients'
+                    'gateway:serve the clients of a cluster, without holding items'
+                    'help:explain'
+                    'version:print the version'
+                    'completion:print shell completion'
+
+            """);
         foreach (CliVerb verb in Verbs.All)
             text.Append($"        '{verb.Name}:{Quoted(verb.Summary)}'\n");
-        text.Append("    )\n    if (( CURRENT == 2 )) && [[ $words[2] != -* ]]; then\n        _describe verb verbs\n        return\n    fi\n    case $words[2] in\n");
+        text.Append("""
+                )
+                if (( CURRENT == 2 )) && [[ $words[2] != -* ]]; then
+                    _describe verb verbs
+                    return
+                fi
+                case $words[2] in
+
+            """);
         foreach (CliVerb verb in Verbs.All)
         {
             text.Append($"        {verb.Name}) _arguments");
             foreach (VerbOption option in verb.Options.Concat(CliVerb.Common))
-                text.Append($" \\\n            '--{option.Name}{(option.TakesValue ? "=" : "")}[{Quoted(option.Help)}]{(option.TakesValue ? $":{option.Argument.Replace(":", " ", StringComparison.Ordinal)}:{(option.Argument == "file" ? "_files" : "")}" : "")}'");
+                text.Append(ZshOption("--" + option.Name, option.TakesValue ? "=" : "", option.Help, option.Argument));
             text.Append(" ;;\n");
         }
 
         text.Append("        help) (( CURRENT == 3 )) && _describe verb verbs ;;\n        completion) _values shell bash zsh ;;\n        *) _arguments");
         foreach (Option option in ServeOptions)
         {
-            string help = Quoted(option.Help.Split(". ")[0]);
-            string value = option.TakesValue ? $":{option.Argument.Replace(":", " ", StringComparison.Ordinal)}:{(option.Argument == "file" ? "_files" : "")}" : "";
-            text.Append($" \\\n            '--{option.Long}{(option.TakesValue ? "=" : "")}[{help}]{value}'");
+            string help = option.Help.Split(". ")[0];
+            string argument = option.TakesValue ? option.Argument : "";
+            text.Append(ZshOption("--" + option.Long, option.TakesValue ? "=" : "", help, argument));
             if (option.Short != '\0')
-                text.Append($" \\\n            '-{option.Short}{(option.TakesValue ? "+" : "")}[{help}]{value}'");
+                text.Append(ZshOption("-" + option.Short, option.TakesValue ? "+" : "", help, argument));
         }
 
         return text.Append(" ;;\n    esac\n}\n_orleanscache \"$@\"\n").ToString();
+    }
+
+    /// <summary>An argument of _arguments: '--name=[help]:value:action'.</summary>
+    private static string ZshOption(string name, string join, string help, string argument)
+    {
+        string action = argument == "file" ? "_files" : "";
+        string value = argument.Length == 0 ? "" : $":{argument.Replace(":", " ", StringComparison.Ordinal)}:{action}";
+        return $" \\\n            '{name}{join}[{Quoted(help)}]{value}'";
     }
 
     /// <summary>Within single quotes of zsh, and within the brackets of _arguments.</summary>

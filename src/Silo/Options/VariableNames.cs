@@ -1,7 +1,8 @@
 namespace OrleansCache.Silo.Options;
 
 /// <summary>
-/// Environment variables that begin as ours and are none of ours: most are misspelt, and would be ignored in silence. Those that Kubernetes makes for a service named
+/// Environment variables that begin as ours and are none of ours: most are misspelt, and would be ignored in silence. Those that Kubernetes makes for
+/// a service named
 /// orleanscache look like ours, too (ORLEANSCACHE_PORT=tcp://10.0.0.1:11211), and mean nothing here.
 /// </summary>
 internal static class VariableNames
@@ -9,7 +10,8 @@ internal static class VariableNames
     private const string Prefix = "ORLEANSCACHE_";
 
     /// <summary>Read by the launcher, by the tests, or by this program's own child.</summary>
-    private static readonly string[] s_others = ["ORLEANSCACHE_CLUSTER", "ORLEANSCACHE_LAUNCHER", "ORLEANSCACHE_SERVER", "ORLEANSCACHE_PYTHON", "ORLEANSCACHE_NODE_MODULES", Hosting.Daemon.Marker];
+    private static readonly string[] s_others = ["ORLEANSCACHE_CLUSTER", "ORLEANSCACHE_LAUNCHER", "ORLEANSCACHE_SERVER", "ORLEANSCACHE_PYTHON",
+        "ORLEANSCACHE_NODE_MODULES", Hosting.Daemon.Marker];
 
     private static readonly string[] s_otherPrefixes = ["ORLEANSCACHE_TEST_", "ORLEANSCACHE_DIFFERENTIAL_"];
 
@@ -31,5 +33,6 @@ internal static class VariableNames
     /// <summary>Whether Kubernetes has made this variable, to tell a pod about a service.</summary>
     public static bool IsOfKubernetes(string name, string value) =>
         name.Contains("_SERVICE_", StringComparison.Ordinal) || name.Contains("_PORT_", StringComparison.Ordinal)
-        || (name.EndsWith("_PORT", StringComparison.Ordinal) && (value.StartsWith("tcp://", StringComparison.Ordinal) || value.StartsWith("udp://", StringComparison.Ordinal)));
+        || (name.EndsWith("_PORT", StringComparison.Ordinal)
+            && (value.StartsWith("tcp://", StringComparison.Ordinal) || value.StartsWith("udp://", StringComparison.Ordinal)));
 }
