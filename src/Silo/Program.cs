@@ -11,7 +11,10 @@ internal static class Program
         int verbosity = 0;
         try
         {
-            ServeOptions options = OptionReader.Read(arguments, Environment.GetEnvironmentVariable);
+            if (Operator.IsCalledBy(arguments))
+                return Operator.Run(arguments);
+            ServeOptions options = OptionReader.Read(
+                arguments, Environment.GetEnvironmentVariable, variables: Environment.GetEnvironmentVariables().Keys.OfType<string>());
             verbosity = options.Verbosity;
             switch (options.Verb)
             {
@@ -26,6 +29,12 @@ internal static class Program
                     return ExitCode.Ok;
                 case Verb.OptionsPage:
                     Console.Out.Write(HelpText.Page());
+                    return ExitCode.Ok;
+                case Verb.ManualPage:
+                    Console.Out.Write(ManualPage.Make());
+                    return ExitCode.Ok;
+                case Verb.CompletionBash or Verb.CompletionZsh:
+                    Console.Out.Write(ShellCompletion.Of(options.Verb == Verb.CompletionBash ? "bash" : "zsh"));
                     return ExitCode.Ok;
                 default:
                     return options.Daemon && !Daemon.IsChild ? Daemon.Launch(arguments) : ServeCommand.Run(options);

@@ -13,9 +13,10 @@ public sealed partial class ArrowTests
         ["Storage"] = ["Abstractions"],
         ["Gateway"] = ["Abstractions", "Protocol"],
         ["Client"] = ["Abstractions", "Protocol"],
+        ["Cli"] = ["Abstractions"],
         ["Grains"] = ["Abstractions", "Storage"],
         ["Monitoring"] = ["Abstractions", "Gateway"],
-        ["Silo"] = ["Abstractions", "Events", "Gateway", "Grains", "Monitoring", "Protocol", "Storage"],
+        ["Silo"] = ["Abstractions", "Cli", "Events", "Gateway", "Grains", "Monitoring", "Protocol", "Storage"],
     };
 
     /// <summary>Who may know a package or a part of the shared framework; everybody else may not.</summary>
@@ -26,8 +27,9 @@ public sealed partial class ArrowTests
         // Grains: the connections that Orleans gives to its middleware; Client: output caching.
         ("Microsoft.AspNetCore", ["Gateway", "Silo", "Grains", "Client", "Monitoring"]),
         ("Microsoft.Extensions.Hosting", ["Grains", "Silo"]),
-        ("System.Net.Sockets", ["Gateway", "Grains", "Silo", "Client", "Monitoring"]),
+        ("System.Net.Sockets", ["Gateway", "Grains", "Silo", "Cli", "Client", "Monitoring"]),
         ("OpenTelemetry", ["Monitoring"]),
+        ("OrleansCache.Cli", ["Cli", "Silo"]),
         ("OrleansCache.Protocol", ["Protocol", "Gateway", "Silo", "Client"]),
         ("OrleansCache.Events", ["Events", "Silo"]),
         ("OrleansCache.Storage", ["Storage", "Grains", "Silo"]),

@@ -20,10 +20,13 @@ public sealed class RefusedStarts : IDisposable
         if (ClusterSkip.Reason("", []) is not null)
             return;
         _holder.Start();
+        _ = AnswerAsMemcachedAsync(_holder);
         string connection = $"Host=127.0.0.1;Port={Text(Nobody)};Database=cache;Username=cache;Password={Password};Timeout=3";
         Silo = RunAsync("serve", "--silo-port", Text(TestPorts.Next(2)), "--join", $"127.0.0.1:{Text(Nobody)}");
         Gateway = RunAsync("gateway", "--join", $"127.0.0.1:{Text(Nobody)}");
         Postgres = RunAsync("serve", "--silo-port", Text(TestPorts.Next(2)), "--clustering", "postgres", "--connection", connection);
+        ClientPort = RunAsync("serve", "--silo-port", Text(TestPorts.Next(2)), "--join", $"127.0.0.1:{Text(HeldPort)}");
+        GatewayAtClientPort = RunAsync("gateway", "--join", $"127.0.0.1:{Text(HeldPort)}");
         PortInUse = RunAsync("serve", "--silo-port", Text(HeldPort));
         Beyond = RunAsync("serve", "--silo-port", Text(TestPorts.Next(2)), "--advertise", "10.1.2.3");
     }
@@ -34,7 +37,7 @@ public sealed class RefusedStarts : IDisposable
     /// <summary>A port that nobody listens on.</summary>
     public int Nobody { get; } = TestPorts.Next();
 
-    /// <summary>A port that another program listens on.</summary>
+    /// <summary>A port that a memcached listens on.</summary>
     public int HeldPort { get; }
 
     public Task<(int ExitCode, string Printed, TimeSpan Took)>? Silo { get; }
@@ -45,10 +48,52 @@ public sealed class RefusedStarts : IDisposable
 
     public Task<(int ExitCode, string Printed, TimeSpan Took)>? PortInUse { get; }
 
+    /// <summary>A silo that is told to join at a memcached port.</summary>
+    public Task<(int ExitCode, string Printed, TimeSpan Took)>? ClientPort { get; }
+
+    public Task<(int ExitCode, string Printed, TimeSpan Took)>? GatewayAtClientPort { get; }
+
     /// <summary>A silo that others would reach, without a secret.</summary>
     public Task<(int ExitCode, string Printed, TimeSpan Took)>? Beyond { get; }
 
     public void Dispose() => _holder.Dispose();
+
+    /// <summary>Says its version, and to what it does not know, nothing: as a memcached that waits for the end of a line.</summary>
+    private static async Task AnswerAsMemcachedAsync(System.Net.Sockets.TcpListener listener)
+    {
+        try
+        {
+            while (true)
+            {
+                System.Net.Sockets.TcpClient client = await listener.AcceptTcpClientAsync();
+                _ = AnswerAsync(client);
+            }
+        }
+        catch (Exception exception) when (exception is System.Net.Sockets.SocketException or ObjectDisposedException)
+        {
+            // The end.
+        }
+
+        static async Task AnswerAsync(System.Net.Sockets.TcpClient client)
+        {
+            using (client)
+            {
+                byte[] buffer = new byte[1024];
+                try
+                {
+                    for (int length; (length = await client.GetStream().ReadAsync(buffer)) > 0;)
+                    {
+                        if (buffer.AsSpan(0, length).StartsWith("version\r\n"u8))
+                            await client.GetStream().WriteAsync("VERSION 1.6.45\r\n"u8.ToArray());
+                    }
+                }
+                catch (IOException)
+                {
+                    // It has gone.
+                }
+            }
+        }
+    }
 
     private static Task<(int ExitCode, string Printed, TimeSpan Took)> RunAsync(string verb, params string[] options) =>
         ChildProcess.RunAsync(ServerUnderTest.OrleansCacheCommand([verb, "-p", Text(TestPorts.Next()), .. options]), s_timeout);
@@ -74,6 +119,15 @@ public sealed class RefusedStartTests(RefusedStarts starts) : IClassFixture<Refu
 
     [ClusterFact]
     public Task ASiloPortInUseIsAClearError() => AssertClearErrorAsync(starts.PortInUse!, starts.HeldPort);
+
+    [ClusterFact]
+    public async Task JoiningAtAMemcachedPortSaysWhichPortIsMeant()
+    {
+        await AssertClearErrorAsync(starts.ClientPort!, starts.HeldPort);
+        await AssertClearErrorAsync(starts.GatewayAtClientPort!, starts.HeldPort);
+        Assert.Contains("--silo-port", (await starts.ClientPort!).Printed, StringComparison.Ordinal);
+        Assert.Contains("--silo-port", (await starts.GatewayAtClientPort!).Printed, StringComparison.Ordinal);
+    }
 
     [ClusterFact]
     public async Task AClusterBeyondThisMachineNeedsASecret()

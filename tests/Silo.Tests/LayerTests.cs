@@ -79,6 +79,39 @@ public sealed class LayerTests : IDisposable
     }
 
     [Fact]
+    public void AVariableThatNobodyReadsIsWarnedOf()
+    {
+        string[] names = ["PATH", "ORLEANSCACHE_PORT", "ORLEANSCACHE_PROT", "ORLEANSCACHE_CLUSTER", "ORLEANSCACHE_TEST_SEED",
+            "ORLEANSCACHE_ANSWER_TO_EVERYTHING"];
+
+        Assert.Equal(
+            [
+                "WARNING: the environment variable ORLEANSCACHE_ANSWER_TO_EVERYTHING is no option and is ignored",
+                "WARNING: the environment variable ORLEANSCACHE_PROT is no option and is ignored; did you mean ORLEANSCACHE_PORT?",
+            ],
+            OptionReader.Read([], _ => null, hasCluster: true, names).Warnings);
+    }
+
+    [Fact]
+    public void WhatKubernetesSaysOfAServiceIsNoOption()
+    {
+        (string Name, string Value)[] environment =
+        [
+            ("ORLEANSCACHE_PORT", "tcp://10.0.0.1:11211"), ("ORLEANSCACHE_SERVICE_HOST", "10.0.0.1"), ("ORLEANSCACHE_SERVICE_PORT", "11211"),
+            ("ORLEANSCACHE_PORT_11211_TCP_ADDR", "10.0.0.1"), ("ORLEANSCACHE_SILO_PORT", "tcp://10.0.0.2:11111"),
+                ("ORLEANSCACHE_SILOS_PORT", "tcp://10.0.0.3:11111"),
+            ("ORLEANSCACHE_SILOS_SERVICE_HOST", "10.0.0.3"),
+        ];
+
+        ServeOptions options = OptionReader.Read(
+            [], name => environment.FirstOrDefault(variable => variable.Name == name).Value, hasCluster: true, environment.Select(variable => variable.Name));
+
+        Assert.Equal(11211, options.Port);
+        Assert.False(options.WantsCluster);
+        Assert.Empty(options.Warnings);
+    }
+
+    [Fact]
     public void AnEmptyVariableCountsAsNotSet() => Assert.Equal(11211, Lines.Read("", ("ORLEANSCACHE_PORT", "")).Port);
 
     [Theory]

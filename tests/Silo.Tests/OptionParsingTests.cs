@@ -26,6 +26,7 @@ public sealed class OptionParsingTests
         ["requests"] = o => o.RequestsPerTurnMax,
         ["idle"] = o => o.IdleTimeoutSeconds,
         ["verbosity"] = o => o.Verbosity,
+        ["logformat"] = o => o.LogFormat.ToString(),
         ["daemon"] = o => o.Daemon,
         ["pidfile"] = o => o.PidFile,
         ["user"] = o => o.User,
@@ -79,6 +80,12 @@ public sealed class OptionParsingTests
     [InlineData("", "idle", 0)]
     [InlineData("", "partitions", 256)]
     [InlineData("", "verb", "Serve")]
+    [InlineData("help serve", "verb", "Help")]
+    [InlineData("help gateway", "verb", "Help")]
+    [InlineData("help build", "verb", "Help")]
+    [InlineData("gateway --help", "verb", "Help")]
+    [InlineData("", "logformat", "Text")]
+    [InlineData("--log-format=json", "logformat", "Json")]
     [InlineData("", "cluster", false)]
     [InlineData("-p 11212", "port", 11212)]
     [InlineData("-p11212", "port", 11212)]
@@ -209,7 +216,13 @@ public sealed class OptionParsingTests
     [InlineData("-p -2", "ERROR: Invalid port number -2.")]
     [InlineData("-m x", "is not a number of megabytes")]
     [InlineData("-m 64k", "is not a number of megabytes")]
-    [InlineData("-m 0", "Cannot set item size limit higher than 1/2 of memory max.")]
+    [InlineData("-m 0", "-m, --memory-limit: 0 megabytes hold no item")]
+    [InlineData("-port 11212", "'-port' has one dash too few: did you mean '--port'?")]
+    [InlineData("-memory-limit=64", "did you mean '--memory-limit=64'?")]
+    [InlineData("--prot 11212", "(for the TCP port: --port 11212)")]
+    [InlineData("--log-format xml", "\"xml\" is neither text nor json")]
+    [InlineData("help serv", "did you mean 'serve'?")]
+    [InlineData("help serve now", "unexpected argument 'serve'")]
     [InlineData("-m 1", "Cannot set item size limit higher than 1/2 of memory max.")]
     [InlineData("-m -1", "is not a number of megabytes")]
     [InlineData("-m 99999999999999999999", "is not a number of megabytes")]

@@ -91,6 +91,9 @@ public sealed record GatewayOptions
     /// <summary>-A: what `shutdown` (false) and `shutdown graceful` (true) do; null: the command is refused. Called on an I/O loop; does not block.</summary>
     public Action<bool>? Shutdown { get; init; }
 
+    /// <summary>-A: what `drain` does; null: the command is refused. Returns why it cannot be, or null. Called on an I/O loop; does not block.</summary>
+    public Func<string?>? Drain { get; init; }
+
     /// <summary>-D: what ends the prefix of a key in `stats detail`.</summary>
     public char PrefixDelimiter { get; init; } = ':';
 

@@ -10,7 +10,10 @@ internal static class ClusterText
 {
     /// <summary>What a silo's line tells; the sums tell everything.</summary>
     private static readonly string[] s_siloLine =
-        ["uptime", "curr_connections", "cmd_get", "cmd_set", "get_hits", "get_misses", "curr_items", "bytes", "limit_maxbytes", "evictions"];
+    [
+        "uptime", "max_connections", "curr_connections", "cmd_get", "cmd_set", "get_hits", "get_misses", "curr_items", "bytes", "limit_maxbytes", "evictions",
+        "partitions_moving", "partitions_taken_over", "bytes_taken_over", "partitions_handed_over", "bytes_handed_over", "draining",
+    ];
 
     /// <summary>ElastiCache's configuration: as `config get cluster` answers it, or as the item that clients of old servers ask for.</summary>
     public static async Task<byte[]> DiscoveryAsync(GatewayShared shared, bool asItem)

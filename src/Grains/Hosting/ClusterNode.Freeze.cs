@@ -107,27 +107,36 @@ public sealed partial class ClusterNode
         }
     }
 
-    /// <summary>Orleans's loggers, silent while serving is suspended: what it says then is about what it did not see, in hundreds of lines.</summary>
-    private sealed class MutedLoggers(ILoggerFactory inner, FreezeDetector freeze) : ILoggerFactory
+    /// <summary>
+    /// Orleans's loggers, silent while serving is suspended (what it says then is about what it did not see, in hundreds of lines), and silent below
+    /// debug level until the
+    /// start has succeeded: why it did not is one line of ours.
+    /// </summary>
+    private sealed class MutedLoggers(ILoggerFactory inner, ClusterNode node) : ILoggerFactory
     {
         public void AddProvider(ILoggerProvider provider) => inner.AddProvider(provider);
 
-        public ILogger CreateLogger(string categoryName) => new MutedLogger(inner.CreateLogger(categoryName), freeze);
+        public ILogger CreateLogger(string categoryName)
+        {
+            ILogger logger = inner.CreateLogger(categoryName);
+            return categoryName.StartsWith("OrleansCache.", StringComparison.Ordinal) ? logger : new MutedLogger(logger, node);
+        }
 
         public void Dispose()
         {
         }
 
-        private sealed class MutedLogger(ILogger inner, FreezeDetector freeze) : ILogger
+        private sealed class MutedLogger(ILogger inner, ClusterNode node) : ILogger
         {
             public IDisposable? BeginScope<TState>(TState state)
                 where TState : notnull => inner.BeginScope(state);
 
-            public bool IsEnabled(LogLevel logLevel) => freeze.MayServeNow() && inner.IsEnabled(logLevel);
+            public bool IsEnabled(LogLevel logLevel) =>
+                node.Freeze?.MayServeNow() != false && inner.IsEnabled(logLevel) && (node._started || inner.IsEnabled(LogLevel.Debug));
 
             public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
             {
-                if (freeze.MayServeNow())
+                if (IsEnabled(logLevel))
                     inner.Log(logLevel, eventId, state, exception, formatter);
             }
         }

@@ -24,7 +24,7 @@ public sealed partial class ClusterNode
         builder.Services.Replace(ServiceDescriptor.Singleton<IHostLifetime, SilentLifetime>());
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(10));
         ILoggerFactory loggers = _options.LoggerFactory ?? NullLoggerFactory.Instance;
-        builder.Services.AddSingleton(Freeze is null ? loggers : new MutedLoggers(loggers, Freeze));
+        builder.Services.AddSingleton<ILoggerFactory>(new MutedLoggers(loggers, this));
         builder.Services.AddSingleton(_time);
         builder.Services.AddSingleton<IBatchTransport, GrainBatchTransport>();
         builder.Services.AddSingleton(services => new ClusterView(

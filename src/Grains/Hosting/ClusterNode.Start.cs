@@ -13,6 +13,11 @@ public sealed partial class ClusterNode
     /// <summary>A first silo depends on nobody: only on how busy its machine is.</summary>
     private static readonly TimeSpan FoundingTimeout = TimeSpan.FromSeconds(60);
 
+    private const string ClientPort = "is a port for memcached clients: --join wants the silo port (--silo-port) of that process";
+
+    /// <summary>A member answers within milliseconds, unless its machine is busy.</summary>
+    private static readonly TimeSpan SlowAnswer = TimeSpan.FromSeconds(2);
+
     /// <summary>Also one that is told to join itself, so that all silos can be started with the same options.</summary>
     private bool IsFirstSilo => !_options.GatewayOnly && _options.ClusteringName is null
         && (_options.Join.Count == 0 || _options.Join[0].Equals(new IPEndPoint(Advertised(), _options.SiloEndPoint.Port)));
@@ -48,6 +53,8 @@ public sealed partial class ClusterNode
                 Freeze!.Start();
                 _ = PassOnFailureAsync(_runtime.Failure);
             }
+
+            _started = true;
         }
         catch (Exception) when (limit.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
         {
@@ -141,7 +148,7 @@ public sealed partial class ClusterNode
         while (true)
         {
             (IPEndPoint Reached, HandshakeException? Failure)[] answers = await Task.WhenAll(
-                _options.Join.Select(join => AskAsync(_options.GatewayOnly ? new IPEndPoint(join.Address, GatewayPort(join.Port)) : join)));
+                _options.Join.Select(AskAsync));
             _answering = [.. answers.Where(answer => answer.Failure is null).Select(answer => answer.Reached)];
             if (_answering.Count > 0)
                 return;
@@ -158,17 +165,39 @@ public sealed partial class ClusterNode
             await Task.Delay(TimeSpan.FromMilliseconds(200), _time, cancellationToken);
         }
 
-        async Task<(IPEndPoint Reached, HandshakeException? Failure)> AskAsync(IPEndPoint reached)
+        async Task<(IPEndPoint Reached, HandshakeException? Failure)> AskAsync(IPEndPoint join)
         {
-            try
-            {
-                await _probe.AskAsync(reached, cancellationToken);
-                return (reached, null);
-            }
-            catch (HandshakeException exception)
-            {
-                return (reached, exception);
-            }
+            if (!_options.GatewayOnly)
+                return (join, await AskMemberAsync(join, cancellationToken));
+            IPEndPoint reached = new(join.Address, GatewayPort(join.Port));
+            HandshakeException? failure = await AskMemberAsync(reached, cancellationToken);
+            if (failure is not { MayRetry: true })
+                return (reached, failure);
+            HandshakeException? ofSilo = await AskMemberAsync(join, cancellationToken);
+            return ofSilo is null ? (join, new HandshakeException("lets no gateways in: start that silo with --allow-gateways"))
+                : ofSilo.MayRetry ? (reached, failure) : (join, ofSilo);
+        }
+    }
+
+    /// <summary>Null if a member of the cluster listens there. What is slow to answer may be a memcached port, which people name by mistake.</summary>
+    private async Task<HandshakeException?> AskMemberAsync(IPEndPoint endPoint, CancellationToken cancellationToken)
+    {
+        Task answer = _probe.AskAsync(endPoint, cancellationToken);
+        bool isSlow = await Task.WhenAny(answer, Task.Delay(SlowAnswer, _time, cancellationToken)) != answer;
+        if (isSlow && await ClusterProbe.IsMemcachedAsync(endPoint, cancellationToken))
+        {
+            _ = answer.ContinueWith(static task => task.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
+            return new HandshakeException(ClientPort);
+        }
+
+        try
+        {
+            await answer;
+            return null;
+        }
+        catch (HandshakeException exception)
+        {
+            return exception.IsStranger && await ClusterProbe.IsMemcachedAsync(endPoint, cancellationToken) ? new HandshakeException(ClientPort) : exception;
         }
     }
 

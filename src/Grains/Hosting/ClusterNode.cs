@@ -14,6 +14,9 @@ namespace OrleansCache.Grains.Hosting;
 /// </summary>
 public sealed partial class ClusterNode : IAsyncDisposable
 {
+    /// <summary>Logger of what an operator is told by default.</summary>
+    public const string JournalCategory = "OrleansCache.Cluster";
+
     private static readonly TimeSpan RestoreTimeMax = TimeSpan.FromMinutes(2);
     private static readonly TimeSpan PollInterval = TimeSpan.FromMilliseconds(20);
     private readonly ClusterNodeOptions _options;
@@ -30,6 +33,7 @@ public sealed partial class ClusterNode : IAsyncDisposable
     /// <summary>Of a gateway alone: those to join that have answered, at their port for gateways.</summary>
     private IReadOnlyList<IPEndPoint> _answering = [];
 
+    private volatile bool _started;
     private bool _drained;
     private bool _stopped;
     private bool _abandoned;
@@ -88,6 +92,9 @@ public sealed partial class ClusterNode : IAsyncDisposable
     /// <summary>For tests: the silos that a gateway alone could connect to.</summary>
     internal IReadOnlyList<Uri> KnownGateways => _host?.Services.GetService<GatewayDirectory>()?.Known ?? [];
 
+    /// <summary>Whether it founds the cluster though it was told to join: the address to join is its own.</summary>
+    public bool JoinsItself => IsFirstSilo && _options.Join.Count > 0;
+
     /// <summary>The address under which other silos find this one.</summary>
     public IPAddress AdvertisedAddress => Advertised();
 
@@ -96,6 +103,19 @@ public sealed partial class ClusterNode : IAsyncDisposable
 
     /// <summary>What this silo does for ownership; null in a gateway alone.</summary>
     public NodeState? State => _runtime?.ReadState();
+
+    /// <summary>
+    /// Begins to hand all partitions over; the silo stays a member, reaches every key and takes none back. Returns why that cannot be, or null. Does not block.
+    /// </summary>
+    public string? BeginDraining()
+    {
+        if (_runtime is null)
+            return "a gateway alone holds nothing";
+        if (_runtime.ReadSilos().Silos.Count < 2)
+            return "there is no other silo to hand the partitions to";
+        _runtime.BeginDraining();
+        return null;
+    }
 
     /// <summary>
     /// The first half of <see cref="StopAsync"/>: hands the partitions over, and still reaches every key afterwards, so that a gateway can answer what is
@@ -110,6 +130,7 @@ public sealed partial class ClusterNode : IAsyncDisposable
             await _firstSiloWatch.DisposeAsync();
         if (!_failure.Task.IsCompleted)
             await DrainAsync(_runtime, cancellationToken);
+        _runtime.EndJournal();
     }
 
     /// <summary>

@@ -40,6 +40,16 @@ internal sealed partial class OwnershipRuntime
                 else if (phase is PartitionPhase.Importing or PartitionPhase.Imported)
                     receiving.Add(partition);
             }
+
+            values.AddRange(
+            [
+                new("partitions_moving", _agent.MovingCount),
+                new("partitions_taken_over", _journal.TotalIn.Partitions),
+                new("bytes_taken_over", _journal.TotalIn.Bytes),
+                new("partitions_handed_over", _journal.TotalOut.Partitions),
+                new("bytes_handed_over", _journal.TotalOut.Bytes),
+                new("draining", _agent.Draining ? 1 : 0),
+            ]);
         }
 
         // Each coordinator counts what it has done itself, so the sum over the silos is what the cluster has done as far as they live.

@@ -52,7 +52,7 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
         IClusterMembershipService membership,
         TimeProvider time,
         FreezeDetector freeze,
-        ILogger<OwnershipRuntime> logger)
+        ILoggerFactory loggers)
     {
         LocalSilo = SiloId.Parse(localSilo.SiloAddress.ToParsableString());
         _partitions = partitions;
@@ -62,7 +62,9 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
         _membership = membership;
         _time = time;
         _freeze = freeze;
-        _logger = logger;
+        _logger = loggers.CreateLogger<OwnershipRuntime>();
+        _journalLogger = loggers.CreateLogger(ClusterNode.JournalCategory);
+        _journal = new OwnershipJournal(LocalSilo);
         _contexts = new IGrainContext?[partitions.PartitionCount];
         _exports = new Export?[partitions.PartitionCount];
         _table = PartitionTable.Unassigned(partitions.PartitionCount);
@@ -216,10 +218,12 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
             if (_agent.PhaseOf(partition) != PartitionPhase.Opening)
                 return;
             PartitionId id = new(partition);
-            if (_partitions.TryGet(id) is { } gate)
-                gate.Activate(epoch);
+            Partition? imported = _partitions.TryGet(id);
+            if (imported is not null)
+                imported.Activate(epoch);
             else
                 _partitions.Open(id, epoch);
+            _journal.OnOpened(partition, isEmpty: imported is null, NowMilliseconds);
             _agent.OnActivated(partition, epoch);
         }
     }
@@ -269,16 +273,22 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
     void ISiloAgentEnvironment.Unseal(int partition)
     {
         _exports[partition] = null;
+        _journal.OnUnsealed(partition);
         _partitions.TryGet(new PartitionId(partition))?.Unseal();
     }
 
     void ISiloAgentEnvironment.Renew(int partition, long epoch) => _partitions.TryGet(new PartitionId(partition))?.Renew(epoch);
 
-    void ISiloAgentEnvironment.Release(int partition) => _partitions.TryGet(new PartitionId(partition))?.Release();
+    void ISiloAgentEnvironment.Release(int partition)
+    {
+        _partitions.TryGet(new PartitionId(partition))?.Release();
+        _journal.OnReleased(partition);
+    }
 
     void ISiloAgentEnvironment.Drop(int partition)
     {
         _exports[partition] = null;
+        _journal.OnDropped(partition, NowMilliseconds);
         _partitions.Close(new PartitionId(partition), NowUnixSeconds);
         if (_contexts[partition] is { } context)
         {
@@ -291,6 +301,7 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
 
     bool ISiloAgentEnvironment.Import(int partition, ReadOnlySpan<byte> items)
     {
+        _journal.OnImported(items.Length, NowMilliseconds);
         if (items.IsEmpty)
             return true;
         ImportStatus status = _partitions.TryGet(new PartitionId(partition))?.Import(items, NowUnixSeconds, out _) ?? ImportStatus.Gone;
@@ -308,6 +319,7 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
         last = _partitions.TryGet(new PartitionId(partition)) is not { } gate || !gate.Export(ref export.Cursor, buffer, SiloAgent.ChunkBytes, NowUnixSeconds);
         if (last)
             _exports[partition] = null;
+        _journal.OnExported(buffer.WrittenCount, NowMilliseconds);
         return buffer.WrittenMemory;
     }
 
@@ -327,6 +339,7 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
 
     void ISiloAgentEnvironment.OnTable(PartitionTable table)
     {
+        _journal.OnTable(_table, table);
         _table = table;
         _partitions.NoteTable(table.Version.Term, table.Epochs);
         using AsyncFlowControl flow = ExecutionContext.SuppressFlow();
@@ -451,12 +464,16 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
         {
             while (await timer.WaitForNextTickAsync(_stop.Token).ConfigureAwait(false))
             {
+                JournalEntry[] entries;
                 lock (_lock)
                 {
                     long now = NowMilliseconds;
                     _agent.Tick(now);
                     _coordinator.Tick(now);
+                    entries = ReadJournal(now);
                 }
+
+                Tell(entries);
             }
         }
         catch (OperationCanceledException)

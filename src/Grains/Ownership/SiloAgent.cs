@@ -157,6 +157,9 @@ public sealed partial class SiloAgent(SiloId self, int partitionCount, long memo
     /// <summary>Partitions held in any phase, but for what a memory file keeps.</summary>
     public int HeldCount => _held.Count(held => held is not null and not { Phase: PartitionPhase.Kept });
 
+    /// <summary>Partitions that are on their way to this silo or from it.</summary>
+    public int MovingCount => _held.Count(held => held?.Phase is PartitionPhase.Sealed or PartitionPhase.Importing or PartitionPhase.Imported);
+
     /// <summary>What is held of a partition.</summary>
     public PartitionPhase PhaseOf(int partition) => _held[partition]?.Phase ?? PartitionPhase.None;
 

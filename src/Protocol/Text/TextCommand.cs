@@ -14,7 +14,7 @@ public enum TextVerb : byte
 
     /// <summary>A meta command; <see cref="Meta.MetaParser"/> reads its line.</summary>
     Meta,
-    Shutdown, CacheMemlimit, DebugTime, RefreshCerts,
+    Shutdown, Drain, CacheMemlimit, DebugTime, RefreshCerts,
 
     /// <summary>With everything behind the name in <see cref="TextCommand.Keys"/>.</summary>
     LruCrawler, Lru, Slabs,

@@ -5,7 +5,7 @@ public static partial class TextParser
 {
     private const int DigitsMax = 20;
 
-    /// <summary>shutdown, cache_memlimit and debugtime, or <see cref="TextParseStatus.NeedMore"/> if it is none of them.</summary>
+    /// <summary>shutdown, drain, cache_memlimit and debugtime, or <see cref="TextParseStatus.NeedMore"/> if it is none of them.</summary>
     private static TextParseStatus ParseOperator(ReadOnlySpan<byte> text, in TextTokens tokens, ref TextCommand command)
     {
         ReadOnlySpan<byte> name = tokens[text, 0];
@@ -15,6 +15,12 @@ public static partial class TextParser
             command.Verb = TextVerb.Shutdown;
             command.Exptime = tokens.Count == 1 ? 0 : tokens.Count == 2 && argument.SequenceEqual("graceful"u8) ? 1 : -1;
             return TextParseStatus.Command;
+        }
+
+        if (name.SequenceEqual("drain"u8))
+        {
+            command.Verb = TextVerb.Drain;
+            return tokens.Count == 1 ? TextParseStatus.Command : Fail(ref command, TextErrors.UnknownCommand);
         }
 
         if (name.SequenceEqual("cache_memlimit"u8))

@@ -49,6 +49,8 @@ internal sealed class ClusterMember : INode
         try
         {
             _node = new ClusterNode(NodeOptions());
+            if (_node.JoinsItself)
+                Console.Error.WriteLine($"orleanscache: --join {_options.Join[0]} is this silo itself: it founds the cluster {_options.ClusterId}");
             MemoryFileReport? kept = _node.ReadMemoryFile(MemoryFileLines.WriteProgress);
             MemoryFileLines.Write(_options.MemoryFilePath, _node.PartitionSet?.MemoryFileRefusal, kept);
             await _node.StartAsync(cancellationToken);
@@ -58,6 +60,10 @@ internal sealed class ClusterMember : INode
         catch (MemoryFileException exception)
         {
             throw new StartException(ExitCode.OperatingSystem, exception.Message, exception);
+        }
+        catch (InsufficientMemoryException exception)
+        {
+            throw StoreSetup.NoMemory(_options, exception);
         }
         catch (ClusterStartException exception)
         {
@@ -88,6 +94,8 @@ internal sealed class ClusterMember : INode
         if (_node is { PartitionSet: not null } silo)
             silo.Publish(gateway.FindAddress(_options.AdvertisedHost, silo.AdvertisedAddress), gateway.ReadNodeStatistics);
     }
+
+    public string? BeginDraining() => _node is null ? "the silo is still starting" : _node.BeginDraining();
 
     public Task DrainAsync(CancellationToken cancellationToken) => _node?.DrainAsync(cancellationToken) ?? Task.CompletedTask;
 

@@ -9,7 +9,8 @@ namespace OrleansCache.Silo.Hosting;
 /// </summary>
 internal static class Daemon
 {
-    private const string Marker = "ORLEANSCACHE_DAEMON_CHILD";
+    /// <summary>The variable that tells the child, and the line by which it says that it serves.</summary>
+    public const string Marker = "ORLEANSCACHE_DAEMON_CHILD";
 
     public static bool IsChild { get; } = Environment.GetEnvironmentVariable(Marker) == "1";
 
@@ -26,7 +27,7 @@ internal static class Daemon
 
         // `dotnet OrleansCache.dll` and the program's own executable are both possible.
         if (string.Equals(Path.GetFileNameWithoutExtension(Environment.ProcessPath), "dotnet", StringComparison.OrdinalIgnoreCase))
-            start.ArgumentList.Add(typeof(Daemon).Assembly.Location);
+            start.ArgumentList.Add(Path.Combine(AppContext.BaseDirectory, "OrleansCache.dll"));
         foreach (string argument in arguments)
             start.ArgumentList.Add(argument);
         start.Environment[Marker] = "1";

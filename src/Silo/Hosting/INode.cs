@@ -26,6 +26,10 @@ internal interface INode : IAsyncDisposable
     /// <summary>The gateway listens: others may learn of it.</summary>
     void Publish(GatewayServer gateway);
 
+    /// <summary>The command `drain`: begins to hand the partitions over, and goes on serving without any. Does not block. Returns why that cannot be,
+    /// or null.</summary>
+    string? BeginDraining();
+
     /// <summary>Hands the partitions over to others. Requests are still answered meanwhile.</summary>
     Task DrainAsync(CancellationToken cancellationToken);
 

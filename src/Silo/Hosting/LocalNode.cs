@@ -33,6 +33,10 @@ internal sealed class LocalNode : INode
         {
             throw new StartException(ExitCode.OperatingSystem, exception.Message, exception);
         }
+        catch (InsufficientMemoryException exception)
+        {
+            throw StoreSetup.NoMemory(_options, exception);
+        }
 
         MemoryFileLines.Write(_options.MemoryFilePath, _router.Partitions.MemoryFileRefusal, _router.Restored);
         return Task.CompletedTask;
@@ -43,6 +47,8 @@ internal sealed class LocalNode : INode
     public void Publish(GatewayServer gateway)
     {
     }
+
+    public string? BeginDraining() => "a single node has no other to hand its items to";
 
     public Task DrainAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 

@@ -89,7 +89,9 @@ internal static class ProcessSetup
         // Assemblies are loaded when they are first needed: a user who cannot read them would fail later, at an odd place.
         try
         {
-            using FileStream own = File.OpenRead(typeof(ProcessSetup).Assembly.Location);
+            // A package is one file; the launcher runs `dotnet OrleansCache.dll`.
+            string dll = Path.Combine(AppContext.BaseDirectory, "OrleansCache.dll");
+            using FileStream own = File.OpenRead(File.Exists(dll) ? dll : Environment.ProcessPath!);
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {

@@ -23,6 +23,8 @@ internal static class ServeCommand
 
     public static int Run(ServeOptions options)
     {
+        StandardError.Install(options.LogFormat);
+        StoreSetup.CheckMemory(options);
         foreach (string warning in options.Warnings)
             Console.Error.WriteLine(warning);
         ProcessSetup.Apply(options);
@@ -40,7 +42,7 @@ internal static class ServeCommand
     private static async Task<int> RunAsync(ServeOptions options, StopSignals signals)
     {
         var verbosity = new LogVerbosity(options.Verbosity);
-        using LoggerFactory loggers = StderrLoggerProvider.CreateFactory(verbosity);
+        using LoggerFactory loggers = StderrLoggerProvider.CreateFactory(verbosity, options.LogFormat);
         TimeProvider time = options.DebugTimeEnabled ? new DebugClock(TimeProvider.System) : TimeProvider.System;
 
         // Addresses first: a wrong one should not cost the wait for a cluster.
@@ -56,6 +58,8 @@ internal static class ServeCommand
             ? await MonitoringSetup.StartAsync(options, gatewayOptions.TextPasswords, loggers, time, signals.Token) : null;
         await using var monitored = monitoring;
         await using INode node = options.WantsCluster ? ClusterSeam.Create(options, loggers) : new LocalNode(options, time);
+        if (options.ShutdownEnabled)
+            gatewayOptions = gatewayOptions with { Drain = node.BeginDraining };
         try
         {
             await node.StartAsync(signals.Token);
@@ -83,13 +87,14 @@ internal static class ServeCommand
             throw GatewaySetup.Failure(options, exception);
         }
 
-        // What is wrong with the files is logged, and the former ones stay in force.
-        signals.HungUp = () => _ = gateway.ReloadFilesAsync();
+        using ServiceManager manager = ServiceManager.Connect(Environment.GetEnvironmentVariable);
+        signals.HungUp = () => _ = ReloadAsync(gateway, manager);
         node.Publish(gateway);
         monitoring?.Attach(gateway, node.Router, node.NotReady);
         using PidFile? pidFile = options.PidFile is null ? null : PidFile.Write(options.PidFile);
         PortFile.Write(gateway.EndPoints, gateway.UdpEndPoints);
         Announce(options, gateway, node, monitoring);
+        manager.Ready(node.Description);
         Daemon.Detach();
 
         await Task.WhenAny(signals.Asked, node.Failure, gateway.Failure);
@@ -111,12 +116,21 @@ internal static class ServeCommand
         }
 
         monitoring?.BeginStop();
+        manager.Stopping(StopTimeMax + GatewayGraceTime + TimeSpan.FromSeconds(options.WantsCluster ? options.DrainTimeoutSeconds : 0));
         await gateway.StopAcceptingAsync();
         await node.DrainAsync(CancellationToken.None);
         using Timer limit = new(_ => EndAtOnce(code), null, StopTimeMax, Timeout.InfiniteTimeSpan);
         await gateway.StopAsync(GatewayGraceTime, CancellationToken.None);
         await node.StopAsync(CancellationToken.None);
         return code;
+    }
+
+    /// <summary>What is wrong with the files is logged, and the former ones stay in force.</summary>
+    private static async Task ReloadAsync(GatewayServer gateway, ServiceManager manager)
+    {
+        manager.Reloading();
+        await gateway.ReloadFilesAsync();
+        manager.Reloaded();
     }
 
     /// <summary>Everything below has bounds of its own; this is for what nobody thought of.</summary>

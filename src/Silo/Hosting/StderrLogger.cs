@@ -4,17 +4,20 @@ using Microsoft.Extensions.Logging;
 namespace OrleansCache.Silo.Hosting;
 
 /// <summary>
-/// Logging for a daemon: one line per event on standard error, "time level category: message", written by the thread that logs.
+/// Logging for a daemon: one line per event on standard error, "time level category: message" or a JSON object, written by the thread that logs.
 /// Goals: nothing to start (the framework's console logger brings dependency injection, options and a thread, which cost a tenth of a second of
 /// start-up), and no line lost when the process ends. Stack traces only from debug level on. Non-goal: speed; the data path does not log.
 /// </summary>
-internal sealed class StderrLoggerProvider(LogVerbosity verbosity) : ILoggerProvider
+internal sealed class StderrLoggerProvider(LogVerbosity verbosity, LogFormat format) : ILoggerProvider
 {
-    /// <summary>The factory whose loggers follow this verbosity as it changes.</summary>
-    public static LoggerFactory CreateFactory(LogVerbosity verbosity) =>
-        new([new StderrLoggerProvider(verbosity)], new LoggerFilterOptions { MinLevel = LogLevel.Trace });
+    /// <summary>Joins, leaves, moves and hand-overs: told by default.</summary>
+    private const string JournalCategory = "OrleansCache.Cluster";
 
-    public ILogger CreateLogger(string categoryName) => new StderrLogger(categoryName, verbosity);
+    /// <summary>The factory whose loggers follow this verbosity as it changes.</summary>
+    public static LoggerFactory CreateFactory(LogVerbosity verbosity, LogFormat format) =>
+        new([new StderrLoggerProvider(verbosity, format)], new LoggerFilterOptions { MinLevel = LogLevel.Trace });
+
+    public ILogger CreateLogger(string categoryName) => new StderrLogger(categoryName, verbosity, format);
 
     public void Dispose()
     {
@@ -25,12 +28,14 @@ internal sealed class StderrLoggerProvider(LogVerbosity verbosity) : ILoggerProv
     /// answer, and under load there are thousands) too.
     /// </summary>
     private static LogLevel Least(string category, LogLevel least) =>
-        least < LogLevel.Information || !category.StartsWith("Orleans.", StringComparison.Ordinal) ? least
+        category == JournalCategory ? (least < LogLevel.Information ? least : LogLevel.Information)
+        : least < LogLevel.Information || !category.StartsWith("Orleans.", StringComparison.Ordinal) ? least
         : least == LogLevel.Information ? LogLevel.Warning
-        : category.StartsWith("Orleans.Messaging", StringComparison.Ordinal) ? LogLevel.Critical
+        : category.StartsWith("Orleans.Messaging", StringComparison.Ordinal)
+            || category.EndsWith(".GrainCallCancellationManager", StringComparison.Ordinal) ? LogLevel.Critical
         : LogLevel.Error;
 
-    private sealed class StderrLogger(string category, LogVerbosity verbosity) : ILogger
+    private sealed class StderrLogger(string category, LogVerbosity verbosity, LogFormat format) : ILogger
     {
         // By verbosity; more than the last means the last.
         private readonly LogLevel[] _least =
@@ -55,11 +60,17 @@ internal sealed class StderrLoggerProvider(LogVerbosity verbosity) : ILoggerProv
                 LogLevel.Error => "error",
                 _ => "critical",
             };
-            string cause = exception is null ? ""
-                : isWordy ? "\n" + exception
-                : $" ({exception.GetType().Name}: {FirstLine(exception.Message)})";
+            string message = isWordy ? formatter(state, exception) : FirstLine(formatter(state, exception));
+            string? cause = exception is null ? null : isWordy ? exception.ToString() : $"{exception.GetType().Name}: {FirstLine(exception.Message)}";
+            if (format == LogFormat.Json)
+            {
+                Console.Error.WriteLine(JsonLine.Of(level, category, message, state as IReadOnlyList<KeyValuePair<string, object?>>, cause));
+                return;
+            }
+
+            string end = cause is null ? "" : isWordy ? "\n" + cause : $" ({cause})";
             string time = DateTime.UtcNow.ToString("yyyy-MM-ddTHH:mm:ss.fffZ", CultureInfo.InvariantCulture);
-            Console.Error.WriteLine($"{time} {level} {category}: {(isWordy ? formatter(state, exception) : FirstLine(formatter(state, exception)))}{cause}");
+            Console.Error.WriteLine($"{time} {level} {category}: {message}{end}");
         }
 
         /// <summary>Some messages carry the stack traces of other machines in them.</summary>

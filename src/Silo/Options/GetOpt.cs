@@ -46,6 +46,10 @@ internal static class GetOpt
 
     private static string? ParseShort(string argument, IReadOnlyList<string> arguments, ref int next, List<GivenOption> options)
     {
+        // memcached reads -port as -p with the value "ort". Nobody means that.
+        string name = argument[1..].Split('=')[0];
+        if (name.Length > 2 && OptionTable.All.Any(option => option.Long == name))
+            return $"'-{name}' has one dash too few: did you mean '-{argument}'?";
         for (int at = 1; at < argument.Length; at++)
         {
             Option? option = OptionTable.ByLetter(argument[at]);

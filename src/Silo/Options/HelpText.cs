@@ -31,8 +31,18 @@ internal static class HelpText
             Usage: orleanscache [serve] [options]         serve memcached clients (the default)
                    orleanscache gateway [options]         serve the clients of a cluster, without holding items
                    orleanscache help | version            this page; the version
+                   orleanscache completion bash|zsh       completion for the shell
                    orleanscache test [--soak SECONDS]     run the tests     (launcher)
-                   orleanscache build                     build again       (launcher)
+                   orleanscache build | package           build again | make packages (launcher)
+
+            For operators of a running server or cluster (`orleanscache help VERB` tells more):
+              status                    the cluster on one screen; exit code 0, 1, 2 for scripts and Nagios
+              top                       what happens now, live
+              silos | moves             a line for each silo | partitions that move, and have moved
+              drain SILO                hand a silo's partitions to the others, before it is stopped
+              keys | get | set | delete a quick look at items
+              bench                     a small load generator with percentiles
+              check [-- OPTIONS]        look for what goes wrong later: options, limits, clock, network
 
             memcached's options mean what they mean in memcached 1.6.
 

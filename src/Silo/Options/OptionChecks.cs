@@ -10,6 +10,8 @@ internal static class OptionChecks
     {
         if (options.ItemBytesMax < Limits.ItemBytesMin)
             throw StartException.Usage("Item max size cannot be less than 1024 bytes.");
+        if (options.MemoryBytes == 0)
+            throw StartException.Usage("-m, --memory-limit: 0 megabytes hold no item; at least twice -I are needed");
         if (options.ItemBytesMax > options.MemoryBytes / 2)
             throw StartException.Usage("Cannot set item size limit higher than 1/2 of memory max.");
         if (options.ItemBytesMax > Limits.ItemBytesMax)
@@ -31,6 +33,13 @@ internal static class OptionChecks
 
         if (options.HttpTokenFile is not null && options.HttpHost is null)
             throw StartException.Usage("--http-token-file belongs to --http, which is missing");
+
+        if (options.AdvertisedHost is { } advertised && !IsLoopback(advertised) && options.SocketPath is null && ListensOnLoopbackOnly(options))
+        {
+            options.Warnings.Add($"WARNING: other silos reach this one at {advertised} (--advertise), but memcached clients only from this machine: "
+                + $"-l {advertised} (or -l 0.0.0.0) lets others in");
+        }
+
         if (options.ConnectionString is not null && options.ClusteringName is null)
             throw StartException.Usage("--connection belongs to --clustering, which is missing");
         if (options.ClusteringName is not null && options.ConnectionString is null)
@@ -52,4 +61,12 @@ internal static class OptionChecks
         if (options.Verb == Verb.Gateway && options.Join.Count == 0 && options.ClusteringName is null)
             throw StartException.Usage("a gateway needs a cluster: --join HOST:PORT of its silos, or --clustering and --connection");
     }
+
+    private static bool ListensOnLoopbackOnly(ServeOptions options) =>
+        options.Listen is null || (ListenSpec.TryParse(options.Listen, options.Port, out List<ListenSpec> places, out _)
+            && places.TrueForAll(place => place.Host is { } host && IsLoopback(host)));
+
+    /// <summary>Without asking for names: a start must not wait for that here.</summary>
+    private static bool IsLoopback(string host) => host == "localhost"
+        || (System.Net.IPAddress.TryParse(host, out System.Net.IPAddress? address) && System.Net.IPAddress.IsLoopback(address));
 }

@@ -37,7 +37,7 @@ internal sealed class OptionLayer
         foreach (Option option in OptionTable.All)
         {
             // A variable that is empty counts as not set, as a shell or a compose file leaves it.
-            if (environment(option.Variable) is { Length: > 0 } text)
+            if (environment(option.Variable) is { Length: > 0 } text && !VariableNames.IsOfKubernetes(option.Variable, text))
                 layer.Add(option, text, option.Variable + ": ");
         }
 

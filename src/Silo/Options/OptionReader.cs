@@ -14,7 +14,8 @@ internal static class OptionReader
     public const bool HasCluster = false;
 #endif
 
-    public static ServeOptions Read(IReadOnlyList<string> arguments, Func<string, string?> environment, bool hasCluster = HasCluster)
+    public static ServeOptions Read(
+        IReadOnlyList<string> arguments, Func<string, string?> environment, bool hasCluster = HasCluster, IEnumerable<string>? variables = null)
     {
         var given = new List<GivenOption>();
         var operands = new List<string>();
@@ -34,6 +35,7 @@ internal static class OptionReader
             return options;
 
         var layers = new List<OptionLayer> { OptionLayer.OfCommandLine(given), OptionLayer.OfEnvironment(environment) };
+        options.Warnings.AddRange(VariableNames.FindUnknown(variables ?? []));
         Option settings = OptionTable.All.First(option => option.Long == "settings");
         foreach (OptionLayer layer in layers)
         {
@@ -113,6 +115,23 @@ internal static class OptionReader
 
     private static Verb ReadVerb(List<string> operands)
     {
+        // `help serve`: one page tells about all of them.
+        if (operands is ["help", _])
+        {
+            _ = operands[1] is "test" or "build" or "package" or "completion" ? Verb.Help : ReadVerb([operands[1]]);
+            return Verb.Help;
+        }
+
+        if (operands is ["completion", _])
+        {
+            return operands[1] switch
+            {
+                "bash" => Verb.CompletionBash,
+                "zsh" => Verb.CompletionZsh,
+                _ => throw StartException.Usage($"completion: '{operands[1]}' is neither bash nor zsh"),
+            };
+        }
+
         if (operands.Count > 1)
             throw StartException.Usage($"unexpected argument '{operands[1]}'");
         string verb = operands.Count == 0 ? "serve" : operands[0];
@@ -128,10 +147,14 @@ internal static class OptionReader
                 return Verb.Version;
             case "options-page":
                 return Verb.OptionsPage;
-            case "test" or "build":
+            case "manual-page":
+                return Verb.ManualPage;
+            case "completion":
+                throw StartException.Usage("completion of which shell? `orleanscache completion bash` or zsh");
+            case "test" or "build" or "package":
                 throw StartException.Usage($"'{verb}' is a command of the launcher at the root of the repository: ./orleanscache {verb}");
             default:
-                string? near = Spelling.Nearest(verb, ["serve", "gateway", "help", "version", "test", "build"]);
+                string? near = Spelling.Nearest(verb, ["serve", "gateway", "help", "version", "completion", "test", "build", "package", .. Operator.Names]);
                 throw StartException.Usage($"unknown command '{verb}'" + (near is null ? "" : $"; did you mean '{near}'?"));
         }
     }

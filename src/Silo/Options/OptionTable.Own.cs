@@ -38,6 +38,17 @@ internal static partial class OptionTable
         },
         new()
         {
+            Long = "log-format", Argument = "name", Default = "text", Group = OptionGroup.Process,
+            Help = "what is said on standard error: text, or json (an object a line: time, level, category, message and its figures)",
+            Apply = (o, text) => text switch
+            {
+                "text" => Done(() => o.LogFormat = Hosting.LogFormat.Text),
+                "json" => Done(() => o.LogFormat = Hosting.LogFormat.Json),
+                _ => $"\"{text}\" is neither text nor json",
+            },
+        },
+        new()
+        {
             Long = "settings", Argument = "file", Group = OptionGroup.Process,
             Help = "JSON file with long option names as keys: {\"port\": 11212, \"memory-limit\": 256, \"disable-cas\": true}",
             Apply = (o, text) => text.Length == 0 ? "No path given for the settings file" : Done(() => o.SettingsFile = text),

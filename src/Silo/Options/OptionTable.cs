@@ -145,7 +145,8 @@ internal static partial class OptionTable
                 "auto" => Done(() => (o.Protocol, o.ProtocolGiven) = (WireProtocol.Auto, true)),
                 "ascii" => Done(() => (o.Protocol, o.ProtocolGiven) = (WireProtocol.Ascii, true)),
                 "binary" => Done(() => (o.Protocol, o.ProtocolGiven) = (WireProtocol.Binary, true)),
-                _ => $"Invalid value for binding protocol: {text}\n -- should be one of auto, binary, or ascii",
+                _ => $"Invalid value for binding protocol: {text}\n -- should be one of auto, binary, or ascii"
+                    + (Values.TryInteger(text, out _) ? $" (for the TCP port: --port {text})" : ""),
             },
         },
         new()
@@ -175,7 +176,7 @@ internal static partial class OptionTable
         new()
         {
             Short = 'A', Long = "enable-shutdown", Kind = OptionKind.Flag, Group = OptionGroup.Commands, IsMemcached = true,
-            Help = "enable the text command shutdown, which anybody who can connect may send",
+            Help = "enable the text commands shutdown and drain, which anybody who can connect may send",
             Apply = (o, _) => Done(() => o.ShutdownEnabled = true),
         },
         new()
@@ -235,7 +236,7 @@ internal static partial class OptionTable
         new()
         {
             Short = 'v', Long = "verbose", Kind = OptionKind.Counter, Group = OptionGroup.Process, IsMemcached = true,
-            Help = "-v says more, -vv much more (with stack traces), -vvv everything",
+            Help = "-v says more than warnings, joins, leaves and moves; -vv much more (with stack traces), -vvv everything",
             Apply = (o, text) => Values.Count(text, 0, 100, "Verbosity must not be negative", value => o.Verbosity = value),
         },
         new()

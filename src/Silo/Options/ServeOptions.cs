@@ -14,6 +14,12 @@ internal enum Verb
 
     /// <summary>Not in the help: prints docs/options.md.</summary>
     OptionsPage,
+
+    /// <summary>Not in the help: prints orleanscache(1).</summary>
+    ManualPage,
+
+    CompletionBash,
+    CompletionZsh,
 }
 
 /// <summary>Which I/O loops the gateway uses.</summary>
@@ -86,6 +92,8 @@ internal sealed partial class ServeOptions
     public bool FlushEnabled { get; set; } = true;
 
     public int Verbosity { get; set; }
+
+    public Hosting.LogFormat LogFormat { get; set; }
 
     public bool Daemon { get; set; }
 

@@ -234,6 +234,8 @@ internal static class CommandTable
         ("  shutdown", "Shutdown 0"),
         ("shutdown graceful", "Shutdown 1"),
         ("shutdown graceful now", "Shutdown -1"),
+        ("drain", "Drain"),
+        ("drain now", "ERROR"),
         ("shutdown noreply", "Shutdown -1 noreply"),
         ("cache_memlimit", "ERROR"),
         ("cache_memlimit 64", "CacheMemlimit 64"),

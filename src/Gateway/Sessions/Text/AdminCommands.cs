@@ -22,6 +22,7 @@ internal static class AdminCommands
                     session.Replies.Current.Write("OK\r\n"u8);
                 break;
             case TextVerb.Shutdown:
+            case TextVerb.Drain:
             case TextVerb.CacheMemlimit:
             case TextVerb.DebugTime:
                 OperatorCommands.Execute(session, command);

@@ -1,8 +1,9 @@
+using System.Text;
 using OrleansCache.Protocol.Text;
 
 namespace OrleansCache.Gateway.Sessions.Text;
 
-/// <summary>shutdown, cache_memlimit, debugtime: the operator's commands. They mean this process, not the cluster.</summary>
+/// <summary>shutdown, drain, cache_memlimit, debugtime: the operator's commands. They mean this process, not the cluster.</summary>
 internal static class OperatorCommands
 {
     public static void Execute(Session session, in TextCommand command)
@@ -10,6 +11,7 @@ internal static class OperatorCommands
         ReadOnlySpan<byte> reply = command.Verb switch
         {
             TextVerb.Shutdown => ShutDown(session, command.Exptime),
+            TextVerb.Drain => Drain(session),
             TextVerb.CacheMemlimit => SetMemoryLimit(session, command.Exptime),
             _ => MoveClock(session, command),
         };
@@ -27,6 +29,14 @@ internal static class OperatorCommands
         session.Close();
         shutdown(mode == 1);
         return default;
+    }
+
+    /// <summary>OK: the hand-over has begun; it goes on after the reply, and this process goes on serving its clients.</summary>
+    private static ReadOnlySpan<byte> Drain(Session session)
+    {
+        if (session.Loop.Shared.Options.Drain is not { } drain)
+            return "SERVER_ERROR: drain not enabled\r\n"u8;
+        return drain() is { } refusal ? Encoding.ASCII.GetBytes($"SERVER_ERROR drain: {refusal}\r\n") : "OK\r\n"u8;
     }
 
     private static ReadOnlySpan<byte> SetMemoryLimit(Session session, long megabytes)

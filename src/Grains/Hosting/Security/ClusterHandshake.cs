@@ -30,6 +30,9 @@ internal readonly record struct Hello(PeerKind Kind, int FirstSiloLife);
 /// <summary>The other end is no member of this cluster, or could not be asked.</summary>
 internal sealed class HandshakeException(string message, bool mayRetry = false) : Exception(message)
 {
+    /// <summary>What listens there speaks another protocol.</summary>
+    public bool IsStranger { get; init; }
+
     /// <summary>The other end may just be starting or stopping.</summary>
     public bool MayRetry => mayRetry;
 }
@@ -163,7 +166,7 @@ internal sealed class ClusterHandshake
             if (hasMagic && !BeginsAsFrame(buffer))
             {
                 reader.AdvanceTo(buffer.Start);
-                throw new HandshakeException("is no node of OrleansCache, or one without this handshake");
+                throw new HandshakeException("is no node of OrleansCache, or one without this handshake") { IsStranger = true };
             }
 
             if (buffer.Length >= count)

@@ -18,6 +18,30 @@ internal sealed class ClusterProbe(ClusterHandshake handshake, ClusterTls? tls)
         await handshake.InitiateAsync(new StreamPipe(stream), new Hello(PeerKind.Probe, 0), cancellationToken);
     }
 
+    /// <summary>
+    /// Whether a memcached server listens there, such as a silo's own gateway: the port that people name by mistake. What does not say so at once is
+    /// none; one that
+    /// wants TLS or a login first is not recognised.
+    /// </summary>
+    public static async Task<bool> IsMemcachedAsync(IPEndPoint endPoint, CancellationToken cancellationToken)
+    {
+        using CancellationTokenSource limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        limit.CancelAfter(TimeSpan.FromMilliseconds(500));
+        try
+        {
+            using NetworkStream connection = await ConnectAsync(endPoint, limit.Token);
+            await connection.WriteAsync("version\r\n"u8.ToArray(), limit.Token);
+            byte[] answer = new byte[8];
+            await connection.ReadExactlyAsync(answer, limit.Token);
+            return answer.AsSpan().SequenceEqual("VERSION "u8);
+        }
+        catch (Exception exception) when (exception is HandshakeException or OperationCanceledException or IOException or SocketException)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            return false;
+        }
+    }
+
     /// <summary>Says which life of the first silo this one belongs to, and stays until the other end goes. Throws if nobody is there.</summary>
     public async Task WitnessAsync(IPEndPoint firstSilo, int life, CancellationToken cancellationToken)
     {

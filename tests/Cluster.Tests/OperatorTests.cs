@@ -1,0 +1,60 @@
+using System.Globalization;
+using System.Text.Json;
+using OrleansCache.Conformance;
+
+namespace OrleansCache.Cluster.Tests;
+
+/// <summary>What an operator sees of a cluster and does to it: the lines that silos print, `status` and `drain`.</summary>
+public sealed class OperatorTests
+{
+    private static readonly TimeSpan s_timeout = TimeSpan.FromSeconds(60);
+
+    [ClusterFact]
+    public async Task ASiloIsDrainedAndNothingIsLost()
+    {
+        await using SiloCluster cluster = await SiloCluster.StartAsync(3, null, "-A");
+        ServerProcess asked = cluster.Silos[0];
+        ServerProcess drained = cluster.Silos[^1];
+        for (int i = 0; i < 5; i++)
+            Assert.Equal(0, (await RunAsync("set", asked, $"key{i}", "value")).ExitCode);
+
+        (int exitCode, string printed, _) = await RunAsync("status", asked, "--silos", "3", "--json");
+        using JsonDocument status = JsonDocument.Parse(printed);
+        Assert.True(exitCode == 0, printed);
+        Assert.Equal(256, status.RootElement.GetProperty("partitions_served").GetInt32());
+
+        (exitCode, printed, _) = await RunAsync("drain", asked, $"127.0.0.1:{Text(drained.Port)}");
+        Assert.True(exitCode == 0, printed + cluster.Output);
+        Assert.Contains("is empty after", printed, StringComparison.Ordinal);
+
+        (_, printed, _) = await RunAsync("silos", drained, "--json");
+        using JsonDocument silos = JsonDocument.Parse(printed);
+        JsonElement empty = silos.RootElement.EnumerateArray().Single(silo => silo.GetProperty("state").GetString() == "draining");
+        Assert.Equal(0, empty.GetProperty("partitions").GetInt32());
+        Assert.Equal(256, silos.RootElement.EnumerateArray().Sum(silo => silo.GetProperty("partitions").GetInt32()));
+        (exitCode, printed, _) = await RunAsync("get", drained, [.. Enumerable.Range(0, 5).Select(i => $"key{i}")]);
+        Assert.True(exitCode == 0, printed);
+
+        await cluster.StopSiloAsync(drained);
+        Assert.Contains("handed over in ", drained.Output, StringComparison.Ordinal);
+        Assert.Contains(" joined", asked.Output, StringComparison.Ordinal);
+        Assert.Contains("taken over in ", asked.Output, StringComparison.Ordinal);
+    }
+
+    [ClusterFact]
+    public async Task TheLastSiloIsNotDrained()
+    {
+        await using SiloCluster cluster = await SiloCluster.StartAsync(1, null, "-A");
+
+        (int exitCode, string printed, _) = await RunAsync("drain", cluster.Silos[0], "127.0.0.1");
+
+        Assert.Equal(1, exitCode);
+        Assert.Contains("no other silo", printed, StringComparison.Ordinal);
+    }
+
+    private static Task<(int ExitCode, string Printed, TimeSpan Took)> RunAsync(string verb, ServerProcess server, params string[] arguments) =>
+        ChildProcess.RunAsync(
+        ServerUnderTest.OrleansCacheCommand([verb, "--server", $"127.0.0.1:{Text(server.Port)}", "--timeout", "30", .. arguments]), s_timeout);
+
+    private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
+}
