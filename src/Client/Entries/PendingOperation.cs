@@ -150,7 +150,7 @@ internal abstract class PendingOperation : IValueTaskSource, IValueTaskSource<bo
     }
 
     /// <summary>As <see cref="Fail"/>, if it is still the call that is overdue, and not already the next one.</summary>
-    public bool FailIfDue(long now, Func<Exception> makeException)
+    public bool FailIfDue(long now, Func<PendingOperation, Exception> makeException)
     {
         Exception exception;
         lock (Gate)
@@ -159,7 +159,7 @@ internal abstract class PendingOperation : IValueTaskSource, IValueTaskSource<bo
                 return false;
             IsPending = false;
             OnEnded();
-            exception = makeException();
+            exception = makeException(this);
         }
 
         _source.SetException(exception);

@@ -199,9 +199,6 @@ internal sealed partial class GatewayPool : IConnectionOwner, IAsyncDisposable
             _metrics.OnFailed(command, OrleansCacheError.TimedOut);
     }
 
-    private OrleansCacheException TimedOut() =>
-        new(OrleansCacheError.TimedOut, $"The cache has not answered within {_options.OperationTimeout.TotalSeconds:0.###} s.");
-
     public void OnLost(WireOperation operation, bool wasSent, Exception failure)
     {
         bool isAgain = (!wasSent || operation.IsRepeatable) && operation.Losses++ < LossesMax && !_isDisposed;
