@@ -3,7 +3,7 @@ namespace OrleansCache;
 /// <summary>
 /// The canonical request: every command of every protocol becomes one of these per key.
 /// A ref struct: <see cref="Key"/> and <see cref="Value"/> point into the connection's input and are valid only during the call that receives it.
-/// Whoever keeps a request longer (a batch for another silo) copies it.
+/// Code that keeps a request longer (a batch for another silo) copies it.
 /// </summary>
 public ref struct CacheRequest
 {
@@ -13,7 +13,7 @@ public ref struct CacheRequest
     /// <summary>The client's 32 opaque bits.</summary>
     public uint ClientFlags;
 
-    /// <summary>Hash of <see cref="Key"/> by <see cref="RouterChannel.Hasher"/>. Always set by whoever builds the request.</summary>
+    /// <summary>Hash of <see cref="Key"/> by <see cref="RouterChannel.Hasher"/>. Always set where the request is built.</summary>
     public ulong KeyHash;
 
     /// <summary>1 to <see cref="Limits.KeyBytesMax"/> bytes.</summary>

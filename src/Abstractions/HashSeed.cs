@@ -5,7 +5,7 @@ namespace OrleansCache;
 
 /// <summary>
 /// The secret of a <see cref="KeyHasher"/>: 128 random bits for the life of a cluster, or of the process on a single node.
-/// Whoever knows it can aim keys at one partition, so it is never logged or shown: <see cref="ToString"/> does not tell it.
+/// A client that knows it can aim keys at one partition, so it is never logged or shown: <see cref="ToString"/> does not tell it.
 /// Wire form: 16 bytes, the low half first, each half little endian.
 /// </summary>
 public readonly struct HashSeed(ulong low, ulong high) : IEquatable<HashSeed>

@@ -17,7 +17,7 @@ namespace OrleansCache;
 /// </para>
 /// <para>
 /// Goal: a client that does not know the seed cannot aim keys at one partition or bucket, whatever it knows of the source; keys
-/// that collide under one seed do not under another (docs/decisions/0014-keyed-hash.md). Non-goal: a MAC. Whoever sees hashes,
+/// that collide under one seed do not under another (docs/decisions/0014-keyed-hash.md). Non-goal: a MAC. An observer of hashes,
 /// or the order of the keys in dumps of the keyspace, learns something of the secrets.
 /// </para>
 /// </summary>

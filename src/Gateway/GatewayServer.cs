@@ -48,8 +48,8 @@ public sealed partial class GatewayServer : IAsyncDisposable
     internal GatewayShared Shared => _shared;
 
     /// <summary>
-    /// Ends, with a sentence, if an I/O loop has failed: its connections are lost and it cannot take new ones. The process should end then, so that whoever
-    /// watches it starts it again.
+    /// Ends, with a sentence, if an I/O loop has failed: its connections are lost and it cannot take new ones. The process should end then, so that the
+    /// supervisor that watches it starts it again.
     /// </summary>
     public Task<string> Failure => _shared.Failure;
 

@@ -2,7 +2,7 @@ namespace OrleansCache.Gateway.Passwords;
 
 /// <summary>
 /// Says whether a user may come in. Called on I/O loops: answers from memory, in constant time for equal lengths whatever the passwords, never blocks, never
-/// throws. Whoever implements it keeps what it knows current by itself (the file may change at any time).
+/// throws. An implementation keeps what it knows current by itself (the file may change at any time).
 /// </summary>
 public abstract class PasswordCheck
 {

@@ -147,7 +147,7 @@ internal static class ClusterText
         return new ClusterStatistics(1, shared.Router.PartitionCount, [new SiloStatistics(name, here, shared.Router.PartitionCount, NodeValues(shared))]);
     }
 
-    /// <summary>One line, so that a silo is one fact to whoever reads it: words of the form name=value behind the silo's name.</summary>
+    /// <summary>One line, so that a reader finds a silo in one place: words of the form name=value behind the silo's name.</summary>
     private static void AddSilo(StringBuilder text, SiloStatistics silo)
     {
         text.Append(CultureInfo.InvariantCulture, $"STAT silo:{silo.Silo} {(silo.Values is null ? "no_answer" : "up")} partitions={silo.Partitions}");

@@ -121,7 +121,7 @@ public sealed partial class ClusterNode
         if (addresses.FirstOrDefault(address => !IPAddress.IsLoopback(address)) is { } reached)
         {
             throw new ClusterStartException(
-                $"A cluster beyond this machine ({reached}) needs a secret that all its silos and gateways know, or whoever reaches its ports reads and "
+                $"A cluster beyond this machine ({reached}) needs a secret that all its silos and gateways know, or anyone who reaches its ports reads and "
                 + "writes everything: make a file (head -c 32 /dev/urandom | base64 > cluster.secret), copy it to each, and give --cluster-secret-file; "
                 + "or --cluster-tls-cert, -key and -ca. --allow-insecure-cluster starts without.") { IsUsage = true };
         }
@@ -234,7 +234,7 @@ public sealed partial class ClusterNode
         }
     }
 
-    /// <summary>From now on this silo is a member, and says so to whoever comes up at the first silo's address.</summary>
+    /// <summary>From now on this silo is a member, and says so to a process that comes up at the first silo's address.</summary>
     private void WatchFirstSilo(IServiceProvider services)
     {
         if (_options.ClusteringName is not null || IsFirstSilo)

@@ -229,7 +229,9 @@ public sealed partial class ClusterNode : IAsyncDisposable
         _abandoned |= !task.IsCompleted;
     }
 
-    /// <summary>Until nothing is held any more, nobody takes anything, or nothing has moved for a while: then whoever should take the rest is gone.</summary>
+    /// <summary>
+    /// Until nothing is held any more, nobody takes anything, or nothing has moved for a while: then the silo that should take the rest is gone.
+    /// </summary>
     private async Task DrainAsync(OwnershipRuntime runtime, CancellationToken cancellationToken)
     {
         runtime.BeginDraining();

@@ -86,7 +86,7 @@ public sealed record ClusterNodeOptions
     /// <summary>--drain-timeout: how long a stop waits for others to take this silo's partitions over, as long as it sees them do so.</summary>
     public TimeSpan DrainTimeout { get; init; } = TimeSpan.FromSeconds(60);
 
-    /// <summary>A drain that has moved nothing for so long has ended: whoever should take the partitions over is gone.</summary>
+    /// <summary>A drain that has moved nothing for so long has ended: the silo that should take the partitions over is gone.</summary>
     public TimeSpan DrainStallTimeout { get; init; } = TimeSpan.FromSeconds(5);
 
     /// <summary>How long a stop then waits for Orleans.</summary>

@@ -37,7 +37,7 @@ public sealed class SiloReport
 
 /// <summary>
 /// The cluster as this process sees it: a silo knows the list of silos, a gateway alone asks any silo for it; numbers are asked of every silo, all at once, and
-/// whoever does not answer in time is shown without.
+/// a silo that does not answer in time is shown without.
 /// </summary>
 internal sealed class ClusterView(IGrainFactory grains, ITableCache table, OwnershipRuntime? here = null) : IClusterView
 {

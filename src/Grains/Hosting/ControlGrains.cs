@@ -70,7 +70,7 @@ public interface IPartitionGrain : IGrainWithIntegerKey
 [Alias("oc.IClusterGrain")]
 public interface IClusterGrain : IGrainWithIntegerKey
 {
-    /// <summary>As <see cref="ISiloControlGrain.FlushAllAsync"/>, whoever is the coordinator. Null if nobody is at the moment.</summary>
+    /// <summary>As <see cref="ISiloControlGrain.FlushAllAsync"/>, at any silo. Null if there is no coordinator at the moment.</summary>
     [Alias("FlushAll")]
     ValueTask<FlushReport?> FlushAllAsync(long expectedNumber, uint atUnixSeconds);
 

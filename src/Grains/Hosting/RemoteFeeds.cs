@@ -4,7 +4,7 @@ namespace OrleansCache.Grains.Hosting;
 
 /// <summary>
 /// This silo's events for watchers at other gateways. Each is named by its gateway, has a feed here like any watcher's, and fetches the lines; one that has not
-/// come for <see cref="Limits.EventFeedIdleSecondsMax"/> seconds is gone. Whoever comes too seldom loses lines, which its feed counts.
+/// come for <see cref="Limits.EventFeedIdleSecondsMax"/> seconds is gone. A watcher that comes too seldom loses lines, which its feed counts.
 /// </summary>
 internal sealed class RemoteFeeds(PartitionSet partitions, TimeProvider time) : IDisposable
 {
@@ -119,7 +119,7 @@ internal sealed class RemoteFeeds(PartitionSet partitions, TimeProvider time) : 
             }
         }
 
-        /// <summary>The semaphore is left to whoever still waits for it; it holds nothing.</summary>
+        /// <summary>The semaphore is left to those that still wait for it; it holds nothing.</summary>
         public void Dispose()
         {
             Timer?.Dispose();

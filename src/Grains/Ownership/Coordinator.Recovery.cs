@@ -4,7 +4,7 @@ namespace OrleansCache.Grains.Ownership;
 public sealed partial class Coordinator
 {
     /// <summary>
-    /// All silos have said what they hold: the highest epoch of a partition is its owner's, and whoever knows the seed of the key hash tells it.
+    /// All silos have said what they hold: the highest epoch of a partition is its owner's, and one that knows the seed of the key hash says it.
     /// </summary>
     private void Recover()
     {

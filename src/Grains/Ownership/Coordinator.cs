@@ -38,7 +38,7 @@ public enum CoordinatorEvent
 
 /// <summary>
 /// Decides who owns which partition. Every silo has one; only that of the oldest active silo acts, in a term that
-/// is made from the version of the membership by which it took over: so it is higher than all before, and whoever acts by an older membership is refused.
+/// is made from the version of the membership by which it took over: so it is higher than all before, and a command by an older membership is refused.
 /// <para>
 /// Algorithm: a loop that compares what should be with what the silos say they hold. Every silo is asked at least each <see cref="SyncMilliseconds"/>, and at
 /// once when there is something to tell; the commands are computed afresh each time from the silo's last answer. So nothing depends on a message that must not
@@ -53,7 +53,7 @@ public enum CoordinatorEvent
 /// </para>
 /// <para>
 /// The seed of the key hash lives as long as any silo that knows it: the first coordinator draws it, every later one finds it in
-/// the silos' answers. It travels in the table, and whoever is to hold a partition knows it first.
+/// the silos' answers. It travels in the table, and a silo knows it before it holds a partition.
 /// </para>
 /// <para>
 /// Besides, it makes the list of silos and their gateways, from what they answer.
@@ -665,7 +665,7 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
         public long ActivateSequence { get; set; }
     }
 
-    /// <param name="sinceVersion">The membership version in which the silo was first seen: whoever knows an older one does not know the silo.</param>
+    /// <param name="sinceVersion">The membership version in which the silo was first seen: a process that knows an older one does not know the silo.</param>
     private sealed class Member(long sinceVersion)
     {
         public readonly long SinceVersion = sinceVersion;

@@ -5,7 +5,8 @@ namespace OrleansCache.Grains.Ownership;
 /// message that is late or repeated changes nothing.
 /// </summary>
 /// <param name="Number">The newest flush; 0 = there was none.</param>
-/// <param name="Cut">The newest flush that has taken effect as far as the mark's maker knew: whoever hears of it only now has nothing that is younger.</param>
+/// <param name="Cut">The newest flush that has taken effect as far as the mark's maker knew: a silo that hears of it only now has nothing that is
+/// younger.</param>
 /// <param name="AtUnixSeconds">When the newest flush takes effect; 0 = it did at once. A newer flush replaces it.</param>
 public readonly record struct FlushMark(long Number, long Cut, uint AtUnixSeconds)
 {

@@ -15,7 +15,7 @@ public interface ITableCache
     event Action<PartitionTable>? Changed;
 
     /// <summary>
-    /// Asks for a newer table soon, from whoever has one. Cheap, never blocks, and bounded: calls while a refresh is under way add nothing.
+    /// Asks for a newer table soon, from any process that has one. Cheap, never blocks, and bounded: calls while a refresh is under way add nothing.
     /// </summary>
     void RequestRefresh();
 }

@@ -76,7 +76,7 @@ internal sealed class BatchWriter
         wire.Take(3).Clear();
         wire.Int32(Count);
         wire.UInt64(hashFingerprint);
-        return PooledBytes.Lend(_buffer, _length);
+        return PooledBytes.Wrap(_buffer, _length);
     }
 
     /// <summary>The encoding of the operation that begins at <paramref name="start"/>.</summary>

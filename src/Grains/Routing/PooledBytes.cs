@@ -9,23 +9,23 @@ namespace OrleansCache.Grains.Routing;
 /// <summary>
 /// The bytes of one message between silos, in a buffer that is used again.
 /// <para>
-/// Ownership. Whoever releases the bytes is the last to look at them, and after that every look throws. A request is lent out: its sender goes on owning the
-/// buffer and leaves it alone until the reply is there. What a silo receives belongs to the code that executes it. A reply belongs to the wire, which
-/// releases it when it is written, or, in one process, to the caller; so it is sent once, and a second attempt fails as a lost reply does. Bytes that nobody
-/// releases (a late reply, a message that was dropped) are garbage like others.
+/// Ownership. The owner releases the bytes when it has read them; every later look throws. A request wraps its sender's
+/// buffer, and the sender leaves it alone until the reply is there. What a silo receives belongs to the code that executes it. A reply belongs to the wire,
+/// which releases it when it is written, or, in one process, to the caller; so it is sent once, and a second attempt fails as a lost reply does. Bytes that
+/// nobody releases (a late reply, a message that was dropped) are garbage like others.
 /// </para>
 /// Goal: batches and replies of large values leave the garbage collector's heap of large objects alone.
 /// </summary>
 [Immutable]
 public sealed class PooledBytes
 {
-    private readonly bool _isLent;
+    private readonly bool _isWrapped;
     private byte[]? _buffer;
 
-    private PooledBytes(byte[] buffer, int length, bool isLent, bool isReleasedByWire)
+    private PooledBytes(byte[] buffer, int length, bool isWrapped, bool isReleasedByWire)
     {
         _buffer = buffer;
-        _isLent = isLent;
+        _isWrapped = isWrapped;
         Length = length;
         IsReleasedByWire = isReleasedByWire;
     }
@@ -40,18 +40,18 @@ public sealed class PooledBytes
     internal bool IsReleasedByWire { get; }
 
     /// <summary>Bytes that go on belonging to the caller.</summary>
-    public static PooledBytes Lend(byte[] buffer, int length) => new(buffer, length, isLent: true, isReleasedByWire: false);
+    public static PooledBytes Wrap(byte[] buffer, int length) => new(buffer, length, isWrapped: true, isReleasedByWire: false);
 
     /// <summary>A reply in a buffer of <see cref="WireBuffers"/>, whose owner it becomes.</summary>
-    internal static PooledBytes Reply(byte[] buffer, int length) => new(buffer, length, isLent: false, isReleasedByWire: true);
+    internal static PooledBytes Reply(byte[] buffer, int length) => new(buffer, length, isWrapped: false, isReleasedByWire: true);
 
     /// <summary>What was received, in a buffer of <see cref="WireBuffers"/>, whose owner it becomes.</summary>
-    internal static PooledBytes Received(byte[] buffer, int length) => new(buffer, length, isLent: false, isReleasedByWire: false);
+    internal static PooledBytes Received(byte[] buffer, int length) => new(buffer, length, isWrapped: false, isReleasedByWire: false);
 
-    /// <summary>Gives the buffer back, unless it is lent. Does nothing the second time.</summary>
+    /// <summary>Gives the buffer back, unless it is wrapped. Does nothing the second time.</summary>
     public void Release()
     {
-        if (!_isLent && Interlocked.Exchange(ref _buffer, null) is { } buffer)
+        if (!_isWrapped && Interlocked.Exchange(ref _buffer, null) is { } buffer)
             WireBuffers.Return(buffer);
     }
 }

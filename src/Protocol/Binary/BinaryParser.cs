@@ -38,7 +38,7 @@ public static class BinaryParser
         command = default;
         consumed = 0;
 
-        // memcached waits for 24 bytes before it looks at the first; whoever sends something else need not wait so long to be told.
+        // memcached waits for 24 bytes before it looks at the first. A client that sends something else gets its error at once.
         if (!input.IsEmpty && input[0] != Magic)
             return BinaryParseStatus.Close;
         if (input.Length < HeaderBytes)

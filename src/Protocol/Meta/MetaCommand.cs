@@ -160,7 +160,7 @@ public struct MetaReturns
 }
 
 /// <summary>
-/// What of a meta command its reply needs, for as long as the reply is awaited: of bounded size and without references, so that whoever waits can hold it by
+/// What of a meta command its reply needs, for as long as the reply is awaited: of bounded size and without references, so that its owner can hold it by
 /// value. (The key stands beside it.)
 /// </summary>
 public struct MetaReplyForm

@@ -1,6 +1,6 @@
 namespace OrleansCache.Protocol.Text;
 
-// Commands for whoever runs the server.
+// The operator's commands.
 public static partial class TextParser
 {
     private const int DigitsMax = 20;

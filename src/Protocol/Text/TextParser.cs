@@ -292,7 +292,7 @@ public static partial class TextParser
         return Fail(ref command, TextErrors.UnknownCommand);
     }
 
-    /// <summary>A command whose arguments whoever carries it out reads: words that depend on each other.</summary>
+    /// <summary>A command whose executor reads the arguments: words that depend on each other.</summary>
     private static TextParseStatus WithArguments(TextVerb verb, ReadOnlySpan<byte> text, in TextTokens tokens, ref TextCommand command)
     {
         command.Verb = verb;

@@ -4,8 +4,8 @@ namespace OrleansCache.Silo.Hosting;
 
 /// <summary>
 /// -d. A runtime with threads cannot fork, so the command starts itself once more and stays until the child serves or has failed: then it ends with the
-/// child's fate, so that, other than with memcached, a port in use is seen by whoever started the daemon. Until then the child's standard error is a pipe to
-/// the parent, which passes the lines on; a line with nothing but the marker says that the child serves.
+/// child's fate, so that, other than with memcached, a port in use is seen by the user who started the daemon. Until then the child's standard error is a pipe
+/// to the parent, which passes the lines on; a line with nothing but the marker says that the child serves.
 /// </summary>
 internal static class Daemon
 {

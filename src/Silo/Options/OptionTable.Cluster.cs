@@ -76,7 +76,7 @@ internal static partial class OptionTable
         new()
         {
             Long = "allow-insecure-cluster", Kind = OptionKind.Flag, Group = OptionGroup.Cluster,
-            Help = "let a cluster reach beyond this machine with neither secret nor TLS: whoever reaches its ports reads and writes everything",
+            Help = "let a cluster reach beyond this machine with neither secret nor TLS: anyone who reaches its ports reads and writes everything",
             Apply = (o, _) => Done(() => o.AllowInsecureCluster = true),
         },
         new()

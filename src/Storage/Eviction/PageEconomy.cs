@@ -10,7 +10,7 @@ namespace OrleansCache.Storage;
 /// credit takes one from the class with the least credit. In balance every class gains equally much from its last page; because hits are counted by items and
 /// not by bytes, small items that are asked for as often as large ones get more of the memory.
 /// A class that is hardly used any more (sizes have shifted) cannot pay fast enough: each time an eighth of the memory has been stored, classes with less than
-/// a twentieth of the mean use of a page are marked as idle, and whoever must evict takes their pages first.
+/// a twentieth of the mean use of a page are marked as idle, and a class that must evict takes their pages first.
 /// Where next to nothing comes back the credits say nothing; then pages follow the age of what is evicted (<see cref="IsBlind"/>).
 /// Goals: a few numbers a class; no work but on those hits; pages move in well below 1% of stores.
 /// Non-goal: to find memory in an emergency; a class without a page takes one whatever its credit.

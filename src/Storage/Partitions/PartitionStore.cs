@@ -179,8 +179,8 @@ public sealed unsafe partial class PartitionStore : IDisposable
     internal bool TryExecute(in CacheRequest request, uint nowUnixSeconds, ReplySink sink, bool waitForPages)
     {
         ArgumentNullException.ThrowIfNull(sink);
-        Debug.Assert(request.Key.Length is > 0 and <= Limits.KeyBytesMax, "whoever builds a request bounds its key");
-        Debug.Assert(request.KeyHash == _arena.Hasher.Compute(request.Key), "whoever builds a request sets its hash");
+        Debug.Assert(request.Key.Length is > 0 and <= Limits.KeyBytesMax, "a request's key is bounded where it is built");
+        Debug.Assert(request.KeyHash == _arena.Hasher.Compute(request.Key), "a request's hash is set where it is built");
         if (nowUnixSeconds >= _flushAt)
             FireScheduledFlush();
         _shard.Begin(waitForPages);

@@ -114,7 +114,7 @@ public sealed class StoreKeeper : IStoreAdmin, IDisposable
         _stop.Cancel();
         _timer.Dispose();
 
-        // Whoever disposes frees the arena next: what is under way must be out of it by then.
+        // The arena is freed next: what is under way must be out of it by then.
         SpinWait.SpinUntil(() => Volatile.Read(ref _isCrawling) == 0 && Volatile.Read(ref _isReclaiming) == 0);
         _stop.Dispose();
     }

@@ -10,7 +10,7 @@ internal sealed unsafe partial class StoreShard
     {
         if (!TryTakeChunk(_heap.IndexClass, now, out uint handle))
         {
-            WantPages(1);
+            AskForPages(1);
             return null;
         }
 
@@ -407,7 +407,7 @@ internal sealed unsafe partial class StoreShard
     }
 
     /// <summary>Notes that the call could go on with pages brought along; always false.</summary>
-    private bool WantPages(int pages)
+    private bool AskForPages(int pages)
     {
         PagesWanted = _waitForPages && !_noEviction ? pages : 0;
         return false;

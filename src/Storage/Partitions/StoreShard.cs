@@ -148,7 +148,7 @@ internal sealed unsafe partial class StoreShard : ValueOwner, IDisposable
             if (_classes[classIndex].PageCount == 0)
                 classIndex = ClassWithAPage(classIndex);
             if (!TryTakeChunk(classIndex, now, out handle))
-                return WantPages(1);
+                return AskForPages(1);
             ItemHeader* item = _space.At(handle);
             item->Word = ((uint)ChunkKind.Building << ItemWord.KindShift) | flagBit | (uint)valueBytes;
             Prepare(item, keyBytes, clientFlags, expiresAt, now);
@@ -156,7 +156,7 @@ internal sealed unsafe partial class StoreShard : ValueOwner, IDisposable
         }
 
         return TryAllocateChain(keyBytes, clientFlags, valueBytes, bytes + ItemHeader.ChainBytes, expiresAt, now, out handle)
-            || WantPages((int)_sizes.PagesMax(bytes));
+            || AskForPages((int)_sizes.PagesMax(bytes));
     }
 
     /// <summary>
@@ -503,7 +503,7 @@ internal sealed unsafe partial class StoreShard : ValueOwner, IDisposable
             return;
         _arena.RemovePinned(bytes);
 
-        // Whoever comes next frees what was released; if nobody holds the lock, that is now.
+        // The next holder of the lock frees what was released; if nobody holds it, that is now.
         if (!Pins.HasReleased || !Lock.TryEnter())
             return;
         try

@@ -212,7 +212,7 @@ internal sealed unsafe class SlabHeap
     /// <summary>Takes a page whose chunks are all free out of its class; it belongs to nobody then.</summary>
     public void Detach(uint page)
     {
-        WithdrawChunks(page);
+        RemoveFreeChunks(page);
         Unlist(page);
     }
 
@@ -237,7 +237,7 @@ internal sealed unsafe class SlabHeap
     public void BeginEmptying(uint page)
     {
         Debug.Assert(_emptyingPage == 0, "one page is emptied at a time");
-        WithdrawChunks(page);
+        RemoveFreeChunks(page);
         _emptyingPage = page;
         if (_sparePage == page)
             _sparePage = 0;
@@ -325,7 +325,7 @@ internal sealed unsafe class SlabHeap
         Volatile.Write(ref _pageCount, _pageCount + 1);
     }
 
-    private void WithdrawChunks(uint page)
+    private void RemoveFreeChunks(uint page)
     {
         int classIndex = _space.ClassOf(_space.HandleOf(_space.PageStart(page)));
         ref SlabClass slab = ref _classes[classIndex];

@@ -89,7 +89,8 @@ public sealed class LargeValueTests(ITestOutputHelper output)
                 return;
             object? kind = eventData.Payload![eventData.PayloadNames!.IndexOf("AllocationKind")];
             if (Convert.ToUInt32(kind, CultureInfo.InvariantCulture) == Large)
-                Interlocked.Add(ref _bytes, Convert.ToInt64(eventData.Payload[eventData.PayloadNames.IndexOf("AllocationAmount64")], CultureInfo.InvariantCulture));
+                Interlocked.Add(ref _bytes,
+                    Convert.ToInt64(eventData.Payload[eventData.PayloadNames.IndexOf("AllocationAmount64")], CultureInfo.InvariantCulture));
         }
     }
 }

@@ -166,7 +166,7 @@ public sealed class ClusterChannelTests
         _channel.Flush();
         FakeCluster.Call call = _cluster.Calls[0];
         _cluster.Calls.Clear();
-        call.Completion.SetResult(new BatchReply(PooledBytes.Lend(new byte[3], 3), 1, 1));
+        call.Completion.SetResult(new BatchReply(PooledBytes.Wrap(new byte[3], 3), 1, 1));
         _loop.RunOne();
         Assert.Equal((1, CacheStatus.Unavailable), (write.Calls, write.Status));
         RecordingSink next = Send("k", "2");
