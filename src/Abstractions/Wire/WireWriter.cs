@@ -1,4 +1,5 @@
-using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 
 namespace OrleansCache;
 
@@ -11,27 +12,44 @@ public ref struct WireWriter(Span<byte> destination)
     /// <summary>Bytes written so far.</summary>
     public readonly int Written => _length - _rest.Length;
 
-    public void Byte(byte value) => Take(1)[0] = value;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Byte(byte value) => Write(value);
 
-    public void UInt16(ushort value) => BinaryPrimitives.WriteUInt16LittleEndian(Take(2), value);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void UInt16(ushort value) => Write(value);
 
-    public void Int32(int value) => BinaryPrimitives.WriteInt32LittleEndian(Take(4), value);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Int32(int value) => Write(value);
 
-    public void UInt32(uint value) => BinaryPrimitives.WriteUInt32LittleEndian(Take(4), value);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void UInt32(uint value) => Write(value);
 
-    public void Int64(long value) => BinaryPrimitives.WriteInt64LittleEndian(Take(8), value);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Int64(long value) => Write(value);
 
-    public void UInt64(ulong value) => BinaryPrimitives.WriteUInt64LittleEndian(Take(8), value);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void UInt64(ulong value) => Write(value);
 
     public void Seed(HashSeed value) => value.Write(Take(HashSeed.Bytes));
 
-    public void Bytes(ReadOnlySpan<byte> value) => value.CopyTo(Take(value.Length));
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Bytes(scoped ReadOnlySpan<byte> value) => value.CopyTo(Take(value.Length));
 
     /// <summary>The next bytes, to be filled by the caller.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public Span<byte> Take(int count)
     {
-        Span<byte> taken = _rest[..count];
-        _rest = _rest[count..];
-        return taken;
+        Span<byte> rest = _rest;
+        _rest = rest[count..];
+        return rest[..count];
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void Write<T>(T value)
+        where T : unmanaged
+    {
+        Span<byte> rest = _rest;
+        MemoryMarshal.Write(rest, WireNumber.Order(value));
+        _rest = rest[Unsafe.SizeOf<T>()..];
     }
 }

@@ -29,7 +29,10 @@ internal ref struct BatchReader
         if (_left <= 0)
             return false;
         _left--;
-        request = Decode(ref _wire);
+        WireReader wire = _wire;
+        ReadOnlySpan<byte> operation = wire.Bytes(wire.Int32());
+        _wire = wire;
+        request = DecodeFields(operation);
         return true;
     }
 
@@ -55,12 +58,12 @@ internal ref struct BatchReader
     public static CacheRequest Decode(ReadOnlySpan<byte> operation)
     {
         var wire = new WireReader(operation);
-        return Decode(ref wire);
+        return DecodeFields(wire.Bytes(wire.Int32()));
     }
 
-    private static CacheRequest Decode(scoped ref WireReader batch)
+    private static CacheRequest DecodeFields(ReadOnlySpan<byte> operation)
     {
-        var wire = new WireReader(batch.Bytes(batch.Int32()));
+        var wire = new WireReader(operation);
         var request = new CacheRequest { Operation = (CacheOperation)wire.Byte() };
         int keyLength = wire.Byte();
         request.Flags = (RequestFlags)wire.UInt16();

@@ -27,25 +27,27 @@ internal ref struct ReplyReader
         if (_left <= 0)
             return false;
         _left--;
-        wireStatus = _wire.Byte();
-        reply.ItemFlags = (ItemFlags)_wire.Byte();
-        var shape = (BatchFormat.Shape)_wire.Byte();
-        reply.SlabClass = _wire.Byte();
+        WireReader wire = _wire;
+        wireStatus = wire.Byte();
+        reply.ItemFlags = (ItemFlags)wire.Byte();
+        var shape = (BatchFormat.Shape)wire.Byte();
+        reply.SlabClass = wire.Byte();
         int valueLength = 0;
         if ((shape & BatchFormat.Shape.Detail) != 0)
         {
-            reply.ClientFlags = _wire.UInt32();
-            reply.ExpiresAt = _wire.UInt32();
-            reply.LastAccess = _wire.UInt32();
-            valueLength = _wire.Int32();
-            reply.Cas = _wire.UInt64();
+            reply.ClientFlags = wire.UInt32();
+            reply.ExpiresAt = wire.UInt32();
+            reply.LastAccess = wire.UInt32();
+            valueLength = wire.Int32();
+            reply.Cas = wire.UInt64();
         }
 
         if ((shape & BatchFormat.Shape.Number) != 0)
-            reply.Number = _wire.UInt64();
-        reply.Value = (shape & BatchFormat.Shape.Value) != 0 ? new ValueView(_wire.Bytes(valueLength)) : ValueView.OfLength(valueLength);
-        if (_wire.Failed)
+            reply.Number = wire.UInt64();
+        reply.Value = (shape & BatchFormat.Shape.Value) != 0 ? new ValueView(wire.Bytes(valueLength)) : ValueView.OfLength(valueLength);
+        if (wire.Failed)
             throw BatchFormat.Malformed("result");
+        _wire = wire;
         reply.Status = wireStatus < BatchFormat.StatusDeferred ? (CacheStatus)wireStatus : CacheStatus.None;
         return true;
     }
