@@ -1,5 +1,3 @@
-using System.Net.Http;
-
 namespace OrleansCache.Conformance;
 
 /// <summary>Prometheus's memcached_exporter, unchanged, against the memcached port.</summary>

@@ -28,7 +28,7 @@ internal sealed class CommandMeter
     private static readonly string[] s_commands = ["", "get", "touch", "set", "add", "replace", "append", "prepend", "delete", "incr", "decr", "gat", "cas"];
 
     /// <summary>Connections that share a reading of the clock.</summary>
-    private const int ConnectionsMax = 16;
+    private const int ConnectionsMax = 32;
 
     private const int EntriesMax = 64;
 
