@@ -12,12 +12,12 @@ public class MeterBenchmarks
     private ulong _hash;
     private int _untilSample = KeySampler.SampleInterval;
 
-    /// <summary>One command for each turn of a connection: the clock is read for each.</summary>
+    /// <summary>One command for each turn of a connection, at full load: many connections in a turn of the loop.</summary>
     [Benchmark]
     public long OneCommandATurn()
     {
         Count();
-        _meter.EndTurn();
+        _meter.EndConnectionTurn();
         return _meter.TurnBegan;
     }
 
@@ -26,7 +26,7 @@ public class MeterBenchmarks
     {
         for (int i = 0; i < PipelineDepth; i++)
             Count();
-        _meter.EndTurn();
+        _meter.EndConnectionTurn();
         return _meter.TurnBegan;
     }
 

@@ -75,14 +75,14 @@ public class SessionBenchmarks : IDisposable
     [Benchmark(OperationsPerInvoke = KeysPerGet)]
     public long MultiGet() => Receive(_multiGets);
 
-    /// <summary>One command for each turn of the connection: the clock is read for each.</summary>
+    /// <summary>One command for each turn of the connection.</summary>
     [Benchmark]
     public long SingleGet() => Receive(_singleGets);
 
     private long Receive(byte[][] inputs)
     {
         _session!.Receive(inputs[_next = (_next + 1) % Inputs]);
-        _loop!.Meter?.EndTurn();
+        _loop!.Meter?.EndConnectionTurn();
         long bytes = _session.Output.Bytes;
         _session.Output.Clear();
         return bytes;

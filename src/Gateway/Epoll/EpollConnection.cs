@@ -67,7 +67,7 @@ internal sealed unsafe class EpollConnection : ISessionTransport
             _session.BeginTurn(_loop.RequestsPerTurnMax);
             if (SendAndResume())
                 Read();
-            _loop.Context.Meter?.EndTurn();
+            _loop.Context.Meter?.EndConnectionTurn();
             if (_session.IsFinished)
                 Close();
             else

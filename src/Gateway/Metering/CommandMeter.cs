@@ -1,17 +1,18 @@
 using System.Diagnostics;
-using System.Numerics;
 
 namespace OrleansCache.Gateway.Metering;
 
 /// <summary>
 /// Latencies of one I/O loop's commands, by command and outcome. Written by the loop alone, without locks and atomics; read by anyone.
 /// <para>
-/// What is measured: from the beginning of the loop's turn in which a command's last bytes were received until its reply was handed to the kernel
-/// (or, for a connection that does not read, queued). Commands that a connection has sent at once are measured together, with one reading of the clock:
-/// they all have their last one's latency. A command that other silos answer is measured from the turn in which it was sent to the one in which its reply
-/// came.
+/// What is measured: from the beginning of the loop's turn in which a command's last bytes were received until its reply was handed to the kernel (or, for a
+/// connection that does not read, queued). A command that other silos answer is measured from the turn in which it was sent to the one in which its reply came.
 /// </para>
-/// Cost: a few instructions for each command, one reading of the clock for each connection's turn.
+/// <para>
+/// Algorithm. A reading of the clock costs more than everything else here, so the clock is read once for up to <see cref="ConnectionsMax"/> connections that
+/// are served one after the other, and once at the end of the loop's turn: the time between two readings is divided evenly among the connections in between.
+/// Commands that a connection has sent at once have one latency, that of the last of them.
+/// </para>
 /// </summary>
 internal sealed class CommandMeter
 {
@@ -22,15 +23,22 @@ internal sealed class CommandMeter
     private const int GetAndTouch = 11;
     private const int CompareAndSet = 12;
 
-    /// <summary>A bit each in <see cref="_touched"/>.</summary>
     private const int KindCount = (CompareAndSet + 1) << OutcomeBits;
 
     private static readonly string[] s_commands = ["", "get", "touch", "set", "add", "replace", "append", "prepend", "delete", "incr", "decr", "gat", "cas"];
 
-    private readonly int[] _counts = new int[64];
+    /// <summary>Connections that share a reading of the clock.</summary>
+    private const int ConnectionsMax = 32;
+
+    private const int EntriesMax = 64;
+
+    // What has been counted since the clock was read last: which command, of which connection, how often. The first entry is none.
+    private readonly Entry[] _entries = new Entry[EntriesMax + 1];
     private readonly Latencies?[] _latencies = new Latencies?[KindCount];
-    private ulong _touched;
+    private int _used;
+    private int _connection;
     private long _turnBegan = Stopwatch.GetTimestamp();
+    private long _readAt = Stopwatch.GetTimestamp();
     private long _repliesCame;
 
     public KeySampler Keys { get; } = new();
@@ -40,7 +48,7 @@ internal sealed class CommandMeter
 
     public void BeginTurn()
     {
-        _turnBegan = Stopwatch.GetTimestamp();
+        _turnBegan = _readAt = Stopwatch.GetTimestamp();
         _repliesCame = 0;
     }
 
@@ -52,18 +60,28 @@ internal sealed class CommandMeter
         CacheOperation operation => (int)operation,
     };
 
-    /// <summary>A command has been answered in this turn; it is measured when the turn of its connection ends.</summary>
+    /// <summary>A command has been answered; it is measured when its connection's turn ends, or some others' after it.</summary>
     public void Count(int command, CacheStatus status)
     {
-        int kind = KindOf(command, status);
-        _counts[kind]++;
-        _touched |= 1UL << kind;
+        int key = (_connection << 8) | KindOf(command, status);
+        ref Entry last = ref _entries[_used];
+        if (last.Key == key && _used > 0)
+            last.Count++;
+        else
+            Append(key);
     }
 
-    /// <summary>A connection's turn is over: everything that was counted has taken so long.</summary>
+    /// <summary>A connection's turn is over.</summary>
+    public void EndConnectionTurn()
+    {
+        if (_used > 0 && _entries[_used].Key >> 8 == _connection && ++_connection == ConnectionsMax)
+            Record();
+    }
+
+    /// <summary>The loop's turn is over: what has been counted is measured now.</summary>
     public void EndTurn()
     {
-        if (_touched != 0)
+        if (_used > 0)
             Record();
     }
 
@@ -118,18 +136,31 @@ internal sealed class CommandMeter
 
     private static long Nanoseconds(long ticks) => Stopwatch.Frequency == 1_000_000_000 ? ticks : (long)(ticks * (1e9 / Stopwatch.Frequency));
 
-    private void Record()
+    private void Append(int key)
     {
-        long nanoseconds = Nanoseconds(Stopwatch.GetTimestamp() - _turnBegan);
-        int bucket = LatencyBuckets.IndexOf(nanoseconds);
-        for (ulong touched = _touched; touched != 0; touched &= touched - 1)
+        if (_used == EntriesMax)
         {
-            int kind = BitOperations.TrailingZeroCount(touched);
-            LatenciesOf(kind).Add(bucket, nanoseconds, _counts[kind]);
-            _counts[kind] = 0;
+            Record();
+            key &= 0xFF; // The connection goes on as the first of those that come now.
         }
 
-        _touched = 0;
+        _entries[++_used] = new Entry { Key = key, Count = 1 };
+    }
+
+    private void Record()
+    {
+        long now = Stopwatch.GetTimestamp();
+        long before = Nanoseconds(_readAt - _turnBegan);
+        long share = Nanoseconds(now - _readAt) / ((_entries[_used].Key >> 8) + 1);
+        for (int i = 1; i <= _used; i++)
+        {
+            Entry entry = _entries[i];
+            LatenciesOf(entry.Key & 0xFF).Add(before + (share * ((entry.Key >> 8) + 1)), entry.Count);
+        }
+
+        _used = 0;
+        _connection = 0;
+        _readAt = now;
     }
 
     /// <summary>Made when the first such command comes; few are ever used.</summary>
@@ -142,17 +173,22 @@ internal sealed class CommandMeter
         return made;
     }
 
+    /// <summary>The number of the connection since the last reading of the clock, 8 bits of the kind; and how many commands.</summary>
+    private struct Entry
+    {
+        public int Key;
+        public int Count;
+    }
+
     private sealed class Latencies
     {
         private readonly long[] _buckets = new long[LatencyBuckets.Count];
         private long _sumNanoseconds;
         private long _maxNanoseconds;
 
-        public void Add(long nanoseconds, int count) => Add(LatencyBuckets.IndexOf(nanoseconds), nanoseconds, count);
-
-        public void Add(int bucket, long nanoseconds, int count)
+        public void Add(long nanoseconds, int count)
         {
-            _buckets[bucket] += count;
+            _buckets[LatencyBuckets.IndexOf(nanoseconds)] += count;
             _sumNanoseconds += nanoseconds * count;
             if (nanoseconds > _maxNanoseconds)
                 _maxNanoseconds = nanoseconds;

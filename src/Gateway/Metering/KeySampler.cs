@@ -29,7 +29,7 @@ internal sealed class KeySampler
     private readonly byte[] _keys = new byte[HotMax * Limits.KeyBytesMax];
     private readonly byte[] _keyLengths = new byte[HotMax];
     private readonly ulong[] _largeHashes = new ulong[LargeMax];
-    private readonly int[] _largeBytes = new int[LargeMax];
+    private readonly long[] _largeBytes = new long[LargeMax];
     private readonly byte[] _largeKeys = new byte[LargeMax * Limits.KeyBytesMax];
     private readonly byte[] _largeKeyLengths = new byte[LargeMax];
     private int _used;
@@ -102,29 +102,24 @@ internal sealed class KeySampler
             for (int i = 0; i < LargeMax; i++)
             {
                 if (_largeBytes[i] > 0 && (!large.TryGetValue(_largeHashes[i], out LargeValue? known) || known.ValueBytes < _largeBytes[i]))
-                    large[_largeHashes[i]] = new LargeValue(_largeKeys.AsSpan(i * Limits.KeyBytesMax, _largeKeyLengths[i]).ToArray(), _largeBytes[i]);
+                    large[_largeHashes[i]] = new LargeValue(_largeKeys.AsSpan(i * Limits.KeyBytesMax, _largeKeyLengths[i]).ToArray(), (int)_largeBytes[i]);
             }
 
             return _sampled;
         }
     }
 
-    private static int IndexOfMin<T>(ReadOnlySpan<T> values)
-        where T : IComparable<T>
+    private static int IndexOfMin(ReadOnlySpan<long> values)
     {
         int least = 0;
         for (int i = 1; i < values.Length; i++)
         {
-            if (values[i].CompareTo(values[least]) < 0)
+            if (values[i] < values[least])
                 least = i;
         }
 
         return least;
     }
-
-    private static int IndexOfMin(long[] values) => IndexOfMin<long>(values);
-
-    private static int IndexOfMin(int[] values) => IndexOfMin<int>(values);
 
     private void Fade()
     {

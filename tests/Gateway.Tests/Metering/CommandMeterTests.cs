@@ -50,6 +50,41 @@ public sealed class CommandMeterTests
     }
 
     [Fact]
+    public void ManyConnectionsShareAReadingOfTheClockAndAllCount()
+    {
+        using var harness = NewHarness();
+        for (int i = 0; i < 1000; i++)
+        {
+            harness.Ask(i % 3 == 0 ? "set n 0 0 1\r\n1\r\nget n\r\nget x\r\n" : "get n\r\n");
+            harness.Loop.Meter!.EndConnectionTurn();
+        }
+
+        harness.Loop.Meter!.EndTurn();
+        Assert.Equal([("get hit", 1000), ("get miss", 334), ("set stored", 334)], Read(harness).Select(static one => (one.Key, (int)one.Value)));
+    }
+
+    [Fact]
+    public void LaterConnectionsOfATurnHaveWaitedLonger()
+    {
+        var meter = new CommandMeter();
+        meter.BeginTurn();
+        for (int connection = 0; connection < 8; connection++)
+        {
+            meter.Count(connection < 4 ? (int)CacheOperation.Get : (int)CacheOperation.Set, CacheStatus.Ok);
+            SpinWait.SpinUntil(static () => false, 1);
+            meter.EndConnectionTurn();
+        }
+
+        meter.EndTurn();
+        var all = new Dictionary<(string Command, string Outcome), CommandLatencies>();
+        meter.AddTo(all);
+        CommandLatencies first = all[("get", "hit")], last = all[("set", "stored")];
+        Assert.Equal((4, 4), (first.Count, last.Count));
+        Assert.True(first.MaxNanoseconds < last.QuantileNanoseconds(0.01), $"{first.MaxNanoseconds} ns, {last.QuantileNanoseconds(0.01)} ns");
+        Assert.True(last.MaxNanoseconds >= 8_000_000, $"{last.MaxNanoseconds} ns");
+    }
+
+    [Fact]
     public void CommandsThatOtherSilosAnswerAreMeasuredWhenTheReplyComes()
     {
         using var harness = NewHarness();
