@@ -13,6 +13,7 @@ public sealed partial class ArrowTests
         ["Storage"] = ["Abstractions"],
         ["Gateway"] = ["Abstractions", "Protocol"],
         ["Cli"] = ["Abstractions"],
+        ["Client"] = ["Abstractions", "Protocol"],
         ["Grains"] = ["Abstractions", "Storage"],
         ["Silo"] = ["Abstractions", "Cli", "Events", "Gateway", "Grains", "Protocol", "Storage"],
     };
@@ -22,14 +23,16 @@ public sealed partial class ArrowTests
     [
         ("Orleans", ["Grains", "Silo"]),
         ("Npgsql", ["Grains", "Silo"]),
-        ("Microsoft.AspNetCore", ["Gateway", "Silo", "Grains"]), // Grains: the connections that Orleans gives to its middleware
+        // Grains: the connections that Orleans gives to its middleware; Client: output caching.
+        ("Microsoft.AspNetCore", ["Gateway", "Silo", "Grains", "Client"]),
         ("Microsoft.Extensions.Hosting", ["Grains", "Silo"]),
-        ("System.Net.Sockets", ["Gateway", "Grains", "Silo", "Cli"]),
+        ("System.Net.Sockets", ["Gateway", "Grains", "Silo", "Cli", "Client"]),
         ("OrleansCache.Cli", ["Cli", "Silo"]),
-        ("OrleansCache.Protocol", ["Protocol", "Gateway", "Silo"]),
+        ("OrleansCache.Protocol", ["Protocol", "Gateway", "Silo", "Client"]),
         ("OrleansCache.Events", ["Events", "Silo"]),
         ("OrleansCache.Storage", ["Storage", "Grains", "Silo"]),
         ("OrleansCache.Gateway", ["Gateway", "Silo"]),
+        ("OrleansCache.Client", ["Client"]),
         ("OrleansCache.Grains", ["Grains", "Silo"]),
         ("OrleansCache.Silo", ["Silo"]),
     ];

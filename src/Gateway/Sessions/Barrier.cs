@@ -8,7 +8,9 @@ internal enum Barrier : byte
     /// <summary>A flush_all waits until all earlier requests of this connection have been answered.</summary>
     WaitsForReplies,
 
-    /// <summary>Something is awaited from elsewhere that nothing may overtake: a flush, a statistic that takes long, a reload, the delay of a failed login.</summary>
+    /// <summary>
+    /// Something is awaited from elsewhere that nothing may overtake: a flush, a statistic that takes long, a reload, the delay of a failed login.
+    /// </summary>
     WaitsElsewhere,
 
     /// <summary>A dump of the keyspace is being sent.</summary>

@@ -28,8 +28,8 @@ internal enum PendingKind : byte
     GroupEnd,
 
     /// <summary>
-    /// noreply at another silo: answers nothing, but holds its place, so that a client that reads a later reply of this connection finds the write done, through
-    /// every gateway.
+    /// noreply at another silo: answers nothing, but holds its place, so that a client that reads a later reply of this connection finds the write done,
+    /// through every gateway.
     /// </summary>
     Silent,
 

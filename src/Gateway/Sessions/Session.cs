@@ -273,8 +273,8 @@ internal sealed unsafe class Session
     }
 
     /// <summary>
-    /// Goes on with <paramref name="finish"/>, on the loop, when the work elsewhere is done. Nothing behind the command is parsed before that. The work does not
-    /// fail. After the end of the connection its result is dropped.
+    /// Goes on with <paramref name="finish"/>, on the loop, when the work elsewhere is done. Nothing behind the command is parsed before that. The work does
+    /// not fail. After the end of the connection its result is dropped.
     /// </summary>
     public void WaitElsewhere<T>(Task<T> work, Action<Session, T> finish)
     {

@@ -66,7 +66,8 @@ internal static class LruCommands
             session,
             words switch
             {
-                [var name, var hot, var warm, var hotFactor, var warmFactor, ..] when IsPrefixOf(name, "tune") => Tune(shared, hot, warm, hotFactor, warmFactor),
+                [var name, var hot, var warm, var hotFactor, var warmFactor, ..] when IsPrefixOf(name, "tune") =>
+                    Tune(shared, hot, warm, hotFactor, warmFactor),
                 [var name, var mode, ..] when IsPrefixOf(name, "mode") && lru.MaintainerEnabled => SetLruMode(shared, mode),
                 [var name, var ttl, ..] when IsPrefixOf(name, "temp_ttl") && lru.MaintainerEnabled => SetTemporaryTtl(shared, ttl),
                 _ => "ERROR",
