@@ -94,5 +94,9 @@ internal sealed class BatchWriter
         Count = 0;
     }
 
-    private void EnsureRoom(int bytes) => WireBuffers.EnsureRoom(ref _buffer, _length, bytes);
+    private void EnsureRoom(int bytes)
+    {
+        if (_buffer.Length - _length < bytes)
+            WireBuffers.Grow(ref _buffer, _length, bytes);
+    }
 }

@@ -134,7 +134,7 @@ internal static class WireBuffers
     }
 
     /// <summary>Makes room for so many bytes behind the first <paramref name="length"/>, which stay.</summary>
-    public static void EnsureRoom(ref byte[] buffer, int length, int bytes)
+    public static void Grow(ref byte[] buffer, int length, int bytes)
     {
         if (buffer.Length - length >= bytes)
             return;

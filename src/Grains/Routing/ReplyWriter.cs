@@ -98,8 +98,14 @@ internal sealed class ReplyWriter : ReplySink
 
     private void EnsureRoom(int bytes)
     {
+        if (_buffer.Length - _length < bytes)
+            Grow(bytes);
+    }
+
+    private void Grow(int bytes)
+    {
         if (_buffer.Length == 0)
             _buffer = WireBuffers.Rent(Math.Min(_bytesLast, FirstBytesMax));
-        WireBuffers.EnsureRoom(ref _buffer, _length, bytes);
+        WireBuffers.Grow(ref _buffer, _length, bytes);
     }
 }
