@@ -104,6 +104,8 @@ internal static class NaiveTextParser
                 return "ConfigGetCluster" + suffix;
             case "shutdown":
                 return $"Shutdown {(tokens.Length == 1 ? 0 : tokens is [_, "graceful"] ? 1 : -1)}{suffix}";
+            case "drain":
+                return tokens.Length == 1 ? "Drain" : OrSilent("ERROR");
             case "cache_memlimit":
                 return tokens.Length > 1 && Strict(tokens[1], false, 11, 0, uint.MaxValue) is { } megabytes
                     ? $"CacheMemlimit {megabytes}{suffix}" : OrSilent("ERROR");
