@@ -6,6 +6,9 @@ namespace OrleansCache.Cli;
 /// person.</summary>
 public static class CommandLine
 {
+    private const int HelpColumns = 80;
+    private const int HelpIndent = 28;
+
     /// <summary>Runs `orleanscache VERB ...`. The first argument must be the name of a verb.</summary>
     public static int Run(IReadOnlyList<string> arguments, CliSurroundings surroundings)
     {
@@ -49,39 +52,8 @@ public static class CommandLine
         string usage = $"{verb.Name} {verb.Operands}".TrimEnd();
         text.Append($"Usage: orleanscache {usage} [options]\n\n{verb.Help.TrimEnd()}\n\nOptions:\n");
         foreach (VerbOption option in verb.Options.Concat(CliVerb.Common))
-            Wrap(text, $"  --{option.Name}{(option.TakesValue ? " <" + option.Argument + ">" : "")}", option.Help);
+            HelpRow.Append(text, $"  --{option.Name}{(option.TakesValue ? " <" + option.Argument + ">" : "")}", option.Help, HelpIndent, HelpColumns);
         return text.ToString();
-    }
-
-    internal static void Wrap(StringBuilder text, string left, string right)
-    {
-        const int Indent = 28;
-        const int Columns = 80;
-        text.Append(left);
-        int column = left.Length;
-        foreach (string word in right.Split(' '))
-        {
-            if (column < Indent)
-            {
-                text.Append(' ', Indent - column);
-                column = Indent;
-            }
-            else if (column + 1 + word.Length > Columns || (column == left.Length && left.Length >= Indent))
-            {
-                text.Append('\n').Append(' ', Indent);
-                column = Indent;
-            }
-            else
-            {
-                text.Append(' ');
-                column++;
-            }
-
-            text.Append(word);
-            column += word.Length;
-        }
-
-        text.Append('\n');
     }
 
     private static CliContext Parse(CliVerb verb, IReadOnlyList<string> arguments, CliSurroundings surroundings)

@@ -16,6 +16,9 @@ public sealed class FreezeTests
     {
         await using SiloCluster cluster = await SiloCluster.StartAsync(3);
         ServerProcess frozen = cluster.Silos[2];
+
+        // It has its share; what it would have told of that on wake-up is told.
+        await Wait.UntilAsync(() => frozen.Output.Contains("taken over in ", StringComparison.Ordinal), () => frozen.Output);
         using RawClient living = cluster.Silos[0].Connect();
         for (int key = 0; key < Keys; key++)
             Assert.Equal("STORED", await living.SetAsync($"k{key}", "old"));

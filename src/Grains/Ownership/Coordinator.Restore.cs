@@ -4,7 +4,7 @@ namespace OrleansCache.Grains.Ownership;
 public sealed partial class Coordinator
 {
     /// <summary>How long silos with memory files are waited for, from the first one's report on.</summary>
-    public const int GatherMilliseconds = 5_000;
+    public const int GatherMilliseconds = 15_000;
 
     /// <summary>
     /// How long if everything seems to be there. What is there cannot know of a life of the cluster that came after it, with other silos: those have this long.

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using OrleansCache.Cli;
 
 namespace OrleansCache.Silo.Options;
 
@@ -192,32 +193,5 @@ internal static class HelpText
 
     private static string Right(Option option) => option.Help + (option.Default.Length == 0 ? "" : $" (default: {option.Default})");
 
-    private static void Row(StringBuilder text, string left, string right)
-    {
-        text.Append(left);
-        int column = left.Length;
-        foreach (string word in right.Split(' '))
-        {
-            if (column < Indent)
-            {
-                text.Append(' ', Indent - column);
-                column = Indent;
-            }
-            else if (column + 1 + word.Length > Columns || (column == left.Length && left.Length >= Indent))
-            {
-                text.Append('\n').Append(' ', Indent);
-                column = Indent;
-            }
-            else
-            {
-                text.Append(' ');
-                column++;
-            }
-
-            text.Append(word);
-            column += word.Length;
-        }
-
-        text.Append('\n');
-    }
+    private static void Row(StringBuilder text, string left, string right) => HelpRow.Append(text, left, right, Indent, Columns);
 }
