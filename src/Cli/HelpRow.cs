@@ -5,7 +5,9 @@ namespace OrleansCache.Cli;
 /// <summary>A row of help: what is meant on the left, its text on the right, broken at spaces.</summary>
 public static class HelpRow
 {
-    /// <summary>Adds the row. The text begins at column <paramref name="indent"/>, and stays within <paramref name="columns"/> unless a word is longer.</summary>
+    /// <summary>
+    /// Adds the row. The text begins at column <paramref name="indent"/>, and stays within <paramref name="columns"/> unless a word is longer.
+    /// </summary>
     public static void Append(StringBuilder text, string left, string right, int indent, int columns)
     {
         text.Append(left);
