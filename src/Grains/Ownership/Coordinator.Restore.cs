@@ -6,6 +6,9 @@ public sealed partial class Coordinator
     /// <summary>How long silos with memory files are waited for, from the first one's report on.</summary>
     public const int GatherMilliseconds = 15_000;
 
+    /// <summary>How long if no file that has been reported counts.</summary>
+    public const int GatherMillisecondsWhenEmpty = 5_000;
+
     /// <summary>
     /// How long if everything seems to be there. What is there cannot know of a life of the cluster that came after it, with other silos: those have this long.
     /// </summary>
@@ -36,7 +39,10 @@ public sealed partial class Coordinator
             return true;
         _gatheringSince ??= now;
         long waited = now - _gatheringSince.Value;
-        return waited >= GatherMilliseconds || (waited >= GatherMillisecondsMin && PlanRestore() is { IsComplete: true });
+        if (waited < GatherMillisecondsMin)
+            return false;
+        RestorePlan? plan = PlanRestore();
+        return plan is { IsComplete: true } || waited >= (plan is null ? GatherMillisecondsWhenEmpty : GatherMilliseconds);
     }
 
     /// <summary>Nobody knows the seed of the key hash, hence nobody has ever been told to serve anything.</summary>

@@ -9,6 +9,7 @@ using Xunit.Abstractions;
 namespace OrleansCache.Grains.Tests.Hosting;
 
 /// <summary>Large values between a gateway and its silo, over Orleans's connections.</summary>
+[Collection(nameof(CountsOfTheProcess))]
 public sealed class LargeValueTests(ITestOutputHelper output)
 {
     private const int ValueBytes = 100 * 1024;
@@ -94,3 +95,7 @@ public sealed class LargeValueTests(ITestOutputHelper output)
         }
     }
 }
+
+/// <summary>Tests that count what the whole process does: no other test runs meanwhile.</summary>
+[CollectionDefinition(nameof(CountsOfTheProcess), DisableParallelization = true)]
+public sealed class CountsOfTheProcess;
