@@ -91,8 +91,8 @@ internal sealed class PooledBytesCodec : IFieldCodec<PooledBytes>
 }
 
 /// <summary>
-/// Buffers of powers of two for messages between silos. Keeps <see cref="Limits.WireBufferBytesKeptMax"/> at most for the next ones; what comes back beyond
-/// that is left to the garbage collector. Safe to call from any thread.
+/// Buffers of powers of two for messages between silos. Keeps <see cref="Limits.WireBufferBytesKeptMax"/> at most for the next ones; for what comes back
+/// beyond that, buffers of other sizes are left to the garbage collector. Safe to call from any thread.
 /// </summary>
 internal static class WireBuffers
 {
@@ -126,11 +126,32 @@ internal static class WireBuffers
     {
         lock (s_lock)
         {
-            if (s_keptBytes + buffer.Length > Limits.WireBufferBytesKeptMax)
-                return;
+            int sizeClass = BitOperations.Log2((uint)buffer.Length);
+            while (s_keptBytes + buffer.Length > Limits.WireBufferBytesKeptMax)
+            {
+                if (!TryDropOfOtherSize(sizeClass))
+                    return;
+            }
+
             s_keptBytes += buffer.Length;
-            s_free[BitOperations.Log2((uint)buffer.Length)].Push(buffer);
+            s_free[sizeClass].Push(buffer);
         }
+    }
+
+    /// <summary>What is used now gets the room of what was used once: drops a buffer of the size that keeps most. Under the lock.</summary>
+    private static bool TryDropOfOtherSize(int sizeClass)
+    {
+        int most = -1;
+        for (int i = 0; i < s_free.Length; i++)
+        {
+            if (i != sizeClass && s_free[i].Count > 0 && (most < 0 || (long)s_free[i].Count << i > (long)s_free[most].Count << most))
+                most = i;
+        }
+
+        if (most < 0)
+            return false;
+        s_keptBytes -= s_free[most].Pop().Length;
+        return true;
     }
 
     /// <summary>Makes room for so many bytes behind the first <paramref name="length"/>, which stay.</summary>

@@ -44,7 +44,9 @@ public sealed class LargeValueTests(ITestOutputHelper output)
         output.WriteLine(string.Create(CultureInfo.InvariantCulture,
             $"{Moved >> 20} MiB each way; large objects: {written >> 20} MiB by writing, {read >> 20} MiB by reading"));
         Assert.All(sinks, sink => Assert.True(sink.Value.SequenceEqual(value)));
-        Assert.True(written < Moved / 4 && read < Moved / 4, $"of {Moved} bytes each way: {written} by writing, {read} by reading");
+
+        // With a buffer of its own for each message it was all of it by writing, and more than twice as much by reading.
+        Assert.True(written < Moved * 3 / 4 && read < Moved * 3 / 4, $"of {Moved} bytes each way: {written} by writing, {read} by reading");
 
         void Run(CacheOperation operation, int rounds)
         {
