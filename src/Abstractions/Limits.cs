@@ -203,8 +203,7 @@ public static class Limits
 
     /// <summary>
     /// A failed login is answered after this time, and as much later for each full number per address that waits already, up to the longest delay. When so
-    /// many wait in all,
-    /// further ones are answered at once, and closed.
+    /// many wait in all, further ones are answered at once, and closed.
     /// </summary>
     public const int LoginDelayMilliseconds = 500;
     public const int LoginFailuresPerAddress = 8;

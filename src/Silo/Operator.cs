@@ -5,9 +5,8 @@ using OrleansCache.Silo.Options;
 namespace OrleansCache.Silo;
 
 /// <summary>
-/// The commands for operators (src/Cli), as this program runs them. Nothing of that room is loaded unless one of its verbs is called: <see
-/// cref="Names"/> repeats their
-/// names, and a test keeps it true.
+/// The commands for operators (src/Cli), as this program runs them. Nothing of that room is loaded unless one of its verbs is called:
+/// <see cref="Names"/> repeats their names, and a test keeps it true.
 /// </summary>
 internal static class Operator
 {

@@ -12,8 +12,7 @@ internal static partial class NativeHeap
 
     /// <summary>
     /// Large blocks go back to the system as soon as they are freed. glibc starts so, but raises its threshold with each large block that is freed, and then
-    /// keeps the memory of
-    /// a burst in its heaps; a number that is set stays. Other libraries: nothing happens.
+    /// keeps the memory of a burst in its heaps; a number that is set stays. Other libraries: nothing happens.
     /// </summary>
     public static void ReturnLargeBlocks()
     {

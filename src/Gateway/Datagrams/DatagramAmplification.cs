@@ -2,8 +2,7 @@ namespace OrleansCache.Gateway.Datagrams;
 
 /// <summary>
 /// Bounds what one address is sent in replies that are much larger than their requests: senders can be forged, and their victims would be hit by all of it.
-/// A fixed number
-/// of counters, chosen by the address without its port: two addresses may share one. Of one port of one loop.
+/// A fixed number of counters, chosen by the address without its port: two addresses may share one. Of one port of one loop.
 /// </summary>
 internal sealed class DatagramAmplification
 {

@@ -21,19 +21,7 @@ public sealed class CommandLatencies(string command, string outcome)
     public IReadOnlyList<long> Buckets => _buckets;
 
     /// <summary>A latency that this share of the commands did not exceed: the upper bound of a bucket. Null if there were none.</summary>
-    public long? QuantileNanoseconds(double share)
-    {
-        long rank = Math.Max(1, (long)Math.Ceiling(share * Count));
-        long seen = 0;
-        for (int bucket = 0; bucket < _buckets.Length; bucket++)
-        {
-            seen += _buckets[bucket];
-            if (seen >= rank)
-                return Math.Min(LatencyBuckets.UpperNanoseconds(bucket), MaxNanoseconds);
-        }
-
-        return null;
-    }
+    public long? QuantileNanoseconds(double share) => LatencyBuckets.QuantileNanoseconds(_buckets, Count, MaxNanoseconds, share);
 
     internal void Add(long[] buckets, long sumNanoseconds, long maxNanoseconds)
     {

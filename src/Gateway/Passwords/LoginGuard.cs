@@ -5,10 +5,8 @@ namespace OrleansCache.Gateway.Passwords;
 
 /// <summary>
 /// Makes guessing passwords slow without shutting others out. A failed login is answered only after a delay, which grows with the number of those of the
-/// same address that
-/// wait already: so the answers to one address come at some 16 a second at most, however many connections it opens. A right login is never delayed, whatever
-/// others behind the
-/// same address do. IPv6 addresses count by their network of 64 bits.
+/// same address that wait already: so the answers to one address come at some 16 a second at most, however many connections it opens. A right login
+/// is never delayed, whatever others behind the same address do. IPv6 addresses count by their network of 64 bits.
 /// </summary>
 internal sealed class LoginGuard(ILogger logger, TimeProvider timeProvider)
 {
@@ -38,8 +36,7 @@ internal sealed class LoginGuard(ILogger logger, TimeProvider timeProvider)
 
     /// <summary>
     /// Ends when the failed login may be answered; null if so many wait in all that this one is answered at once, and its connection closed. The delay lasts
-    /// its time even if
-    /// the connection ends before.
+    /// its time even if the connection ends before.
     /// </summary>
     public Task? TryDelay(ConnectionInfo connection)
     {

@@ -2,8 +2,7 @@ namespace OrleansCache.Gateway.Sessions;
 
 /// <summary>
 /// The sessions of a loop whose reads of large values wait for room. Room comes when any connection of any loop has sent something, which nobody tells: so
-/// some of them look
-/// again after a short while, in turn, as long as there are any. On the loop's thread, but for the timer.
+/// some of them look again after a short while, in turn, as long as there are any. On the loop's thread, but for the timer.
 /// </summary>
 internal sealed class RoomWaiters : LoopWorkItem, IDisposable
 {

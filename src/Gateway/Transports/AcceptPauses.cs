@@ -4,8 +4,7 @@ namespace OrleansCache.Gateway.Transports;
 
 /// <summary>
 /// Counts the pauses of accepting: the process or the system is out of descriptors or memory. A pause is short and the next one follows at once as long as
-/// nothing
-/// gets better, so the log has one line in <see cref="Limits.AcceptPauseLogSeconds"/>.
+/// nothing gets better, so the log has one line in <see cref="Limits.AcceptPauseLogSeconds"/>.
 /// </summary>
 internal sealed class AcceptPauses(ILogger logger, TimeProvider timeProvider)
 {

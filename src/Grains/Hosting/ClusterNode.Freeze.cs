@@ -109,8 +109,7 @@ public sealed partial class ClusterNode
 
     /// <summary>
     /// Orleans's loggers, silent while serving is suspended (what it says then is about what it did not see, in hundreds of lines), and silent below
-    /// debug level until the
-    /// start has succeeded: why it did not is one line of ours.
+    /// debug level until the start has succeeded: why it did not is one line of ours.
     /// </summary>
     private sealed class MutedLoggers(ILoggerFactory inner, ClusterNode node) : ILoggerFactory
     {

@@ -37,8 +37,7 @@ internal static class ProcessSetup
 
     /// <summary>
     /// The runtime has raised the soft limit to the hard one already; what is missing beyond it only root can give. What the process needs itself comes
-    /// first: -c gets
-    /// what is left, as in memcached, so that clients alone never use the descriptors up.
+    /// first: -c gets what is left, as in memcached, so that clients alone never use the descriptors up.
     /// </summary>
     private static void EnsureFileLimit(ServeOptions options)
     {
@@ -67,8 +66,7 @@ internal static class ProcessSetup
 
     /// <summary>
     /// The runtime and its assemblies hold some 80, each I/O loop 2 and one for each UDP address, and there must be some for what opens now and then: files
-    /// that are
-    /// read again, new threads, connections that are refused. A silo talks to all the others and to the gateways that run alone.
+    /// that are read again, new threads, connections that are refused. A silo talks to all the others and to the gateways that run alone.
     /// </summary>
     private static int OwnDescriptors(ServeOptions options) =>
         (options.WantsCluster ? 256 : 120) + (4 * options.Threads) + (options.HttpHost is null ? 0 : HttpDescriptors);

@@ -6,8 +6,7 @@ namespace OrleansCache.Silo.Hosting;
 
 /// <summary>
 /// systemd's protocol for services of Type=notify: says when the process serves, reloads and stops, and that it is alive (WatchdogSec=). Without
-/// NOTIFY_SOCKET in the environment it does
-/// nothing. A message that does not get through is lost: the service manager's own time-outs decide then.
+/// NOTIFY_SOCKET in the environment it does nothing. A message that does not get through is lost: the service manager's own time-outs decide then.
 /// </summary>
 internal sealed class ServiceManager : IDisposable
 {

@@ -2,8 +2,7 @@ namespace OrleansCache.Silo.Options;
 
 /// <summary>
 /// Environment variables that begin as ours and are none of ours: most are misspelt, and would be ignored in silence. Those that Kubernetes makes for
-/// a service named
-/// orleanscache look like ours, too (ORLEANSCACHE_PORT=tcp://10.0.0.1:11211), and mean nothing here.
+/// a service named orleanscache look like ours, too (ORLEANSCACHE_PORT=tcp://10.0.0.1:11211), and mean nothing here.
 /// </summary>
 internal static class VariableNames
 {

@@ -14,11 +14,11 @@ public sealed class OwnershipSimulationTests
     {
         SimulatedCluster cluster = new(TestSeed.Next(), 48);
         cluster.Join();
-        Settle(cluster);
-        Use(cluster, 2_000);
+        cluster.Settle();
+        cluster.Use(2_000);
         cluster.Join();
         cluster.Join(memoryBytes: 128);
-        Settle(cluster);
+        cluster.Settle();
         Assert.True(cluster.MovesCommitted >= 34, $"seed {cluster.Seed}: {cluster.MovesCommitted} moves");
         Assert.Equal(0, cluster.MovesFailed);
     }
@@ -29,11 +29,11 @@ public sealed class OwnershipSimulationTests
         SimulatedCluster cluster = new(TestSeed.Next(), 48);
         for (int i = 0; i < 4; i++)
             cluster.Join();
-        Settle(cluster);
-        Use(cluster, 2_000);
+        cluster.Settle();
+        cluster.Use(2_000);
         cluster.Drain();
-        Use(cluster, 500);
-        Settle(cluster);
+        cluster.Use(500);
+        cluster.Settle();
         Assert.Equal((3, 1), (cluster.Alive, cluster.Left));
     }
 
@@ -42,7 +42,7 @@ public sealed class OwnershipSimulationTests
     {
         SimulatedCluster cluster = new(TestSeed.Next(), 8);
         SimulatedCluster.Node only = cluster.Join();
-        Settle(cluster);
+        cluster.Settle();
         only.Agent.BeginDraining();
         cluster.Run(2_000);
         Assert.True(only.Agent.NobodyTakesOver);
@@ -54,11 +54,11 @@ public sealed class OwnershipSimulationTests
         SimulatedCluster cluster = new(TestSeed.Next(), 48);
         for (int i = 0; i < 3; i++)
             cluster.Join();
-        Settle(cluster);
-        Use(cluster, 1_000);
+        cluster.Settle();
+        cluster.Use(1_000);
         cluster.Crash();
         cluster.Run(5_000);
-        Settle(cluster);
+        cluster.Settle();
         Assert.Equal(2, cluster.Alive);
     }
 
@@ -68,17 +68,17 @@ public sealed class OwnershipSimulationTests
         SimulatedCluster cluster = new(TestSeed.Next(), 24);
         SimulatedCluster.Node oldest = cluster.Join();
         cluster.Join();
-        Settle(cluster);
+        cluster.Settle();
         HashSeed seed = oldest.HashSeed;
         Assert.False(seed.IsNone);
         for (int i = 0; i < 5; i++)
         {
             // Always the coordinator.
             SimulatedCluster.Node next = cluster.Join();
-            Settle(cluster);
+            cluster.Settle();
             cluster.Crash(oldest);
             cluster.Run(5_000);
-            Settle(cluster);
+            cluster.Settle();
             oldest = cluster.Nodes.First(node => node.IsRunning);
             Assert.Equal((seed, seed), (oldest.HashSeed, next.HashSeed));
         }
@@ -91,7 +91,7 @@ public sealed class OwnershipSimulationTests
         }
 
         SimulatedCluster.Node first = cluster.Join();
-        Settle(cluster);
+        cluster.Settle();
         Assert.NotEqual(seed, first.HashSeed);
         Assert.Equal(2, cluster.SeedsDrawn);
     }
@@ -150,8 +150,8 @@ public sealed class OwnershipSimulationTests
             cluster.Run(90_000);
             if (cluster.Alive == 0)
                 continue;
-            Use(cluster, 200);
-            Settle(cluster);
+            cluster.Use(200);
+            cluster.Settle();
             flushes += cluster.FlushesDone;
             Assert.False(cluster.IsFlushing, $"seed {seed}: a flush got no OK");
             moves += cluster.MovesCommitted;
@@ -186,24 +186,7 @@ public sealed class OwnershipSimulationTests
         }
 
         cluster.Loss = 0;
-        Settle(cluster);
+        cluster.Settle();
         Assert.True(cluster.MovesCommitted > 50 && cluster.FlushesDone > 50, $"seed {seed}: {cluster.MovesCommitted} moves, {cluster.FlushesDone} flushes");
-    }
-
-    private static void Use(SimulatedCluster cluster, int times)
-    {
-        for (int i = 0; i < times; i++)
-        {
-            cluster.Use();
-            if (i % 10 == 0)
-                cluster.Run(1);
-        }
-    }
-
-    private static void Settle(SimulatedCluster cluster)
-    {
-        for (int i = 0; i < 300 && cluster.WhatIsNotSettled() is not null; i++)
-            cluster.Run(200);
-        Assert.True(cluster.WhatIsNotSettled() is null, $"seed {cluster.Seed}, {cluster.Now} ms: {cluster.WhatIsNotSettled()}");
     }
 }

@@ -203,6 +203,25 @@ internal sealed class SimulatedCluster
         }
     }
 
+    /// <summary>As often as told, with a little time now and then.</summary>
+    public void Use(int times)
+    {
+        for (int i = 0; i < times; i++)
+        {
+            Use();
+            if (i % 10 == 0)
+                Run(1);
+        }
+    }
+
+    /// <summary>Goes on until everything is where it belongs; fails if that takes more than a minute.</summary>
+    public void Settle()
+    {
+        for (int i = 0; i < 300 && WhatIsNotSettled() is not null; i++)
+            Run(200);
+        Assert.True(WhatIsNotSettled() is null, $"seed {Seed}, {Now} ms: {WhatIsNotSettled()}");
+    }
+
     public void Run(long milliseconds)
     {
         long end = Now + milliseconds;

@@ -33,7 +33,7 @@ public sealed class WholeRestartTests
             }
 
             long begun = cluster.Now;
-            Settle(cluster);
+            cluster.Settle();
             Assert.True(cluster.Now - begun < 4_500, "nothing was missing, so nothing was waited for");
             AssertSame(before, cluster, _ => true);
             Assert.Equal((1, hashSeed), (cluster.SeedsDrawn, cluster.Nodes.Last().HashSeed));
@@ -50,7 +50,7 @@ public sealed class WholeRestartTests
         cluster.Join(former: former[2]);
         cluster.Join(former: former[0]);
         cluster.Join();
-        Settle(cluster);
+        cluster.Settle();
         AssertSame(before, cluster, partition => !lost[partition]);
         Assert.All(Enumerable.Range(0, Partitions).Where(partition => lost[partition]), partition => Assert.Empty(cluster.Stored(partition)));
     }
@@ -64,8 +64,8 @@ public sealed class WholeRestartTests
         SimulatedCluster.Node lost = cluster.Nodes.First();
         cluster.Crash(lost);
         cluster.Run(milliseconds);
-        Settle(cluster);
-        Use(cluster, 300);
+        cluster.Settle();
+        cluster.Use(300);
         HashSet<int>[] before = Snapshot(cluster);
         SimulatedCluster.Node[] former = Stop(cluster, 500);
 
@@ -73,7 +73,7 @@ public sealed class WholeRestartTests
         cluster.Run(1_000);
         foreach (SimulatedCluster.Node node in former)
             cluster.Join(former: node);
-        Settle(cluster);
+        cluster.Settle();
         AssertSame(before, cluster, _ => true);
     }
 
@@ -85,7 +85,7 @@ public sealed class WholeRestartTests
         cluster.Crash(lost);
         SimulatedCluster.Node back = cluster.Join(former: lost);
         cluster.Run(5_000);
-        Settle(cluster);
+        cluster.Settle();
         Assert.Equal((0, 0), (back.Agent.RestoredCount, cluster.PartitionsRestored));
         Assert.True(back.Agent.HeldCount > 0);
     }
@@ -96,8 +96,8 @@ public sealed class WholeRestartTests
         SimulatedCluster cluster = Started(TestSeed.Next(), 2);
         SimulatedCluster.Node[] first = Stop(cluster, 5_000);
         cluster.Join();
-        Settle(cluster);
-        Use(cluster, 100);
+        cluster.Settle();
+        cluster.Use(100);
         cluster.Run(600);
         HashSet<int>[] before = Snapshot(cluster);
         SimulatedCluster.Node[] second = Stop(cluster, 1_000);
@@ -107,7 +107,7 @@ public sealed class WholeRestartTests
         cluster.Join(former: first[1]);
         cluster.Run(500);
         cluster.Join(former: second[0]);
-        Settle(cluster);
+        cluster.Settle();
         AssertSame(before, cluster, _ => true);
         Assert.Equal(2, cluster.SeedsDrawn);
     }
@@ -121,12 +121,12 @@ public sealed class WholeRestartTests
             cluster.Crash();
             cluster.Run(5_000);
             cluster.Join();
-            Settle(cluster);
-            Use(cluster, 200);
+            cluster.Settle();
+            cluster.Use(200);
             HashSet<int>[] before = Snapshot(cluster);
             foreach (SimulatedCluster.Node node in Stop(cluster, 2_000))
                 cluster.Join(former: node);
-            Settle(cluster);
+            cluster.Settle();
             AssertSame(before, cluster, _ => true);
         }
 
@@ -183,8 +183,8 @@ public sealed class WholeRestartTests
             cluster.Run(60_000);
             if (cluster.Alive == 0)
                 continue;
-            Use(cluster, 100);
-            Settle(cluster);
+            cluster.Use(100);
+            cluster.Settle();
             restored += cluster.PartitionsRestored;
         }
 
@@ -221,9 +221,9 @@ public sealed class WholeRestartTests
         SimulatedCluster cluster = new(seed, Partitions);
         for (int i = 0; i < silos; i++)
             cluster.Join();
-        Settle(cluster);
-        Use(cluster, 500);
-        Settle(cluster);
+        cluster.Settle();
+        cluster.Use(500);
+        cluster.Settle();
 
         // Until every file has noted that its silo serves.
         cluster.Run(600);
@@ -250,22 +250,5 @@ public sealed class WholeRestartTests
                     $"seed {cluster.Seed}: partition {partition} had {before[partition].Count} items and has {cluster.Stored(partition).Count}, "
                         + $"{cluster.PartitionsRestored} restored");
         }
-    }
-
-    private static void Use(SimulatedCluster cluster, int times)
-    {
-        for (int i = 0; i < times; i++)
-        {
-            cluster.Use();
-            if (i % 10 == 0)
-                cluster.Run(1);
-        }
-    }
-
-    private static void Settle(SimulatedCluster cluster)
-    {
-        for (int i = 0; i < 300 && cluster.WhatIsNotSettled() is not null; i++)
-            cluster.Run(200);
-        Assert.True(cluster.WhatIsNotSettled() is null, $"seed {cluster.Seed}, {cluster.Now} ms: {cluster.WhatIsNotSettled()}");
     }
 }

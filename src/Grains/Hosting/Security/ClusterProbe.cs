@@ -20,8 +20,7 @@ internal sealed class ClusterProbe(ClusterHandshake handshake, ClusterTls? tls)
 
     /// <summary>
     /// Whether a memcached server listens there, such as a silo's own gateway: the port that people name by mistake. What does not say so at once is
-    /// none; one that
-    /// wants TLS or a login first is not recognised.
+    /// none; one that wants TLS or a login first is not recognised.
     /// </summary>
     public static async Task<bool> IsMemcachedAsync(IPEndPoint endPoint, CancellationToken cancellationToken)
     {
