@@ -29,6 +29,7 @@ public sealed partial class ClusterNode : IAsyncDisposable
     private OwnershipRuntime? _runtime;
     private ClientTableCache? _clientTable;
     private FirstSiloWatch? _firstSiloWatch;
+    private StoreKeeper? _keeper;
 
     /// <summary>Of a gateway alone: those to join that have answered, at their port for gateways.</summary>
     private IReadOnlyList<IPEndPoint> _answering = [];
@@ -105,6 +106,27 @@ public sealed partial class ClusterNode : IAsyncDisposable
     public NodeState? State => _runtime?.ReadState();
 
     /// <summary>
+    /// After the start: begins to serve. Returns the way to all partitions. This silo's stores are kept in order from now on until the node stops.
+    /// </summary>
+    public ClusterRouter Serve()
+    {
+        if (PartitionSet is { } partitions)
+        {
+            partitions.NoteServing((uint)_time.GetUtcNow().ToUnixTimeSeconds());
+            _keeper = new StoreKeeper(partitions, _time);
+        }
+
+        return new ClusterRouter(PartitionCount, PartitionSet, TableCache, BatchTransport, _time)
+        {
+            Events = Events,
+            Stores = _keeper is null ? NoStores.Instance : _keeper,
+            Cluster = View,
+            Watch = Watch,
+            Freeze = Freeze,
+        };
+    }
+
+    /// <summary>
     /// Begins to hand all partitions over; the silo stays a member, reaches every key and takes none back. Returns why that cannot be, or null. Does not block.
     /// </summary>
     public string? BeginDraining()
@@ -143,6 +165,7 @@ public sealed partial class ClusterNode : IAsyncDisposable
             return;
         await DrainAsync(cancellationToken);
         _stopped = true;
+        _keeper?.Dispose();
 
         // Where others live they have, or take, what was not handed over: only what nobody takes over stays in a memory file.
         _runtime?.CloseAllGates(keepInFile: _runtime.ReadState().NobodyTakesOver && !_failure.Task.IsCompleted);
@@ -156,6 +179,7 @@ public sealed partial class ClusterNode : IAsyncDisposable
         _disposed = true;
         bool stopped = _stopped;
         _stopped = true;
+        _keeper?.Dispose();
         if (_firstSiloWatch is not null)
             await _firstSiloWatch.DisposeAsync();
         if (_host is { } host)

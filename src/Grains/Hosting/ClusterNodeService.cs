@@ -2,7 +2,6 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
 using OrleansCache.Grains.Routing;
-using OrleansCache.Storage;
 
 namespace OrleansCache.Grains.Hosting;
 
@@ -15,7 +14,6 @@ public sealed class ClusterNodeService : IHostedService, IAsyncDisposable
     private readonly ClusterNode _node;
     private readonly IHostApplicationLifetime? _lifetime;
     private ClusterRouter? _router;
-    private StoreKeeper? _keeper;
 
     public ClusterNodeService(ClusterNodeOptions options, IHostApplicationLifetime? lifetime = null)
     {
@@ -30,34 +28,13 @@ public sealed class ClusterNodeService : IHostedService, IAsyncDisposable
     public async Task StartAsync(CancellationToken cancellationToken)
     {
         await _node.StartAsync(cancellationToken);
-        if (_node.PartitionSet is { } partitions)
-        {
-            partitions.NoteServing((uint)TimeProvider.System.GetUtcNow().ToUnixTimeSeconds());
-            _keeper = new StoreKeeper(partitions, TimeProvider.System);
-        }
-
-        _router = new ClusterRouter(_node.PartitionCount, _node.PartitionSet, _node.TableCache, _node.BatchTransport, TimeProvider.System)
-        {
-            Stores = _keeper is null ? NoStores.Instance : _keeper,
-            Cluster = _node.View,
-            Watch = _node.Watch,
-            Freeze = _node.Freeze,
-        };
+        _router = _node.Serve();
         _ = LeaveOnFailureAsync();
     }
 
-    public async Task StopAsync(CancellationToken cancellationToken)
-    {
-        await _node.DrainAsync(cancellationToken);
-        _keeper?.Dispose();
-        await _node.StopAsync(cancellationToken);
-    }
+    public Task StopAsync(CancellationToken cancellationToken) => _node.StopAsync(cancellationToken);
 
-    public async ValueTask DisposeAsync()
-    {
-        _keeper?.Dispose();
-        await _node.DisposeAsync();
-    }
+    public ValueTask DisposeAsync() => _node.DisposeAsync();
 
     /// <summary>A node that its cluster has given up serves nothing any more: whoever watches the application starts it again.</summary>
     private async Task LeaveOnFailureAsync()

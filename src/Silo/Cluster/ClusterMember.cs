@@ -20,7 +20,6 @@ internal sealed class ClusterMember : INode
     private readonly ILoggerFactory _loggers;
     private ClusterNode? _node;
     private ClusterRouter? _router;
-    private StoreKeeper? _keeper;
 
     public ClusterMember(ServeOptions options, ILoggerFactory loggers)
     {
@@ -70,20 +69,7 @@ internal sealed class ClusterMember : INode
             throw new StartException(exception.IsUsage ? ExitCode.Usage : ExitCode.Unavailable, exception.Message, exception);
         }
 
-        if (_node.PartitionSet is { } partitions)
-        {
-            partitions.NoteServing((uint)TimeProvider.System.GetUtcNow().ToUnixTimeSeconds());
-            _keeper = new StoreKeeper(partitions, TimeProvider.System);
-        }
-
-        _router = new ClusterRouter(_node.PartitionCount, _node.PartitionSet, _node.TableCache, _node.BatchTransport, TimeProvider.System)
-        {
-            Events = _node.Events,
-            Stores = _keeper is null ? NoStores.Instance : _keeper,
-            Cluster = _node.View,
-            Watch = _node.Watch,
-            Freeze = _node.Freeze,
-        };
+        _router = _node.Serve();
         Failure = ReadFailureAsync(_node);
     }
 
@@ -101,14 +87,12 @@ internal sealed class ClusterMember : INode
 
     public async Task StopAsync(CancellationToken cancellationToken)
     {
-        _keeper?.Dispose();
         if (_node is not null)
             await _node.StopAsync(cancellationToken);
     }
 
     public async ValueTask DisposeAsync()
     {
-        _keeper?.Dispose();
         if (_node is not null)
             await _node.DisposeAsync();
     }
