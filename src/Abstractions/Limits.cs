@@ -226,6 +226,26 @@ public static class Limits
     public const int PartitionsDefault = 256;
     public const int PartitionsMax = 16384;
 
+    /// <summary>Seeds that vote on the membership at the most.</summary>
+    public const int SeedsMax = 7;
+
+    /// <summary>The membership table as the seeds' register holds it.</summary>
+    public const int RegisterContentBytesMax = 1024 * 1024;
+
+    /// <summary>A cluster id in the register, in bytes of UTF-8.</summary>
+    public const int RegisterClusterIdBytesMax = 150;
+
+    /// <summary>What a seed keeps in its file: the content, two sets of seeds, numbers.</summary>
+    public const int SeedRecordBytesMax = RegisterContentBytesMax + (8 * 1024);
+
+    /// <summary>Signs of life that a seed keeps in memory: how many, how long a key, and for how long.</summary>
+    public const int AliveRowsMax = 1024;
+    public const int AliveKeyBytesMax = 128;
+    public const int AliveMinutesMax = 60;
+
+    /// <summary>A message between a member and a seed, in either direction: a record and all signs of life.</summary>
+    public const int RegisterMessageBytesMax = SeedRecordBytesMax + (AliveRowsMax * (AliveKeyBytesMax + 12)) + 1024;
+
     /// <summary>What memcached 1.6 counts for an item on top of its key and value: its header, CAS, key terminator and CRLF.</summary>
     private const int MemcachedItemOverheadBytes = 48 + 8 + 1 + 2;
 
