@@ -15,7 +15,7 @@ public sealed partial class ArrowTests
         ["Gateway"] = ["Abstractions", "Protocol"],
         ["Client"] = ["Abstractions", "Protocol"],
         ["Cli"] = ["Abstractions"],
-        ["Grains"] = ["Abstractions", "Storage"],
+        ["Grains"] = ["Abstractions", "Membership", "Storage"],
         ["Monitoring"] = ["Abstractions", "Gateway"],
         ["Silo"] = ["Abstractions", "Cli", "Events", "Gateway", "Grains", "Monitoring", "Protocol", "Storage"],
     };

@@ -37,13 +37,7 @@ public sealed partial class ClusterNode
         else
             builder.UseOrleans(ConfigureSilo);
         IHost host = builder.Build();
-        if (IsFirstSilo)
-        {
-            ConnectionGuard guard = host.Services.GetRequiredService<ConnectionGuard>();
-            guard.FirstSiloLife = host.Services.GetRequiredService<ILocalSiloDetails>().SiloAddress.Generation;
-            guard.OtherClusterFound = () => _failure.TrySetResult(new ClusterFailure(OtherClusterLives(), IsEvicted: false));
-        }
-
+        _seeds?.RunsSilo(host.Services.GetRequiredService<ILocalSiloDetails>().SiloAddress);
         return host;
     }
 
@@ -63,7 +57,7 @@ public sealed partial class ClusterNode
         }
         else
         {
-            GatewayDirectory directory = new([.. _options.Join.Select(join => new IPEndPoint(join.Address, GatewayPort(join.Port)))], _answering);
+            GatewayDirectory directory = new([.. _resolved.Select(join => new IPEndPoint(join.Address, GatewayPort(join.Port)))], _answering);
             client.Services.AddSingleton(directory);
             client.Services.AddSingleton<IGatewayListProvider>(directory);
         }
@@ -114,7 +108,7 @@ public sealed partial class ClusterNode
         }
         else
         {
-            silo.UseDevelopmentClustering(IsFirstSilo ? new IPEndPoint(advertised, siloPort) : _options.Join[0]);
+            silo.Services.AddSingleton<IMembershipTable>(_seeds!.Table);
         }
 
         // The figures are measured (docs/decisions/0007-ownership.md): a lost silo is declared dead after some 2 s, a busy one is not.

@@ -1,26 +1,30 @@
 using System.Net;
-using System.Net.Sockets;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging.Abstractions;
 using OrleansCache.Grains.Hosting.Security;
+using OrleansCache.Grains.Hosting.Seeds;
 using OrleansCache.Grains.Ownership;
+using OrleansCache.Membership;
 
 namespace OrleansCache.Grains.Hosting;
 
 // The start: what Orleans would report late, or with many words, is tried before it starts; every wait is bounded.
 public sealed partial class ClusterNode
 {
-    /// <summary>A first silo depends on nobody: only on how busy its machine is.</summary>
+    /// <summary>A silo that founds a cluster depends on nobody: only on how busy its machine is.</summary>
     private static readonly TimeSpan FoundingTimeout = TimeSpan.FromSeconds(60);
 
-    private const string ClientPort = "is a port for memcached clients: --join wants the silo port (--silo-port) of that process";
+    internal const string ClientPort = "is a port for memcached clients: --join wants the silo port (--silo-port) of that process";
 
     /// <summary>A member answers within milliseconds, unless its machine is busy.</summary>
     private static readonly TimeSpan SlowAnswer = TimeSpan.FromSeconds(2);
 
-    /// <summary>Also one that is told to join itself, so that all silos can be started with the same options.</summary>
-    private bool IsFirstSilo => !_options.GatewayOnly && _options.ClusteringName is null
-        && (_options.Join.Count == 0 || _options.Join[0].Equals(new IPEndPoint(Advertised(), _options.SiloEndPoint.Port)));
+    /// <summary>The membership is kept by the silos themselves, and this is one.</summary>
+    private bool KeepsMembership => !_options.GatewayOnly && _options.ClusteringName is null;
+
+    /// <summary>What the names and addresses to join are by now; of a gateway alone.</summary>
+    private IReadOnlyList<IPEndPoint> _resolved = [];
 
     /// <summary>
     /// Joins the cluster, or founds it, and returns when every partition has an owner and the seed of the key hash is known. Throws
@@ -29,13 +33,23 @@ public sealed partial class ClusterNode
     public async Task StartAsync(CancellationToken cancellationToken)
     {
         using CancellationTokenSource limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        TimeSpan timeout = IsFirstSilo ? FoundingTimeout : _options.JoinTimeout;
+        TimeSpan timeout = _options.JoinTimeout;
         if (PartitionSet?.Kept is not null)
             timeout += TimeSpan.FromMilliseconds(Coordinator.GatherMilliseconds);
-        limit.CancelAfter(timeout);
         try
         {
-            await CheckSurroundingsAsync(limit.Token);
+            if (KeepsMembership)
+            {
+                ClaimPorts();
+                CheckIsAuthenticated();
+                await StartSeedAsync(cancellationToken);
+                if (_seeds!.DependsOnNobody)
+                    timeout += FoundingTimeout;
+            }
+
+            limit.CancelAfter(timeout);
+            if (!KeepsMembership)
+                await CheckSurroundingsAsync(limit.Token);
             _host = BuildHost();
             await StartHostAsync(_host, limit.Token).WaitAsync(limit.Token);
             if (_options.GatewayOnly)
@@ -49,7 +63,7 @@ public sealed partial class ClusterNode
                 _runtime = _host.Services.GetRequiredService<OwnershipRuntime>();
                 _runtime.Start();
                 await WaitUntilServingAsync(_runtime, limit.Token);
-                WatchFirstSilo(_host.Services);
+                _seeds?.BeginKeeping();
                 Freeze!.Start();
                 _ = PassOnFailureAsync(_runtime.Failure);
             }
@@ -72,7 +86,7 @@ public sealed partial class ClusterNode
 
     private string WhatIsJoined() =>
         _options.ClusteringName is not null ? $"The cluster {_options.ClusterId} of the membership store"
-        : _options.Join.Count > 0 ? $"The cluster {_options.ClusterId} at {string.Join(", ", _options.Join)}"
+        : _options.Join.Count > 0 ? $"The cluster {_options.ClusterId} at {JoinText()}"
         : $"The cluster {_options.ClusterId}";
 
     private string WhyNotTakenIn() =>
@@ -92,32 +106,70 @@ public sealed partial class ClusterNode
                 throw new ClusterStartException("Clustering with postgres needs a connection string (--connection).");
             await PostgresMembershipStore.PrepareAsync(_options.ConnectionString, _options.StartTimeout, _time, cancellationToken);
         }
-        else if (_options.Join.Count == 0 && _options.GatewayOnly)
-        {
+        else if (_options.Join.Count == 0)
             throw new ClusterStartException("A gateway alone needs a silo to join (--join), or a membership store (--clustering).");
-        }
-
-        if (!_options.GatewayOnly)
-        {
-            _ports.Add(PortClaim.Take(_options.SiloEndPoint, "The silo"));
-            if (_options.AllowGateways)
-            {
-                IPEndPoint gateways = new(_options.SiloEndPoint.Address, GatewayPort(_options.SiloEndPoint.Port));
-                _ports.Add(PortClaim.Take(gateways, "The silo's port for gateways"));
-            }
-        }
-
-        if (IsFirstSilo)
-            await CheckIsFirstAsync(cancellationToken);
-        else if (_options.Join.Count > 0)
+        else
             await FindMemberAsync(cancellationToken);
+        if (!_options.GatewayOnly)
+            ClaimPorts();
+    }
+
+    private void ClaimPorts()
+    {
+        _ports.Add(PortClaim.Take(_options.SiloEndPoint, "The silo"));
+        if (KeepsMembership)
+            _ports.Add(PortClaim.Take(new IPEndPoint(_options.SiloEndPoint.Address, SeedPort), "The silo's seed port (--seed-port)"));
+        if (_options.AllowGateways)
+        {
+            IPEndPoint gateways = new(_options.SiloEndPoint.Address, GatewayPort(_options.SiloEndPoint.Port));
+            _ports.Add(PortClaim.Take(gateways, "The silo's port for gateways"));
+        }
+    }
+
+    /// <summary>Finds the cluster, or founds it, before Orleans starts.</summary>
+    private async Task StartSeedAsync(CancellationToken cancellationToken)
+    {
+        IPAddress advertised = Advertised();
+        int offset = SeedPort - _options.SiloEndPoint.Port;
+        try
+        {
+            SeedNodeOptions options = new()
+            {
+                ClusterId = _options.ClusterId,
+                Address = SeedPlace(_options.AdvertisedHost ?? advertised.ToString(), SeedPort),
+                Advertised = new IPEndPoint(advertised, SeedPort),
+                Listen = new IPEndPoint(_options.SiloEndPoint.Address, SeedPort),
+                Join = [.. _options.Join.Select(join => join is IPEndPoint point
+                    ? SeedPlace(point.Address.ToString(), point.Port + offset) : SeedPlace(((DnsEndPoint)join).Host, ((DnsEndPoint)join).Port + offset))],
+                PortOffset = offset,
+                DataDirectory = _options.DataDirectory,
+                Target = _options.SeedCount,
+                JoinTimeout = _options.JoinTimeout,
+                FoundingWait = _options.FoundingWait,
+            };
+            _seeds = new SeedNode(options, _probe, _time, (_options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger(JournalCategory))
+            {
+                OtherClusterFound = reason => _failure.TrySetResult(new ClusterFailure(reason, IsEvicted: false)),
+            };
+            await _seeds.StartAsync(cancellationToken);
+        }
+        catch (SeedFileException exception)
+        {
+            throw new ClusterStartException(exception.Message, exception) { IsOperatingSystem = true };
+        }
+        catch (FormatException exception)
+        {
+            throw new ClusterStartException(exception.Message, exception) { IsUsage = true };
+        }
+
+        static SeedAddress SeedPlace(string host, int port) => new(host.Contains(':', StringComparison.Ordinal) ? $"[{host.Trim('[', ']')}]" : host, port);
     }
 
     private void CheckIsAuthenticated()
     {
         if (!_options.Secret.IsEmpty || _options.Tls is not null || _options.AllowInsecure)
             return;
-        IEnumerable<IPAddress> addresses = _options.GatewayOnly ? _options.Join.Select(join => join.Address) : [Advertised(), _options.SiloEndPoint.Address];
+        IEnumerable<IPAddress> addresses = _options.GatewayOnly ? _options.Join.Select(AddressOf) : [Advertised(), _options.SiloEndPoint.Address];
         if (addresses.FirstOrDefault(address => !IPAddress.IsLoopback(address)) is { } reached)
         {
             throw new ClusterStartException(
@@ -127,17 +179,39 @@ public sealed partial class ClusterNode
         }
     }
 
-    /// <summary>A first silo that comes back while members of its former cluster live would found a second cluster beside it.</summary>
-    private async Task CheckIsFirstAsync(CancellationToken cancellationToken)
-    {
-        using Socket listener = PortClaim.Listen(_options.SiloEndPoint);
-        if (await _probe.HearsMembersAsync(listener, _options.FoundingWait, cancellationToken))
-            throw new ClusterStartException(OtherClusterLives());
-    }
+    /// <summary>A name stands for another machine, unless it is this one's own.</summary>
+    private static IPAddress AddressOf(EndPoint join) =>
+        join is IPEndPoint point ? point.Address : ((DnsEndPoint)join).Host == "localhost" ? IPAddress.Loopback : IPAddress.None;
 
-    private string OtherClusterLives() =>
-        $"The cluster {_options.ClusterId} whose first silo was at {_options.SiloEndPoint} lives without it, and its membership ended with that silo, "
-        + "so nobody can join it: stop its other silos first, then start this one (or keep the membership in PostgreSQL, so that no silo is special).";
+    /// <summary>What the names to join stand for now, and why some stand for nothing.</summary>
+    private async Task<List<string>> ResolveJoinAsync(CancellationToken cancellationToken)
+    {
+        List<IPEndPoint> resolved = [];
+        List<string> failures = [];
+        foreach (EndPoint join in _options.Join)
+        {
+            if (join is IPEndPoint point)
+            {
+                resolved.Add(point);
+                continue;
+            }
+
+            DnsEndPoint name = (DnsEndPoint)join;
+            try
+            {
+                IPAddress[] addresses = await SeedConnections.ResolveAsync(name.Host, cancellationToken);
+                resolved.AddRange(addresses.Where(address => address.AddressFamily == addresses[0].AddressFamily)
+                    .Select(address => new IPEndPoint(address, name.Port)));
+            }
+            catch (HandshakeException exception)
+            {
+                failures.Add($"{name.Host}:{name.Port}: {exception.Message}");
+            }
+        }
+
+        _resolved = resolved;
+        return failures;
+    }
 
     /// <summary>
     /// Waits until a member of the cluster answers at an address to join. If those that answer are none of this cluster, the wait ends at once.
@@ -147,19 +221,19 @@ public sealed partial class ClusterNode
         long started = _time.GetTimestamp();
         while (true)
         {
-            (IPEndPoint Reached, HandshakeException? Failure)[] answers = await Task.WhenAll(
-                _options.Join.Select(AskAsync));
+            List<string> unresolved = await ResolveJoinAsync(cancellationToken);
+            (IPEndPoint Reached, HandshakeException? Failure)[] answers = await Task.WhenAll(_resolved.Select(AskAsync));
             _answering = [.. answers.Where(answer => answer.Failure is null).Select(answer => answer.Reached)];
             if (_answering.Count > 0)
                 return;
-            string where = string.Join(", ", _options.Join);
+            string where = JoinText();
             if (Array.Find(answers, answer => answer.Failure is { MayRetry: false }) is { Failure: { } refusal } refused)
                 throw new ClusterStartException($"Cannot join the cluster at {where}: what listens at {refused.Reached} {refusal.Message}.");
             if (_time.GetElapsedTime(started) >= _options.StartTimeout)
             {
-                string reasons = string.Join("; ", answers.Select(answer => $"{answer.Reached}: {answer.Failure!.Message}"));
-                string hint = _options.GatewayOnly ? "; a silo lets gateways in with --allow-gateways" : "";
-                throw new ClusterStartException($"Nothing to join at {where}: {reasons} (tried for {_options.StartTimeout.TotalSeconds:0} s{hint}).");
+                string reasons = string.Join("; ", answers.Select(answer => $"{answer.Reached}: {answer.Failure!.Message}").Concat(unresolved));
+                throw new ClusterStartException($"Nothing to join at {where}: {reasons} (tried for {_options.StartTimeout.TotalSeconds:0} s; a silo lets "
+                    + "gateways in with --allow-gateways).");
             }
 
             await Task.Delay(TimeSpan.FromMilliseconds(200), _time, cancellationToken);
@@ -167,8 +241,6 @@ public sealed partial class ClusterNode
 
         async Task<(IPEndPoint Reached, HandshakeException? Failure)> AskAsync(IPEndPoint join)
         {
-            if (!_options.GatewayOnly)
-                return (join, await AskMemberAsync(join, cancellationToken));
             IPEndPoint reached = new(join.Address, GatewayPort(join.Port));
             HandshakeException? failure = await AskMemberAsync(reached, cancellationToken);
             if (failure is not { MayRetry: true })
@@ -178,6 +250,8 @@ public sealed partial class ClusterNode
                 : ofSilo.MayRetry ? (reached, failure) : (join, ofSilo);
         }
     }
+
+    private string JoinText() => string.Join(", ", _options.Join.Select(join => join is DnsEndPoint name ? $"{name.Host}:{name.Port}" : join.ToString()));
 
     /// <summary>Null if a member of the cluster listens there. What is slow to answer may be a memcached port, which people name by mistake.</summary>
     private async Task<HandshakeException?> AskMemberAsync(IPEndPoint endPoint, CancellationToken cancellationToken)
@@ -232,17 +306,5 @@ public sealed partial class ClusterNode
                 return;
             await Task.Delay(PollInterval, _time, cancellationToken);
         }
-    }
-
-    /// <summary>From now on this silo is a member, and says so to a process that comes up at the first silo's address.</summary>
-    private void WatchFirstSilo(IServiceProvider services)
-    {
-        if (_options.ClusteringName is not null || IsFirstSilo)
-            return;
-        ClusterMembershipSnapshot members = services.GetRequiredService<IClusterMembershipService>().CurrentSnapshot;
-        SiloAddress? first = members.Members.Values
-            .FirstOrDefault(member => member.Status == SiloStatus.Active && member.SiloAddress.Endpoint.Equals(_options.Join[0]))?.SiloAddress;
-        if (first is not null)
-            _firstSiloWatch = new FirstSiloWatch(_probe, _options.Join[0], first.Generation);
     }
 }

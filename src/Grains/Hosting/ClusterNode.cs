@@ -2,6 +2,7 @@ using System.Net;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using OrleansCache.Grains.Hosting.Security;
+using OrleansCache.Grains.Hosting.Seeds;
 using OrleansCache.Grains.Ownership;
 using OrleansCache.Grains.Routing;
 using OrleansCache.Storage;
@@ -18,6 +19,7 @@ public sealed partial class ClusterNode : IAsyncDisposable
     public const string JournalCategory = "OrleansCache.Cluster";
 
     private static readonly TimeSpan RestoreTimeMax = TimeSpan.FromMinutes(2);
+    private static readonly TimeSpan SeedLeaveTimeout = TimeSpan.FromMilliseconds(1500);
     private static readonly TimeSpan PollInterval = TimeSpan.FromMilliseconds(20);
     private readonly ClusterNodeOptions _options;
     private readonly TimeProvider _time = TimeProvider.System;
@@ -28,7 +30,7 @@ public sealed partial class ClusterNode : IAsyncDisposable
     private IHost? _host;
     private OwnershipRuntime? _runtime;
     private ClientTableCache? _clientTable;
-    private FirstSiloWatch? _firstSiloWatch;
+    private SeedNode? _seeds;
     private StoreKeeper? _keeper;
 
     /// <summary>Of a gateway alone: those to join that have answered, at their port for gateways.</summary>
@@ -93,9 +95,6 @@ public sealed partial class ClusterNode : IAsyncDisposable
     /// <summary>For tests: the silos that a gateway alone could connect to.</summary>
     internal IReadOnlyList<Uri> KnownGateways => _host?.Services.GetService<GatewayDirectory>()?.Known ?? [];
 
-    /// <summary>Whether it founds the cluster though it was told to join: the address to join is its own.</summary>
-    public bool JoinsItself => IsFirstSilo && _options.Join.Count > 0;
-
     /// <summary>The address under which other silos find this one.</summary>
     public IPAddress AdvertisedAddress => Advertised();
 
@@ -148,8 +147,6 @@ public sealed partial class ClusterNode : IAsyncDisposable
         if (_runtime is null || _drained || _stopped)
             return;
         _drained = true;
-        if (_firstSiloWatch is not null)
-            await _firstSiloWatch.DisposeAsync();
         if (!_failure.Task.IsCompleted)
             await DrainAsync(_runtime, cancellationToken);
         _runtime.EndJournal();
@@ -169,6 +166,12 @@ public sealed partial class ClusterNode : IAsyncDisposable
 
         // Where others live they have, or take, what was not handed over: only what nobody takes over stays in a memory file.
         _runtime?.CloseAllGates(keepInFile: _runtime.ReadState().NobodyTakesOver && !_failure.Task.IsCompleted);
+        if (_seeds is not null && !_failure.Task.IsCompleted)
+        {
+            using CancellationTokenSource limit = new(SeedLeaveTimeout);
+            await _seeds.LeaveAsync(limit.Token);
+        }
+
         await LeaveAsync(_host, _options.LeaveTimeout);
     }
 
@@ -180,8 +183,6 @@ public sealed partial class ClusterNode : IAsyncDisposable
         bool stopped = _stopped;
         _stopped = true;
         _keeper?.Dispose();
-        if (_firstSiloWatch is not null)
-            await _firstSiloWatch.DisposeAsync();
         if (_host is { } host)
         {
             _host = null;
@@ -191,6 +192,8 @@ public sealed partial class ClusterNode : IAsyncDisposable
                 await BoundedAsync(disposable.DisposeAsync().AsTask(), TimeSpan.FromSeconds(1));
         }
 
+        if (_seeds is not null)
+            await _seeds.DisposeAsync();
         foreach (PortClaim port in _ports)
             port.Dispose();
         Freeze?.Dispose();
@@ -204,8 +207,8 @@ public sealed partial class ClusterNode : IAsyncDisposable
     internal async Task KillAsync()
     {
         _stopped = true;
-        if (_firstSiloWatch is not null)
-            await _firstSiloWatch.DisposeAsync();
+        if (_seeds is not null)
+            await _seeds.DisposeAsync();
         if (_runtime is not null)
         {
             _runtime.CloseAllGates(keepInFile: true);
@@ -220,6 +223,8 @@ public sealed partial class ClusterNode : IAsyncDisposable
     }
 
     private static InvalidOperationException NotStarted() => new("The node has not been started.");
+
+    private int SeedPort => _options.SeedPort ?? _options.SiloEndPoint.Port + ClusterNodeOptions.SeedPortOffset;
 
     private int GatewayPort(int siloPort) => _options.GatewayOrleansPort ?? siloPort + ClusterNodeOptions.GatewayOrleansPortOffset;
 

@@ -10,6 +10,9 @@ public sealed record ClusterNodeOptions
     /// <summary>How far the port for Orleans clients (<c>orleanscache gateway</c>) lies above the silo port, unless said otherwise.</summary>
     public const int GatewayOrleansPortOffset = 1000;
 
+    /// <summary>How far the port of the membership (<c>--seed-port</c>) lies above the silo port, unless said otherwise.</summary>
+    public const int SeedPortOffset = 2000;
+
     /// <summary>--cluster-id: silos of different ids never meet.</summary>
     public string ClusterId { get; init; } = "orleanscache";
 
@@ -24,10 +27,26 @@ public sealed record ClusterNodeOptions
     public string? AdvertisedHost { get; init; }
 
     /// <summary>
-    /// --join: of a silo, the first silo of its cluster with embedded clustering (none: this is the first one); of a gateway alone, any silos: one that
-    /// answers is enough.
+    /// --join: silos of the cluster, by the ports between silos; a name (<see cref="DnsEndPoint"/>) may have several addresses, or none yet. One that answers
+    /// is enough, and the others are learned. Of silos that start together, with the same list, the first of it founds the cluster. None: this silo founds
+    /// one, unless a cluster that knows it lives.
     /// </summary>
-    public IReadOnlyList<IPEndPoint> Join { get; init; } = [];
+    public IReadOnlyList<EndPoint> Join { get; init; } = [];
+
+    /// <summary>
+    /// --seed-port: where other silos ask this one about the membership; null: the silo port plus <see cref="SeedPortOffset"/>. It lies at the same distance
+    /// above the silo port in the whole cluster.
+    /// </summary>
+    public int? SeedPort { get; init; }
+
+    /// <summary>--seeds: how many silos keep the membership, if there are as many: 1, 3, 5 or 7.</summary>
+    public int SeedCount { get; init; } = 3;
+
+    /// <summary>
+    /// --data-dir: where this silo keeps its part of the membership, so that it comes back as itself. Null: in memory only; started again, it joins as a new
+    /// one.
+    /// </summary>
+    public string? DataDirectory { get; init; }
 
     /// <summary>--cluster-secret-file: what all members of the cluster know and nobody else; empty for none.</summary>
     public ReadOnlyMemory<byte> Secret { get; init; }
@@ -77,10 +96,7 @@ public sealed record ClusterNodeOptions
     /// <summary>--join-timeout: how long a start may take in all, if it depends on others.</summary>
     public TimeSpan JoinTimeout { get; init; } = TimeSpan.FromSeconds(15);
 
-    /// <summary>
-    /// How long the first silo of an embedded cluster listens for members of a cluster whose first silo was at its address before. They knock every
-    /// <see cref="FirstSiloWatch.KnockInterval"/>.
-    /// </summary>
+    /// <summary>How long a silo that is about to found a cluster listens for members of one that lives, before it does.</summary>
     public TimeSpan FoundingWait { get; init; } = TimeSpan.FromMilliseconds(500);
 
     /// <summary>--drain-timeout: how long a stop waits for others to take this silo's partitions over, as long as it sees them do so.</summary>
@@ -115,4 +131,7 @@ public sealed class ClusterStartException : Exception
 
     /// <summary>The options are at fault, not the surroundings.</summary>
     public bool IsUsage { get; init; }
+
+    /// <summary>The operating system refuses: a disk, a directory.</summary>
+    public bool IsOperatingSystem { get; init; }
 }

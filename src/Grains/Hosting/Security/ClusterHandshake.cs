@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Buffers.Binary;
 using System.IO.Pipelines;
 using System.Security.Cryptography;
 using System.Text;
@@ -18,20 +17,21 @@ internal enum PeerKind : byte
     /// <summary>Only asks whether a member of the same cluster listens here.</summary>
     Probe = 3,
 
-    /// <summary>A silo that keeps an eye on the first silo of an embedded cluster; nothing follows, the connection stays open.</summary>
-    Witness = 4,
+    /// <summary>A silo at another one's seed port: messages about the membership follow.</summary>
+    Seed = 5,
 }
-
-/// <summary>What the end that opened a connection says of itself.</summary>
-/// <param name="Kind">What it is.</param>
-/// <param name="FirstSiloLife">The generation of the first silo whose embedded cluster it is a member of; 0 if of none.</param>
-internal readonly record struct Hello(PeerKind Kind, int FirstSiloLife);
 
 /// <summary>The other end is no member of this cluster, or could not be asked.</summary>
 internal sealed class HandshakeException(string message, bool mayRetry = false) : Exception(message)
 {
     /// <summary>What listens there speaks another protocol.</summary>
     public bool IsStranger { get; init; }
+
+    /// <summary>The machine is there, and nobody listens.</summary>
+    public bool IsRefused { get; init; }
+
+    /// <summary>The name has no address, by now.</summary>
+    public bool IsUnresolved { get; init; }
 
     /// <summary>The other end may just be starting or stopping.</summary>
     public bool MayRetry => mayRetry;
@@ -41,7 +41,7 @@ internal sealed class HandshakeException(string message, bool mayRetry = false) 
 /// Both ends of a connection prove to each other that they know the cluster's secret and mean the same cluster, before a byte of Orleans is read. Without
 /// a secret it only tells clusters and versions apart.
 /// <code>
-/// frame:      "OCCL" | version u8 = 1 | kind u8 | 2 bytes 0 | first silo's life i32 LE | nonce 32         (44 bytes; kind and life are 0 in the answer)
+/// frame:      "OCCL" | version u8 = 1 | kind u8 | 6 bytes 0 | nonce 32         (44 bytes; the kind is 0 in the answer)
 /// initiator -> frame I
 /// acceptor  -> frame A
 /// initiator -> HMAC-SHA256(K, "initiator" | I | A)
@@ -70,13 +70,13 @@ internal sealed class ClusterHandshake
     private static ReadOnlySpan<byte> Magic => "OCCL"u8;
 
     /// <summary>The end that opened the connection. Throws <see cref="HandshakeException"/> unless the other one is a member of the cluster.</summary>
-    public async Task InitiateAsync(IDuplexPipe pipe, Hello hello, CancellationToken cancellationToken)
+    public async Task InitiateAsync(IDuplexPipe pipe, PeerKind kind, CancellationToken cancellationToken)
     {
         using CancellationTokenSource limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         limit.CancelAfter(Timeout);
         try
         {
-            byte[] mine = Frame(hello);
+            byte[] mine = Frame(kind);
             await pipe.Output.WriteAsync(mine, limit.Token);
             byte[] answer = await ReadAsync(pipe.Input, FrameBytes, hasMagic: true, limit.Token)
                 ?? throw new HandshakeException("closed the connection", mayRetry: true);
@@ -100,7 +100,7 @@ internal sealed class ClusterHandshake
     /// The end that was connected to. Throws <see cref="HandshakeException"/> unless the other one is a member of the cluster. Null if <paramref
     /// name="admit"/> turned it away by what it says, or if it left without a word.
     /// </summary>
-    public async Task<Hello?> AcceptAsync(IDuplexPipe pipe, Func<Hello, bool> admit, CancellationToken cancellationToken)
+    public async Task<PeerKind?> AcceptAsync(IDuplexPipe pipe, Func<PeerKind, bool> admit, CancellationToken cancellationToken)
     {
         using CancellationTokenSource limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         limit.CancelAfter(Timeout);
@@ -110,8 +110,8 @@ internal sealed class ClusterHandshake
             if (theirs is null)
                 return null;
             CheckVersion(theirs);
-            Hello hello = new((PeerKind)theirs[5], BinaryPrimitives.ReadInt32LittleEndian(theirs.AsSpan(8)));
-            if (!admit(hello))
+            PeerKind kind = (PeerKind)theirs[5];
+            if (!admit(kind))
                 return null;
             byte[] mine = Frame(default);
             await pipe.Output.WriteAsync(mine, limit.Token);
@@ -120,7 +120,7 @@ internal sealed class ClusterHandshake
             if (!CryptographicOperations.FixedTimeEquals(proof, Proof("initiator", theirs, mine)))
                 throw new HandshakeException(Mismatch);
             await pipe.Output.WriteAsync(Proof("acceptor", theirs, mine), limit.Token);
-            return hello;
+            return kind;
         }
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {
@@ -134,13 +134,12 @@ internal sealed class ClusterHandshake
 
     private static string Mismatch => "has another secret (--cluster-secret-file) or belongs to another cluster (--cluster-id)";
 
-    private static byte[] Frame(Hello hello)
+    private static byte[] Frame(PeerKind kind)
     {
         byte[] frame = new byte[FrameBytes];
         Magic.CopyTo(frame);
         frame[4] = Version;
-        frame[5] = (byte)hello.Kind;
-        BinaryPrimitives.WriteInt32LittleEndian(frame.AsSpan(8), hello.FirstSiloLife);
+        frame[5] = (byte)kind;
         RandomNumberGenerator.Fill(frame.AsSpan(FrameBytes - NonceBytes));
         return frame;
     }

@@ -1,11 +1,10 @@
-using System.IO.Pipelines;
 using System.Net;
 using System.Net.Sockets;
 using System.Security.Authentication;
 
 namespace OrleansCache.Grains.Hosting.Security;
 
-/// <summary>Connections of our own to the ports of other members, beside Orleans's: they end with the handshake.</summary>
+/// <summary>Connections of our own to other members, and from them, beside Orleans's: secured by TLS if that is configured, and by the handshake.</summary>
 internal sealed class ClusterProbe(ClusterHandshake handshake, ClusterTls? tls)
 {
     private static readonly TimeSpan ConnectTimeout = TimeSpan.FromSeconds(2);
@@ -13,9 +12,65 @@ internal sealed class ClusterProbe(ClusterHandshake handshake, ClusterTls? tls)
     /// <summary>Throws <see cref="HandshakeException"/> unless a member of the cluster listens there.</summary>
     public async Task AskAsync(IPEndPoint endPoint, CancellationToken cancellationToken)
     {
-        await using NetworkStream connection = await ConnectAsync(endPoint, cancellationToken);
-        await using Stream stream = await SecureAsync(connection, cancellationToken);
-        await handshake.InitiateAsync(new StreamPipe(stream), new Hello(PeerKind.Probe, 0), cancellationToken);
+        await using MemberConnection connection = await OpenAsync(endPoint, PeerKind.Probe, cancellationToken);
+    }
+
+    /// <summary>Connects, and shakes hands. Throws <see cref="HandshakeException"/> unless a member of the cluster listens there.</summary>
+    public async Task<MemberConnection> OpenAsync(IPEndPoint endPoint, PeerKind kind, CancellationToken cancellationToken)
+    {
+        NetworkStream stream = await ConnectAsync(endPoint, cancellationToken);
+        MemberConnection? connection = null;
+        try
+        {
+            connection = new MemberConnection(stream, await SecureAsync(stream, cancellationToken));
+            await handshake.InitiateAsync(connection, kind, cancellationToken);
+            return connection;
+        }
+        catch
+        {
+            if (connection is not null)
+                await connection.DisposeAsync();
+            await stream.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>
+    /// The other end of <see cref="OpenAsync"/>. Null unless what has connected is a member of the cluster and of this kind; whoever is none has cost what
+    /// the handshake's bounds allow. Throws <see cref="HandshakeException"/> for one that means another cluster.
+    /// </summary>
+    public async Task<MemberConnection?> AcceptAsync(Socket accepted, PeerKind kind, CancellationToken cancellationToken)
+    {
+        NetworkStream stream = new(accepted, ownsSocket: true);
+        MemberConnection? connection = null;
+        try
+        {
+            using CancellationTokenSource limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+            limit.CancelAfter(ClusterHandshake.Timeout);
+            connection = new MemberConnection(stream, tls is null ? stream : await tls.AcceptAsync(stream, limit.Token));
+            if (await handshake.AcceptAsync(connection, said => said == kind, limit.Token) == kind)
+                return connection;
+        }
+        catch (Exception exception)
+            when (exception is OperationCanceledException or IOException or SocketException or AuthenticationException or ObjectDisposedException)
+        {
+            // No member.
+        }
+        catch
+        {
+            await CloseAsync();
+            throw;
+        }
+
+        await CloseAsync();
+        return null;
+
+        async Task CloseAsync()
+        {
+            if (connection is not null)
+                await connection.DisposeAsync();
+            await stream.DisposeAsync();
+        }
     }
 
     /// <summary>
@@ -41,67 +96,6 @@ internal sealed class ClusterProbe(ClusterHandshake handshake, ClusterTls? tls)
         }
     }
 
-    /// <summary>Says which life of the first silo this one belongs to, and stays until the other end goes. Throws if nobody is there.</summary>
-    public async Task WitnessAsync(IPEndPoint firstSilo, int life, CancellationToken cancellationToken)
-    {
-        await using NetworkStream connection = await ConnectAsync(firstSilo, cancellationToken);
-
-        // A machine that went without a word is noticed, too.
-        connection.Socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
-        connection.Socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime, 2);
-        connection.Socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval, 1);
-        connection.Socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveRetryCount, 3);
-        await using Stream stream = await SecureAsync(connection, cancellationToken);
-        StreamPipe pipe = new(stream);
-        await handshake.InitiateAsync(pipe, new Hello(PeerKind.Witness, life), cancellationToken);
-        await pipe.Input.ReadAsync(cancellationToken);
-    }
-
-    /// <summary>
-    /// Listens for a while where the first silo of an embedded cluster is about to. True if a silo came that is a member of a cluster whose first silo was
-    /// here before. Others are turned away without an answer, and try again.
-    /// </summary>
-    public async Task<bool> HearsMembersAsync(Socket listener, TimeSpan duration, CancellationToken cancellationToken)
-    {
-        using CancellationTokenSource end = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        end.CancelAfter(duration);
-        bool heard = false;
-        List<Task> under = [];
-        try
-        {
-            while (!heard)
-            {
-                Socket accepted = await listener.AcceptAsync(end.Token);
-                under.Add(HearAsync(accepted));
-            }
-        }
-        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
-        {
-        }
-
-        await Task.WhenAll(under);
-        return heard;
-
-        async Task HearAsync(Socket accepted)
-        {
-            try
-            {
-                await using NetworkStream connection = new(accepted, ownsSocket: true);
-                await using Stream stream = tls is null ? connection : await tls.AcceptAsync(connection, end.Token);
-                if (await handshake.AcceptAsync(new StreamPipe(stream), hello => hello.FirstSiloLife != 0, end.Token) is not null)
-                {
-                    heard = true;
-                    await end.CancelAsync();
-                }
-            }
-            catch (Exception exception)
-                when (exception is HandshakeException or OperationCanceledException or IOException or SocketException or AuthenticationException)
-            {
-                // No member.
-            }
-        }
-    }
-
     private static async Task<NetworkStream> ConnectAsync(IPEndPoint endPoint, CancellationToken cancellationToken)
     {
         Socket socket = new(endPoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
@@ -115,12 +109,17 @@ internal sealed class ClusterProbe(ClusterHandshake handshake, ClusterTls? tls)
         catch (SocketException exception)
         {
             socket.Dispose();
-            throw new HandshakeException(exception.Message, mayRetry: true);
+            throw new HandshakeException(exception.Message, mayRetry: true) { IsRefused = exception.SocketErrorCode == SocketError.ConnectionRefused };
         }
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {
             socket.Dispose();
             throw new HandshakeException("no answer", mayRetry: true);
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
         }
     }
 
@@ -128,20 +127,19 @@ internal sealed class ClusterProbe(ClusterHandshake handshake, ClusterTls? tls)
     {
         if (tls is null)
             return connection;
+        using CancellationTokenSource limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        limit.CancelAfter(ClusterHandshake.Timeout);
         try
         {
-            return await tls.ConnectAsync(connection, cancellationToken);
+            return await tls.ConnectAsync(connection, limit.Token);
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            throw new HandshakeException($"did not answer within {ClusterHandshake.Timeout.TotalSeconds:0} s", mayRetry: true);
         }
         catch (Exception exception) when (exception is AuthenticationException or IOException)
         {
             throw new HandshakeException($"TLS: {exception.Message}", mayRetry: exception is IOException);
         }
-    }
-
-    private sealed class StreamPipe(Stream stream) : IDuplexPipe
-    {
-        public PipeReader Input { get; } = PipeReader.Create(stream, new StreamPipeReaderOptions(leaveOpen: true));
-
-        public PipeWriter Output { get; } = PipeWriter.Create(stream, new StreamPipeWriterOptions(leaveOpen: true));
     }
 }

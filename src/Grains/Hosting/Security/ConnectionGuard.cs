@@ -15,38 +15,23 @@ internal sealed partial class ConnectionGuard(ClusterHandshake handshake, ILogge
     private readonly LinkedList<ConnectionContext> _pending = [];
     private long _loggedAt = long.MinValue;
     private int _refused;
-    private int _firstSiloLife;
-    private int _conflictingLife;
-
-    /// <summary>Of an embedded cluster: the generation of the first silo that this process is a member with; 0 while it is none.</summary>
-    public int FirstSiloLife
-    {
-        get => Volatile.Read(ref _firstSiloLife);
-        set => Volatile.Write(ref _firstSiloLife, value);
-    }
-
-    /// <summary>
-    /// Called once if a silo shows up whose embedded cluster had another first silo at this address: that cluster lives, and this process's is a second
-    /// one.
-    /// </summary>
-    public Action? OtherClusterFound { get; set; }
 
     public ConnectionDelegate Outbound(ConnectionDelegate next, PeerKind kind) => async context =>
     {
-        await handshake.InitiateAsync(context.Transport, new Hello(kind, FirstSiloLife), context.ConnectionClosed);
+        await handshake.InitiateAsync(context.Transport, kind, context.ConnectionClosed);
         await next(context);
     };
 
     /// <param name="next">Orleans.</param>
-    /// <param name="served">What may talk to Orleans here. Probes and witnesses may come anywhere.</param>
+    /// <param name="served">What may talk to Orleans here. Probes may come anywhere.</param>
     public ConnectionDelegate Inbound(ConnectionDelegate next, PeerKind served) => async context =>
     {
-        Hello? hello;
+        PeerKind? kind;
         LinkedListNode<ConnectionContext> pending = Enter(context);
         try
         {
-            hello = await handshake.AcceptAsync(
-                context.Transport, said => said.Kind == served || said.Kind is PeerKind.Probe or PeerKind.Witness, context.ConnectionClosed);
+            kind = await handshake.AcceptAsync(
+                context.Transport, said => said == served || said == PeerKind.Probe, context.ConnectionClosed);
         }
         catch (HandshakeException exception)
         {
@@ -63,26 +48,14 @@ internal sealed partial class ConnectionGuard(ClusterHandshake handshake, ILogge
             Leave(pending);
         }
 
-        if (hello?.Kind == PeerKind.Witness)
-        {
-            CompareLives(hello.Value.FirstSiloLife);
-            await WaitForCloseAsync(context.Transport.Input, Timeout.InfiniteTimeSpan);
-        }
-        else if (hello?.Kind == PeerKind.Probe)
+        if (kind == PeerKind.Probe)
         {
             // Closed from here it could lose what it has not read yet.
             await WaitForCloseAsync(context.Transport.Input, ClusterHandshake.Timeout);
         }
-        else if (hello?.Kind == served)
+        else if (kind == served)
             await next(context);
     };
-
-    private void CompareLives(int life)
-    {
-        int own = FirstSiloLife;
-        if (life != 0 && own != 0 && life != own && Interlocked.Exchange(ref _conflictingLife, life) == 0)
-            OtherClusterFound?.Invoke();
-    }
 
     /// <summary>Until the other end goes; it has nothing to say any more.</summary>
     private static async Task WaitForCloseAsync(PipeReader input, TimeSpan timeout)
