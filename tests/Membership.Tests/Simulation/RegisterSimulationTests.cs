@@ -1,0 +1,74 @@
+using System.Globalization;
+using Xunit.Abstractions;
+
+namespace OrleansCache.Membership.Tests.Simulation;
+
+/// <summary>
+/// ORLEANSCACHE_TEST_SEEDS=N runs N seeds instead of a few hundred; ORLEANSCACHE_TEST_SEED=S begins with seed S, and runs that one alone unless the number is
+/// given as well.
+/// </summary>
+public sealed class RegisterSimulationTests(ITestOutputHelper output)
+{
+    private static readonly int SeedsToRun =
+        int.TryParse(Environment.GetEnvironmentVariable("ORLEANSCACHE_TEST_SEEDS"), NumberStyles.None, CultureInfo.InvariantCulture, out int seeds) ? seeds
+        : TestSeed.Given is not null ? 1 : 300;
+
+    [Fact]
+    public void TheRegisterIsLinearizableWhateverHappens()
+    {
+        int first = TestSeed.Next(output);
+        long done = 0, conflicts = 0, unavailable = 0, changes = 0, decided = 0, cameBack = 0;
+        for (int i = 0; i < SeedsToRun; i++)
+        {
+            var world = new SimulatedRegister(first + i);
+            try
+            {
+                world.Run();
+            }
+            catch (ViolationException violation)
+            {
+                Assert.Fail($"ORLEANSCACHE_TEST_SEED={world.Seed}: {violation.Message}");
+            }
+
+            done += world.History.Done;
+            conflicts += world.History.Conflicts;
+            unavailable += world.History.Unavailable;
+            changes += world.History.SeedChanges;
+            decided += world.Witness.Decided;
+            cameBack += world.CameBack ? 1 : 0;
+        }
+
+        output.WriteLine($"{SeedsToRun} seeds: {done} operations done, {conflicts} conflicts, {unavailable} unavailable, {changes} changes of the seeds, "
+            + $"{decided} versions decided; {cameBack} ended with a majority and came back");
+        Assert.True(SeedsToRun < 100 || (changes > SeedsToRun && cameBack > SeedsToRun / 4), $"from seed {first}: too little happens: {changes}, {cameBack}");
+    }
+
+    [Theory]
+    [InlineData(nameof(RegisterFaults.PromiseNotKept))]
+    [InlineData(nameof(RegisterFaults.StaleMajority))]
+    [InlineData(nameof(RegisterFaults.TwoChangesAtOnce))]
+    [InlineData(nameof(RegisterFaults.FinishUndecided))]
+    [InlineData(nameof(RegisterFaults.UnconfirmedRead))]
+    public void AMistakeIsCaught(string fault)
+    {
+        int first = TestSeed.Next(output);
+        for (int i = 0; i < 3_000; i++)
+        {
+            try
+            {
+                new SimulatedRegister(first + i, Enum.Parse<RegisterFaults>(fault)).Run();
+            }
+            catch (StandstillException)
+            {
+                // Not what the mistake is looked for.
+            }
+            catch (ViolationException violation)
+            {
+                output.WriteLine($"caught by the {i + 1}th seed: {violation.Message}");
+                return;
+            }
+        }
+
+        Assert.Fail($"{fault} was not noticed from seed {first} on");
+    }
+}
