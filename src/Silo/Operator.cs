@@ -84,6 +84,8 @@ internal static class Operator
             {
                 string host = options.SiloListenHost ?? options.AdvertisedHost ?? ports.Select(port => port.Host).FirstOrDefault("127.0.0.1");
                 ports.Add(("port for silos (--silo-port)", host, options.SiloPort));
+                if (options.ClusteringName is null)
+                    ports.Add(("port for the membership (--seed-port)", host, options.SeedPort ?? options.SiloPort + 2000));
                 if (options.AllowGateways)
                     ports.Add(("port for gateways (--allow-gateways)", host, options.SiloPort + 1000));
             }

@@ -48,8 +48,6 @@ internal sealed class ClusterMember : INode
         try
         {
             _node = new ClusterNode(NodeOptions());
-            if (_node.JoinsItself)
-                Console.Error.WriteLine($"orleanscache: --join {_options.Join[0]} is this silo itself: it founds the cluster {_options.ClusterId}");
             MemoryFileReport? kept = _node.ReadMemoryFile(MemoryFileLines.WriteProgress);
             MemoryFileLines.Write(_options.MemoryFilePath, _node.PartitionSet?.MemoryFileRefusal, kept);
             await _node.StartAsync(cancellationToken);
@@ -66,7 +64,8 @@ internal sealed class ClusterMember : INode
         }
         catch (ClusterStartException exception)
         {
-            throw new StartException(exception.IsUsage ? ExitCode.Usage : ExitCode.Unavailable, exception.Message, exception);
+            throw new StartException(
+                exception.IsUsage ? ExitCode.Usage : exception.IsOperatingSystem ? ExitCode.OperatingSystem : ExitCode.Unavailable, exception.Message, exception);
         }
 
         _router = _node.Serve();
@@ -110,7 +109,10 @@ internal sealed class ClusterMember : INode
         SiloEndPoint = new IPEndPoint(SiloAddress(), _options.SiloPort),
         AdvertisedHost = _options.AdvertisedHost,
         AllowGateways = _options.AllowGateways,
-        Join = [.. _options.Join.Select(Resolve)],
+        Join = [.. _options.Join.Select(ToEndPoint)],
+        SeedPort = _options.SeedPort,
+        SeedCount = _options.SeedCount,
+        DataDirectory = DataDirectory(),
         JoinTimeout = TimeSpan.FromSeconds(_options.JoinTimeoutSeconds),
         DrainTimeout = TimeSpan.FromSeconds(_options.DrainTimeoutSeconds),
         Secret = _options.ClusterSecretFile is { } file ? SecretFile.Read(file, "--cluster-secret-file", "secret") : default,
@@ -159,11 +161,23 @@ internal sealed class ClusterMember : INode
         }
     }
 
-    private static IPEndPoint Resolve(string hostAndPort)
+    /// <summary>Names are resolved when they are asked for, and again: they may stand for nothing yet.</summary>
+    private static EndPoint ToEndPoint(string hostAndPort)
     {
         int colon = hostAndPort.LastIndexOf(':');
         int port = int.Parse(hostAndPort[(colon + 1)..], CultureInfo.InvariantCulture);
-        return new IPEndPoint(ResolveHost(hostAndPort[..colon].Trim('[', ']'), "--join"), port);
+        string host = hostAndPort[..colon].Trim('[', ']');
+        return IPAddress.TryParse(host, out IPAddress? address) ? new IPEndPoint(address, port) : new DnsEndPoint(host, port);
+    }
+
+    private string? DataDirectory()
+    {
+        if (_options.Verb == Verb.Gateway || _options.ClusteringName is not null)
+            return null;
+        string? directory = StateDirectory.Find(_options, Environment.GetEnvironmentVariable, out string? warning);
+        if (warning is not null)
+            Console.Error.WriteLine(warning);
+        return directory;
     }
 
     private static IPAddress ResolveHost(string host, string option)

@@ -46,8 +46,8 @@ internal static class OptionChecks
             throw StartException.Usage("--clustering needs --connection");
         if (options.Join.Count > 0 && options.ClusteringName is not null)
             throw StartException.Usage("--join and --clustering exclude each other: with a membership store a silo finds the others there");
-        if (options.Join.Count > 1 && options.Verb != Verb.Gateway)
-            throw StartException.Usage("--join: a silo joins the first silo, where the membership lives: one address; only a gateway takes several");
+        if (options.SeedPort is { } seedPort && (seedPort <= options.SiloPort || (options.AllowGateways && seedPort == options.SiloPort + 1000)))
+            throw StartException.Usage("--seed-port must lie above the silo port, and is not the port for gateways");
         if ((options.ClusterTlsCertificateFile ?? options.ClusterTlsKeyFile ?? options.ClusterTlsAuthorityFile) is not null
             && (options.ClusterTlsCertificateFile is null || options.ClusterTlsAuthorityFile is null))
         {

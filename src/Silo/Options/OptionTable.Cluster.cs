@@ -3,31 +3,55 @@ namespace OrleansCache.Silo.Options;
 /// <content>The options of a cluster.</content>
 internal static partial class OptionTable
 {
+    /// <summary>The ports for gateways and for the membership lie above the silo port.</summary>
+    private const int SiloPortMax = 63535;
+
     private static IEnumerable<Option> Cluster() =>
     [
         new()
         {
             Long = "silo-port", Argument = "num", Default = "11111", Group = OptionGroup.Cluster,
             Help = "be a silo of a cluster, which talks to the other silos on this TCP port of the advertised address (docs/security.md)",
-            Apply = (o, text) => Values.TryPort(text, 1, out int port) && port <= 64535 ? Done(() => o.SiloPort = port) : $"ERROR: Invalid port number {text}.",
+            Apply = (o, text) => Values.TryPort(text, 1, out int port) && port <= SiloPortMax ? Done(() => o.SiloPort = port) : $"ERROR: Invalid port number {text}.",
         },
         new()
         {
             Long = "join", Argument = "host:port", Kind = OptionKind.List, Group = OptionGroup.Cluster,
-            Help = "join the cluster whose first silo has this address and silo port (membership in the first silo's memory: for one machine and first steps); "
-                + "a gateway takes several silos (commas), needs one of them, and learns the rest",
+            Help = "join the cluster of these silos, by their silo ports (commas, or repeated); one that answers is enough. A name may have several addresses, "
+                + "or none yet. Silos that start together take the same list, in any order of start: the first of it founds the cluster (docs/cluster.md)",
             Apply = (o, text) =>
             {
                 string[] places = text.Split(',');
                 foreach (string place in places)
                 {
                     int colon = place.LastIndexOf(':');
-                    if (colon <= 0 || !Values.TryPort(place[(colon + 1)..], 1, out _))
+                    if (colon <= 0 || !Values.TryPort(place[(colon + 1)..], 1, out int port))
                         return $"\"{place}\" is not HOST:PORT";
+                    if (port > SiloPortMax)
+                        return $"\"{place}\": a silo port is at most {SiloPortMax}";
                 }
 
                 return Done(() => o.Join = [.. places]);
             },
+        },
+        new()
+        {
+            Long = "seeds", Argument = "num", Default = "3", Group = OptionGroup.Cluster,
+            Help = "without --clustering the silos keep the membership themselves, this many of them: 1, 3, 5 or 7. A majority must live: of three seeds one may "
+                + "be lost, of five two",
+            Apply = (o, text) => text is "1" or "3" or "5" or "7" ? Done(() => o.SeedCount = text[0] - '0') : $"\"{text}\" is none of 1, 3, 5, 7",
+        },
+        new()
+        {
+            Long = "seed-port", Argument = "num", Default = "2000 above the silo port", Group = OptionGroup.Cluster,
+            Help = "TCP port at which the other silos ask this one about the membership; at the same distance above the silo port in the whole cluster",
+            Apply = (o, text) => Values.TryPort(text, 1, out int port) ? Done(() => o.SeedPort = port) : $"ERROR: Invalid port number {text}.",
+        },
+        new()
+        {
+            Long = "data-dir", Argument = "directory", Default = "one in $STATE_DIRECTORY, $XDG_STATE_HOME or ~/.local/state", Group = OptionGroup.Cluster,
+            Help = "where this silo keeps its part of the membership (a few KB, no items), so that it comes back as itself; none: in memory only",
+            Apply = (o, text) => text.Length == 0 ? "No directory given" : Done(() => o.DataDirectory = text),
         },
         new()
         {

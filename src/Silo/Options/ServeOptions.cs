@@ -129,6 +129,15 @@ internal sealed partial class ServeOptions
     /// <summary>HOST:PORT each.</summary>
     public List<string> Join { get; set; } = [];
 
+    /// <summary>--seeds.</summary>
+    public int SeedCount { get; set; } = 3;
+
+    /// <summary>--seed-port; null: above the silo port, as usual.</summary>
+    public int? SeedPort { get; set; }
+
+    /// <summary>--data-dir as it was given; null if it was not.</summary>
+    public string? DataDirectory { get; set; }
+
     public int JoinTimeoutSeconds { get; set; } = 15;
 
     public int DrainTimeoutSeconds { get; set; } = 60;

@@ -71,7 +71,7 @@ public sealed class ClusterNodeTests
     public async Task NothingToJoinIsSaidInWords()
     {
         await using ClusterNodes cluster = new();
-        ClusterNodeOptions options = cluster.OptionsForNext(new IPEndPoint(IPAddress.Loopback, 24_999)) with { StartTimeout = TimeSpan.FromMilliseconds(300) };
+        ClusterNodeOptions options = cluster.OptionsForNext(new IPEndPoint(IPAddress.Loopback, 24_999)) with { JoinTimeout = TimeSpan.FromMilliseconds(300) };
         await using ClusterNode node = new(options);
         ClusterStartException refused = await Assert.ThrowsAsync<ClusterStartException>(() => node.StartAsync(CancellationToken.None));
         Assert.Contains("127.0.0.1:24999", refused.Message, StringComparison.Ordinal);
@@ -109,7 +109,7 @@ public sealed class ClusterNodeTests
         await using ClusterNodes cluster = new();
         ClusterNode first = await cluster.StartNodeAsync();
         ClusterNodeOptions options = cluster.OptionsForNext();
-        await using ClusterNode gateway = new(options with { GatewayOnly = true, GatewayOrleansPort = options.Join[0].Port + 1 });
+        await using ClusterNode gateway = new(options with { GatewayOnly = true, GatewayOrleansPort = ((IPEndPoint)options.Join[0]).Port + 1 });
         await gateway.StartAsync(CancellationToken.None);
         Assert.Null(gateway.PartitionSet);
         Assert.Equal(64, gateway.PartitionCount);

@@ -25,11 +25,14 @@ internal sealed class ClusterNodes : IAsyncDisposable
 
     public List<ClusterNode> Nodes { get; } = [];
 
-    public ClusterNodeOptions OptionsForNext(IPEndPoint? join = null) => new()
+    public ClusterNodeOptions OptionsForNext(IPEndPoint? join = null) => OptionsForNext(Interlocked.Add(ref s_nextPort, 3), join);
+
+    private ClusterNodeOptions OptionsForNext(int port, IPEndPoint? join) => new()
     {
         ClusterId = _clusterId,
-        SiloEndPoint = new IPEndPoint(IPAddress.Loopback, Interlocked.Add(ref s_nextPort, 2)),
-        GatewayOrleansPort = s_nextPort + 1,
+        SiloEndPoint = new IPEndPoint(IPAddress.Loopback, port),
+        GatewayOrleansPort = port + 1,
+        SeedPort = port + 2,
         AllowGateways = true,
         Join = (join ?? _first) is { } first ? [first] : [],
         Events = new RingEventLog(),

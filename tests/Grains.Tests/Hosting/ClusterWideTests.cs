@@ -1,3 +1,4 @@
+using System.Net;
 using System.Globalization;
 using System.Text;
 using OrleansCache.Grains.Hosting;
@@ -42,7 +43,7 @@ public sealed class ClusterWideTests
         first.Publish(new GatewayAddress("one", "127.0.0.1", 1), () => [new StatisticValue("curr_items", 10)]);
         second.Publish(new GatewayAddress("two", "127.0.0.1", 2), () => [new StatisticValue("curr_items", 20)]);
         ClusterNodeOptions options = cluster.OptionsForNext();
-        await using ClusterNode alone = new(options with { GatewayOnly = true, GatewayOrleansPort = options.Join[0].Port + 1 });
+        await using ClusterNode alone = new(options with { GatewayOnly = true, GatewayOrleansPort = ((IPEndPoint)options.Join[0]).Port + 1 });
         await alone.StartAsync(CancellationToken.None);
         GatewayList two = await ListedAsync(["one", "two"], first, second, alone);
 
@@ -71,7 +72,7 @@ public sealed class ClusterWideTests
         ClusterNode second = await cluster.StartNodeAsync();
         await cluster.BalancedAsync(first, second);
         ClusterNodeOptions options = cluster.OptionsForNext();
-        await using ClusterNode alone = new(options with { GatewayOnly = true, GatewayOrleansPort = options.Join[0].Port + 1 });
+        await using ClusterNode alone = new(options with { GatewayOnly = true, GatewayOrleansPort = ((IPEndPoint)options.Join[0]).Port + 1 });
         await alone.StartAsync(CancellationToken.None);
         using SemaphoreSlim woken = new(0);
         using IEventFeed feed = (await Router(alone).WatchAsync(EventKinds.Mutations, 64 * 1024, () => woken.Release(), CancellationToken.None))!;

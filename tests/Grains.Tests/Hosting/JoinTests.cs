@@ -116,35 +116,6 @@ public sealed class JoinTests
     }
 
     [Fact]
-    public async Task AFirstSiloThatComesBackFoundsNoSecondClusterBesideTheLivingOne()
-    {
-        await using ClusterNodes cluster = new();
-        ClusterNodeOptions options = cluster.OptionsForNext();
-        ClusterNode first = await cluster.StartNodeAsync(options);
-        ClusterNode second = await cluster.StartNodeAsync();
-        await cluster.BalancedAsync(first, second);
-        await first.KillAsync();
-
-        await using (ClusterNode again = new(options))
-        {
-            ClusterStartException refused = await Assert.ThrowsAsync<ClusterStartException>(() => again.StartAsync(CancellationToken.None));
-            Assert.Contains("lives without it", refused.Message, StringComparison.Ordinal);
-        }
-
-        // If it did not hear the others in time, it learns of them while it serves.
-        await using (ClusterNode deaf = new(options with { FoundingWait = TimeSpan.Zero }))
-        {
-            await deaf.StartAsync(CancellationToken.None);
-            ClusterFailure failure = await deaf.Failure.WaitAsync(TimeSpan.FromSeconds(20));
-            Assert.Contains("lives without it", failure.Reason, StringComparison.Ordinal);
-        }
-
-        await second.StopAsync();
-        await using ClusterNode anew = new(options);
-        await anew.StartAsync(CancellationToken.None);
-    }
-
-    [Fact]
     public async Task AGatewayLearnsTheOtherSilosAndOutlivesTheOneItJoined()
     {
         await using ClusterNodes cluster = new();

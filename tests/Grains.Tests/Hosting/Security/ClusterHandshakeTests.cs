@@ -13,9 +13,9 @@ public sealed class ClusterHandshakeTests
     public async Task MembersRecogniseEachOtherAndWhatFollowsIsUntouched()
     {
         (Pipe there, Pipe back) = (new Pipe(), new Pipe());
-        Task<Hello?> accepted = new ClusterHandshake("c", s_secret).AcceptAsync(new End(there.Reader, back.Writer), static _ => true, CancellationToken.None);
-        await new ClusterHandshake("c", s_secret).InitiateAsync(new End(back.Reader, there.Writer), new Hello(PeerKind.Witness, 77), CancellationToken.None);
-        Assert.Equal(new Hello(PeerKind.Witness, 77), await accepted);
+        Task<PeerKind?> accepted = new ClusterHandshake("c", s_secret).AcceptAsync(new End(there.Reader, back.Writer), static _ => true, CancellationToken.None);
+        await new ClusterHandshake("c", s_secret).InitiateAsync(new End(back.Reader, there.Writer), PeerKind.Seed, CancellationToken.None);
+        Assert.Equal(PeerKind.Seed, await accepted);
         await there.Writer.WriteAsync("Orleans"u8.ToArray());
         Assert.Equal("Orleans"u8.ToArray(), System.Buffers.BuffersExtensions.ToArray((await there.Reader.ReadAsync()).Buffer));
     }
@@ -27,9 +27,9 @@ public sealed class ClusterHandshakeTests
     public async Task AnotherSecretOrClusterIsRefusedAtBothEnds(string clusterId, string secret)
     {
         (Pipe there, Pipe back) = (new Pipe(), new Pipe());
-        Task<Hello?> accepted = new ClusterHandshake("c", s_secret).AcceptAsync(new End(there.Reader, back.Writer), static _ => true, CancellationToken.None);
+        Task<PeerKind?> accepted = new ClusterHandshake("c", s_secret).AcceptAsync(new End(there.Reader, back.Writer), static _ => true, CancellationToken.None);
         Task initiated = new ClusterHandshake(clusterId, Encoding.ASCII.GetBytes(secret))
-            .InitiateAsync(new End(back.Reader, there.Writer), new Hello(PeerKind.Silo, 0), CancellationToken.None);
+            .InitiateAsync(new End(back.Reader, there.Writer), PeerKind.Silo, CancellationToken.None);
         await Assert.ThrowsAsync<HandshakeException>(() => accepted);
         await back.Writer.CompleteAsync();
         HandshakeException refused = await Assert.ThrowsAsync<HandshakeException>(() => initiated);
@@ -42,7 +42,7 @@ public sealed class ClusterHandshakeTests
     {
         (Pipe there, Pipe back) = (new Pipe(), new Pipe());
         ClusterHandshake member = new("c", s_secret);
-        Task initiated = member.InitiateAsync(new End(back.Reader, there.Writer), new Hello(PeerKind.Silo, 0), CancellationToken.None);
+        Task initiated = member.InitiateAsync(new End(back.Reader, there.Writer), PeerKind.Silo, CancellationToken.None);
         byte[] mine = await TakeAsync(there.Reader, ClusterHandshake.FrameBytes);
 
         // What it has heard is all that it knows: it sends frame and proof back.
@@ -57,7 +57,7 @@ public sealed class ClusterHandshakeTests
     {
         (Pipe there, Pipe back) = (new Pipe(), new Pipe());
         ClusterHandshake member = new("c", s_secret);
-        Task initiated = member.InitiateAsync(new End(back.Reader, there.Writer), new Hello(PeerKind.Silo, 0), CancellationToken.None);
+        Task initiated = member.InitiateAsync(new End(back.Reader, there.Writer), PeerKind.Silo, CancellationToken.None);
         byte[] frame = await TakeAsync(there.Reader, ClusterHandshake.FrameBytes);
         await back.Writer.WriteAsync(frame);
         byte[] proof = await TakeAsync(there.Reader, ClusterHandshake.ProofBytes);
@@ -65,7 +65,7 @@ public sealed class ClusterHandshakeTests
         await Assert.ThrowsAsync<HandshakeException>(() => initiated);
 
         (there, back) = (new Pipe(), new Pipe());
-        Task<Hello?> accepted = member.AcceptAsync(new End(there.Reader, back.Writer), static _ => true, CancellationToken.None);
+        Task<PeerKind?> accepted = member.AcceptAsync(new End(there.Reader, back.Writer), static _ => true, CancellationToken.None);
         await there.Writer.WriteAsync((byte[])[.. frame, .. proof]);
         await Assert.ThrowsAsync<HandshakeException>(() => accepted);
         byte[] answer = await TakeAsync(back.Reader, ClusterHandshake.FrameBytes);
@@ -78,7 +78,7 @@ public sealed class ClusterHandshakeTests
     public async Task WhatIsNoMemberIsRefusedWithItsFirstByteAndGetsNothing()
     {
         (Pipe there, Pipe back) = (new Pipe(), new Pipe());
-        Task<Hello?> accepted = new ClusterHandshake("c", s_secret).AcceptAsync(new End(there.Reader, back.Writer), static _ => true, CancellationToken.None);
+        Task<PeerKind?> accepted = new ClusterHandshake("c", s_secret).AcceptAsync(new End(there.Reader, back.Writer), static _ => true, CancellationToken.None);
         await there.Writer.WriteAsync("g"u8.ToArray());
         HandshakeException refused = await Assert.ThrowsAsync<HandshakeException>(() => accepted);
         Assert.Contains("no node of OrleansCache", refused.Message, StringComparison.Ordinal);
@@ -90,7 +90,7 @@ public sealed class ClusterHandshakeTests
     public async Task WhoComesAndGoesIsNoIncident()
     {
         (Pipe there, Pipe back) = (new Pipe(), new Pipe());
-        Task<Hello?> accepted = new ClusterHandshake("c", s_secret).AcceptAsync(new End(there.Reader, back.Writer), static _ => true, CancellationToken.None);
+        Task<PeerKind?> accepted = new ClusterHandshake("c", s_secret).AcceptAsync(new End(there.Reader, back.Writer), static _ => true, CancellationToken.None);
         await there.Writer.CompleteAsync();
         Assert.Null(await accepted);
     }
