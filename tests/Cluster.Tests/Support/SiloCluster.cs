@@ -4,8 +4,8 @@ using OrleansCache.Conformance;
 namespace OrleansCache.Cluster.Tests;
 
 /// <summary>
-/// Silos of one cluster, each a process of its own with a gateway, on this machine. The membership lives in the first silo's memory, or in PostgreSQL.
-/// Starting a silo returns when its gateway answers.
+/// Silos of one cluster, each a process of its own with a gateway, on this machine. They keep the membership themselves, each in a data directory of its own,
+/// or it lives in PostgreSQL. Starting a silo returns when its gateway answers.
 /// </summary>
 public sealed class SiloCluster : IAsyncDisposable
 {
@@ -16,7 +16,9 @@ public sealed class SiloCluster : IAsyncDisposable
     private readonly string[] _options;
     private readonly List<ServerProcess> _processes = [];
     private readonly List<ServerProcess> _silos = [];
-    private int _firstSiloPort;
+    private readonly Dictionary<ServerProcess, (int Port, int SiloPort, string[] Options)> _places = [];
+    private readonly string _folder = Directory.CreateTempSubdirectory("orleanscache-test-").FullName;
+    private int[] _joined = [];
 
     private SiloCluster(PostgresServer? postgres, string[] options)
     {
@@ -53,29 +55,70 @@ public sealed class SiloCluster : IAsyncDisposable
     public async Task<ServerProcess> AddSiloAsync(params string[] options)
     {
         int siloPort = TestPorts.Next(adjacent: 2);
-        if (_silos.Count == 0)
-            _firstSiloPort = 0;
-        List<string> arguments = ["--silo-port", Text(siloPort), "--allow-gateways", "--join-timeout", Text((int)s_startTimeout.TotalSeconds), .. Membership()];
-        if (_silos.Count == 0)
-            _firstSiloPort = siloPort;
-        ServerProcess silo = Start("serve", [.. arguments, .. _options, .. options]);
+        List<string> membership;
         lock (_silos)
-            _silos.Add(silo);
+        {
+            if (_silos.Count == 0)
+                _joined = [];
+            membership = Membership();
+            _joined = [.. _joined, siloPort];
+        }
+
+        ServerProcess silo = StartSilo(TestPorts.Next(), siloPort, [.. membership, .. options]);
         await silo.WaitUntilServingAsync(s_startTimeout);
         return silo;
     }
 
+    /// <summary>
+    /// Starts a silo that was ended once more, at its ports, with its data directory or without what was in it, and does not wait. <paramref
+    /// name="options"/>: null for those of its first start.
+    /// </summary>
+    public ServerProcess Restart(ServerProcess ended, bool keepsData = true, string[]? options = null)
+    {
+        (int port, int siloPort, string[] former) = _places[ended];
+        if (!keepsData && Directory.Exists(DataDirectory(siloPort)))
+            Directory.Delete(DataDirectory(siloPort), recursive: true);
+        return StartSilo(port, siloPort, options ?? former);
+    }
+
+    /// <summary>Starts a silo with its options and these, and does not wait. The caller says whom it joins.</summary>
+    public ServerProcess StartSilo(int port, int siloPort, params string[] options)
+    {
+        List<string> arguments = ["--silo-port", Text(siloPort), "--allow-gateways", "--join-timeout", Text((int)s_startTimeout.TotalSeconds)];
+        if (_postgres is null && !options.Contains("--data-dir"))
+            arguments.AddRange(["--data-dir", DataDirectory(siloPort)]);
+        ServerProcess silo = Start("serve", port, [.. arguments, .. _options, .. options]);
+        lock (_silos)
+        {
+            _silos.Add(silo);
+            _places[silo] = (port, siloPort, options);
+        }
+
+        return silo;
+    }
+
+    /// <summary>Waits until a silo that was started without waiting serves.</summary>
+    public static Task WaitUntilServingAsync(ServerProcess silo)
+    {
+        ArgumentNullException.ThrowIfNull(silo);
+        return silo.WaitUntilServingAsync(s_startTimeout);
+    }
+
+    public int SiloPortOf(ServerProcess silo) => _places[silo].SiloPort;
+
+    public string DataDirectory(int siloPort) => Path.Combine(_folder, Text(siloPort));
+
     /// <summary>Starts a silo whose gateway's port is taken, and waits for its end.</summary>
     public Task<(int ExitCode, string Printed, TimeSpan Took)> StartSiloOnTakenPortAsync(int takenPort) => ChildProcess.RunAsync(
         ServerUnderTest.OrleansCacheCommand(
-            ["serve", "-l", "127.0.0.1", "-p", Text(takenPort), "--cluster-id", _clusterId, "--silo-port", Text(TestPorts.Next(adjacent: 2)), .. Membership(),
-                .. _options]),
+            ["serve", "-l", "127.0.0.1", "-p", Text(takenPort), "--cluster-id", _clusterId, "--silo-port", Text(TestPorts.Next(adjacent: 2)), "--data-dir", "none",
+                .. Membership(), .. _options]),
         s_startTimeout);
 
     /// <summary>Starts a gateway without partitions.</summary>
     public async Task<ServerProcess> AddGatewayAsync()
     {
-        ServerProcess gateway = Start("gateway", ["--join-timeout", Text((int)s_startTimeout.TotalSeconds), .. Membership()]);
+        ServerProcess gateway = Start("gateway", TestPorts.Next(), ["--join-timeout", Text((int)s_startTimeout.TotalSeconds), .. Membership()]);
         await gateway.WaitUntilServingAsync(s_startTimeout);
         return gateway;
     }
@@ -114,13 +157,21 @@ public sealed class SiloCluster : IAsyncDisposable
                 died.Add(exception);
             }
         }
+        try
+        {
+            Directory.Delete(_folder, recursive: true);
+        }
+        catch (IOException)
+        {
+            // A process that has just been killed may still have a file open.
+        }
+
         if (died.Count > 0)
             throw new AggregateException(died);
     }
 
-    private ServerProcess Start(string verb, List<string> arguments)
+    private ServerProcess Start(string verb, int port, List<string> arguments)
     {
-        int port = TestPorts.Next();
         ServerProcess process = ServerProcess.Launch(
             ServerUnderTest.OrleansCacheCommand([verb, "-l", "127.0.0.1", "-p", Text(port), "--cluster-id", _clusterId, .. arguments]), port);
         // How a silo leaves is the matter of the tests that stop one; the others need not wait for it.
@@ -134,7 +185,7 @@ public sealed class SiloCluster : IAsyncDisposable
     {
         if (_postgres is not null)
             return ["--clustering", "postgres", "--connection", _postgres.ConnectionString];
-        return _firstSiloPort == 0 ? [] : ["--join", $"127.0.0.1:{Text(_firstSiloPort)}"];
+        return _joined.Length == 0 ? [] : ["--join", string.Join(',', _joined.Select(port => $"127.0.0.1:{Text(port)}"))];
     }
 
     private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);

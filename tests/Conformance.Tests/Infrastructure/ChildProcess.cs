@@ -17,6 +17,7 @@ public sealed partial class ChildProcess : IDisposable
     private const int SignalContinue = 18;
 
     private static readonly ConcurrentDictionary<int, Process> s_live = new();
+    private static readonly Lazy<string> s_stateFolder = new(() => Directory.CreateTempSubdirectory("orleanscache-test-state-").FullName);
 
     private readonly Process _process;
     private readonly Queue<string> _output = new();
@@ -26,6 +27,15 @@ public sealed partial class ChildProcess : IDisposable
     {
         foreach (Process process in s_live.Values)
             KillQuietly(process);
+        try
+        {
+            if (s_stateFolder.IsValueCreated)
+                Directory.Delete(s_stateFolder.Value, recursive: true);
+        }
+        catch (IOException)
+        {
+            // A process that has just been killed may still have a file open.
+        }
     };
 
     private ChildProcess(Process process, string commandLine)
@@ -77,6 +87,9 @@ public sealed partial class ChildProcess : IDisposable
         };
         foreach (string argument in command.Skip(1))
             start.ArgumentList.Add(argument);
+        // What a silo keeps when nobody says where belongs to nobody's home.
+        start.Environment["XDG_STATE_HOME"] = s_stateFolder.Value;
+        start.Environment.Remove("STATE_DIRECTORY");
         foreach ((string name, string value) in environment ?? new Dictionary<string, string>())
             start.Environment[name] = value;
 
