@@ -6,7 +6,7 @@ public interface ISeedStore
     /// <summary>Random, made with the store, and as long-lived.</summary>
     Guid Identity { get; }
 
-    /// <summary>The record that was saved last; empty: none ever was.</summary>
+    /// <summary>What had been saved last when the store was opened; empty: nothing ever was.</summary>
     ReadOnlyMemory<byte> Record { get; }
 
     /// <summary>

@@ -7,7 +7,7 @@ namespace OrleansCache.Membership;
 internal sealed class RegisterValue
 {
     /// <summary>Changes of which a value knows by which write they came.</summary>
-    public const int RecentMax = 8;
+    public const int RecentMax = 64;
 
     private readonly SeedSet[] _sets;
 
