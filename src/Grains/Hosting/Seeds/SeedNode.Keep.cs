@@ -64,7 +64,7 @@ internal sealed partial class SeedNode
         if (!result.Written)
             return false;
         string seeds = string.Join(", ", result.Current.Seeds.Select(seed => SiloPlace(seed.Address)));
-        LogSeeds(_logger, seeds, result.Current.Seeds.Count);
+        LogSeeds(_logger, seeds);
         SeedAddress[] removed = [.. snapshot.Seeds.Where(seed => !result.Current.Seeds.Any(now => now.Address == seed.Address)).Select(seed => seed.Address)];
         if (removed.Length > 0)
         {
@@ -234,8 +234,8 @@ internal sealed partial class SeedNode
             + "again, and it joins.");
     }
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "The membership is kept by {Count} seeds: {Seeds}")]
-    private static partial void LogSeeds(ILogger logger, string seeds, int count);
+    [LoggerMessage(Level = LogLevel.Information, Message = "The membership is kept at {Seeds} now")]
+    private static partial void LogSeeds(ILogger logger, string seeds);
 
     [LoggerMessage(Level = LogLevel.Debug, Message = "The seeds could not be changed: {Reason}")]
     private static partial void LogNotChanged(ILogger logger, string reason);

@@ -155,7 +155,7 @@ internal sealed partial class SeedNode
         {
             _greeting = _greeting with
             {
-                Phase = SeedPhase.Member, Founding = founding, Seeds = [.. (_server.Status.Seeds ?? []).Select(SeedText.Format)],
+                Phase = SeedPhase.Member, Founding = founding, Seeds = [.. (_server.Status.Seeds ?? Enumerable.Empty<SeedId>()).Select(SeedText.Format)],
             };
             if (_greeting.Seeds.Count == 0)
                 _greeting = _greeting with { Seeds = [.. seeds.Select(seed => $"{seed}/{Guid.Empty:N}")] };
