@@ -13,7 +13,28 @@ public interface IClusterView
 
     /// <summary>Who owns which partition, as far as this process knows. Never waits.</summary>
     PartitionOwners ReadOwners();
+
+    /// <summary>Who keeps the membership; null if a store does. Throws <see cref="RouterException"/> if nobody can be asked.</summary>
+    ValueTask<SeedOverview?> ReadSeedsAsync(CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Gives the seed of a silo (HOST:PORT between silos) a vote on the membership, or takes it away for good. Null: done; otherwise why not.
+    /// </summary>
+    ValueTask<string?> ChangeSeedsAsync(string silo, bool add, CancellationToken cancellationToken);
 }
+
+/// <summary>The seeds of a cluster that keeps its membership itself.</summary>
+/// <param name="Target">Votes that the asked silo wants there to be (--seeds).</param>
+/// <param name="IsReadable">A majority of the seeds answers; otherwise this is what was known last.</param>
+/// <param name="Seeds">Those with a vote, and silos that could have one.</param>
+public sealed record SeedOverview(int Target, bool IsReadable, IReadOnlyList<SeedState> Seeds);
+
+/// <summary>One silo's seed.</summary>
+/// <param name="Silo">HOST:PORT between silos.</param>
+/// <param name="Votes">It has a vote.</param>
+/// <param name="IsUp">Its silo is an active member.</param>
+/// <param name="IsBarred">An operator has taken its vote away: only he gives it back.</param>
+public readonly record struct SeedState(string Silo, bool Votes, bool IsUp, bool IsBarred);
 
 /// <summary>Who owns which partition.</summary>
 /// <param name="Version">Rises with every change.</param>

@@ -12,6 +12,7 @@ public static class Verbs
         SilosCommand.Verb,
         MovesCommand.Verb,
         DrainCommand.Verb,
+        SeedsCommand.Verb,
         KeysCommand.Verb,
         ItemCommands.Get,
         ItemCommands.Set,

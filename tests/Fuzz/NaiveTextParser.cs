@@ -106,6 +106,8 @@ internal static class NaiveTextParser
                 return $"Shutdown {(tokens.Length == 1 ? 0 : tokens is [_, "graceful"] ? 1 : -1)}{suffix}";
             case "drain":
                 return tokens.Length == 1 ? "Drain" + suffix : OrSilent("ERROR");
+            case "seeds":
+                return tokens is [_, "add" or "remove", { Length: <= 250 } silo] ? $"Seeds {(tokens[1] == "add" ? 1 : 0)}[{silo}]{suffix}" : OrSilent("ERROR");
             case "cache_memlimit":
                 return tokens.Length > 1 && Strict(tokens[1], false, 11, 0, uint.MaxValue) is { } megabytes
                     ? $"CacheMemlimit {megabytes}{suffix}" : OrSilent("ERROR");

@@ -67,6 +67,9 @@ public static class ParseResult
             case TextVerb.Delete:
                 text.Append(CultureInfo.InvariantCulture, $"[{Text(command.Key)}]");
                 break;
+            case TextVerb.Seeds:
+                text.Append(CultureInfo.InvariantCulture, $" {command.Exptime}[{Text(command.Key)}]");
+                break;
             case TextVerb.DebugTime when command.ClientFlags != 0:
                 text.Append(CultureInfo.InvariantCulture, $" {(char)command.ClientFlags}");
                 break;

@@ -34,7 +34,7 @@ internal static class StatusCommand
             Shows silos, partitions, memory, hit ratio and what is wrong with them.
             The first line and the exit code are those of a Nagios plugin: 0 OK, 1 WARNING,
             2 CRITICAL. CRITICAL: no answer, or partitions that nobody serves. WARNING: a silo that does
-            not answer, connections above 90 % of -c, or a limit of the options below.
+            not answer, seeds that bear no further loss, connections above 90 % of -c, or a limit of the options below.
             """,
         Run = Run,
     };
@@ -82,6 +82,10 @@ internal static class StatusCommand
             findings.Add(new(Severity.Critical, $"{Figures.Plural(unserved, "partition")} not served"));
         foreach (SiloSnapshot silo in cluster.Silos.Where(silo => !silo.IsUp))
             findings.Add(new(Severity.Warning, $"{silo.Name} does not answer"));
+        if (cluster["membership_unreadable"] > 0)
+            findings.Add(new(Severity.Warning, $"no majority of the {cluster["seeds"]} seeds answers: nobody can join, and no loss is noticed"));
+        else if (cluster["seeds"] >= 3 && cluster["seed"] <= (cluster["seeds"] / 2) + 1 && cluster["seed"] < cluster["seeds"])
+            findings.Add(new(Severity.Warning, $"{cluster["seed"]} of {cluster["seeds"]} seeds answer: the membership bears no further loss"));
         if (cluster["silos_answering"] < silosMin)
             findings.Add(new(Severity.Warning, $"{cluster["silos_answering"]} of {silosMin} silos answer"));
         foreach (SiloSnapshot silo in cluster.Silos.Where(silo => silo["max_connections"] > 0 && silo["curr_connections"] * 10 >= silo["max_connections"] * 9))
@@ -110,6 +114,8 @@ internal static class StatusCommand
         output.WriteLine($"{state}: {first}");
         output.WriteLine();
         Row("silos", $"{cluster["silos"]}, {cluster["silos_answering"]} answering");
+        if (cluster["seeds"] > 0)
+            Row("seeds", $"{cluster["seeds"]}, {cluster["seed"]} answering");
         Row("partitions", $"{cluster["partitions"]}, {cluster.PartitionsServed} served");
         Row("items", Figures.Count(cluster["curr_items"]));
         (long used, long limit) = (cluster["bytes"], cluster["limit_maxbytes"]);

@@ -12,8 +12,11 @@ internal static class ClusterText
     private static readonly string[] s_siloLine =
     [
         "uptime", "max_connections", "curr_connections", "cmd_get", "cmd_set", "get_hits", "get_misses", "curr_items", "bytes", "limit_maxbytes", "evictions",
-        "partitions_moving", "partitions_taken_over", "bytes_taken_over", "partitions_handed_over", "bytes_handed_over", "draining",
+        "partitions_moving", "partitions_taken_over", "bytes_taken_over", "partitions_handed_over", "bytes_handed_over", "draining", "seed",
     ];
+
+    /// <summary>What is the same in the whole cluster, as each silo knows it: not to be added up.</summary>
+    private const string SeedCount = "seeds";
 
     /// <summary>ElastiCache's configuration: as `config get cluster` answers it, or as the item that clients of old servers ask for.</summary>
     public static async Task<byte[]> DiscoveryAsync(GatewayShared shared, bool asItem)
@@ -60,7 +63,8 @@ internal static class ClusterText
         {
             if (!sums.TryGetValue(value.Name, out long sum))
                 names.Add(value.Name);
-            sums[value.Name] = value.Name != "uptime" ? sum + value.Value : sums.ContainsKey("uptime") ? Math.Min(sum, value.Value) : value.Value;
+            sums[value.Name] = value.Name == SeedCount ? Math.Max(sum, value.Value) : value.Name != "uptime" ? sum + value.Value
+                : sums.ContainsKey("uptime") ? Math.Min(sum, value.Value) : value.Value;
         }
 
         foreach (string name in names)
@@ -70,6 +74,47 @@ internal static class ClusterText
         return Encoding.ASCII.GetBytes(text.Append("END\r\n").ToString());
 
         void Add(string name, long value) => text.Append(CultureInfo.InvariantCulture, $"STAT {name} {value}\r\n");
+    }
+
+    /// <summary>`stats seeds`: who keeps the membership.</summary>
+    public static async Task<byte[]> SeedsAsync(GatewayShared shared)
+    {
+        try
+        {
+            if (shared.Router.Cluster is not { } cluster || await cluster.ReadSeedsAsync(CancellationToken.None).ConfigureAwait(false) is not { } overview)
+                return "STAT seeds 0\r\nEND\r\n"u8.ToArray();
+            int votes = overview.Seeds.Count(seed => seed.Votes);
+            var text = new StringBuilder();
+            text.Append(CultureInfo.InvariantCulture, $"STAT seeds {votes}\r\nSTAT seeds_wanted {overview.Target}\r\n");
+            text.Append(CultureInfo.InvariantCulture, $"STAT seeds_majority {(votes / 2) + 1}\r\n");
+            text.Append(CultureInfo.InvariantCulture, $"STAT seeds_up {overview.Seeds.Count(seed => seed is { Votes: true, IsUp: true })}\r\n");
+            text.Append(CultureInfo.InvariantCulture, $"STAT membership {(overview.IsReadable ? "readable" : "unreadable")}\r\n");
+            foreach (SeedState seed in overview.Seeds)
+            {
+                string vote = seed.Votes ? "seed" : seed.IsBarred ? "removed" : "no_vote";
+                text.Append(CultureInfo.InvariantCulture, $"STAT silo:{seed.Silo} {vote} {(seed.IsUp ? "up" : "gone")}\r\n");
+            }
+
+            return Encoding.ASCII.GetBytes(text.Append("END\r\n").ToString());
+        }
+        catch (RouterException failure)
+        {
+            return Encoding.ASCII.GetBytes($"SERVER_ERROR {failure.Message}\r\n");
+        }
+    }
+
+    /// <summary>Null: done; otherwise why not.</summary>
+    public static async Task<string?> ChangeSeedsAsync(GatewayShared shared, string silo, bool add)
+    {
+        try
+        {
+            return await shared.Router.Cluster!.ChangeSeedsAsync(silo, add, CancellationToken.None).ConfigureAwait(false) is { } refusal
+                ? $"seeds: {refusal}" : null;
+        }
+        catch (RouterException failure)
+        {
+            return failure.Message;
+        }
     }
 
     /// <summary>All silos; a single node is a cluster of one.</summary>

@@ -16,7 +16,7 @@ internal static class StatsText
     public static bool TakesLong(GatewayShared shared, string arguments) => SubCommand(arguments) switch
     {
         "sizes" => shared.TracksSizes,
-        "cluster" => true,
+        "cluster" or "seeds" => true,
         _ => false,
     };
 
@@ -25,6 +25,8 @@ internal static class StatsText
     {
         if (SubCommand(arguments) == "cluster")
             return await ClusterText.StatisticsAsync(shared).ConfigureAwait(false);
+        if (SubCommand(arguments) == "seeds")
+            return await ClusterText.SeedsAsync(shared).ConfigureAwait(false);
         if (!TakesLong(shared, arguments))
             return Build(shared, nowUnixSeconds, arguments);
         var text = new Writer();

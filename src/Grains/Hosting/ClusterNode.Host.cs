@@ -28,7 +28,7 @@ public sealed partial class ClusterNode
         builder.Services.AddSingleton(_time);
         builder.Services.AddSingleton<IBatchTransport, GrainBatchTransport>();
         builder.Services.AddSingleton(services => new ClusterView(
-            services.GetRequiredService<IGrainFactory>(), services.GetRequiredService<ITableCache>(), services.GetService<OwnershipRuntime>()));
+            services.GetRequiredService<IGrainFactory>(), services.GetRequiredService<ITableCache>(), services.GetService<OwnershipRuntime>(), _seeds));
         builder.Services.AddSingleton<IClusterWatch, ClusterWatch>();
         builder.Services.AddSingleton(_handshake);
         builder.Services.AddSingleton<ConnectionGuard>();
@@ -136,6 +136,8 @@ public sealed partial class ClusterNode
         IServiceCollection services = silo.Services;
         services.AddSingleton(PartitionSet!);
         services.AddSingleton(Freeze!);
+        if (_seeds is not null)
+            services.AddSingleton(_seeds);
         services.Replace(ServiceDescriptor.Singleton<IFatalErrorHandler>(new FatalErrors(this)));
         services.AddSingleton<IBatchExecutor, BatchExecutor>();
         services.AddSingleton<OwnershipLocator>();

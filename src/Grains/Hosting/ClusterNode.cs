@@ -90,7 +90,8 @@ public sealed partial class ClusterNode : IAsyncDisposable
     /// Tells the cluster that this silo's gateway listens: where clients reach it (null: nowhere by TCP), and what it counts. A gateway alone tells nobody.
     /// </summary>
     public void Publish(GatewayAddress? gateway, Func<IReadOnlyList<StatisticValue>> statistics) =>
-        _runtime?.Publish(gateway, _options.AllowGateways ? GatewayPort(_options.SiloEndPoint.Port) : null, statistics);
+        _runtime?.Publish(gateway, _options.AllowGateways ? GatewayPort(_options.SiloEndPoint.Port) : null,
+            _seeds is null ? statistics : () => [.. statistics(), .. _seeds.ReadStatistics()]);
 
     /// <summary>For tests: the silos that a gateway alone could connect to.</summary>
     internal IReadOnlyList<Uri> KnownGateways => _host?.Services.GetService<GatewayDirectory>()?.Known ?? [];

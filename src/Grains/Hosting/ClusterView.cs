@@ -1,3 +1,5 @@
+using System.Globalization;
+using OrleansCache.Grains.Hosting.Seeds;
 using OrleansCache.Grains.Ownership;
 
 namespace OrleansCache.Grains.Hosting;
@@ -39,8 +41,12 @@ public sealed class SiloReport
 /// The cluster as this process sees it: a silo knows the list of silos, a gateway alone asks any silo for it; numbers are asked of every silo, all at once, and
 /// a silo that does not answer in time is shown without.
 /// </summary>
-internal sealed class ClusterView(IGrainFactory grains, ITableCache table, OwnershipRuntime? here = null) : IClusterView
+internal sealed class ClusterView(IGrainFactory grains, ITableCache table, OwnershipRuntime? here = null, SeedNode? seeds = null) : IClusterView
 {
+    public const string NoSeeds = "the membership of this cluster lives in a store (--clustering)";
+
+    /// <summary>Two changes of the register, each with its time-out.</summary>
+    private static readonly TimeSpan SeedsTimeout = TimeSpan.FromSeconds(12);
     private static readonly TimeSpan AnswerTimeout = TimeSpan.FromMilliseconds(Limits.ClusterAnswerMilliseconds);
 
     public async ValueTask<GatewayList> ReadGatewaysAsync(CancellationToken cancellationToken) => (await ReadSilosAsync(cancellationToken)).ToGateways();
@@ -80,8 +86,49 @@ internal sealed class ClusterView(IGrainFactory grains, ITableCache table, Owner
         throw new RouterException("a silo of another version answers");
     }
 
+    public async ValueTask<SeedOverview?> ReadSeedsAsync(CancellationToken cancellationToken)
+    {
+        if (here is not null)
+            return seeds is null ? null : await seeds.ReadOverviewAsync(cancellationToken);
+        return await AskAsync(cluster => cluster.ReadSeedsAsync(), cancellationToken) is { } words ? FromWords(words) : null;
+    }
+
+    public async ValueTask<string?> ChangeSeedsAsync(string silo, bool add, CancellationToken cancellationToken) =>
+        here is not null ? seeds is null ? NoSeeds : await seeds.ChangeVoteAsync(silo, add, cancellationToken)
+        : await AskAsync(cluster => cluster.ChangeSeedsAsync(silo, add), cancellationToken);
+
+    /// <summary>For the way between silos: the wanted number, whether the membership can be read, and four words for each seed.</summary>
+    public static string[] ToWords(SeedOverview overview) =>
+    [
+        overview.Target.ToString(CultureInfo.InvariantCulture), overview.IsReadable.ToString(),
+        .. overview.Seeds.SelectMany(seed => (string[])[seed.Silo, seed.Votes.ToString(), seed.IsUp.ToString(), seed.IsBarred.ToString()]),
+    ];
+
+    /// <summary>Null if it is none.</summary>
+    public static SeedOverview? FromWords(string[] words)
+    {
+        if (words.Length < 2 || words.Length % 4 != 2 || !int.TryParse(words[0], NumberStyles.None, CultureInfo.InvariantCulture, out int target))
+            return null;
+        return new SeedOverview(target, words[1] == bool.TrueString,
+            [.. words.Skip(2).Chunk(4).Select(seed => new SeedState(seed[0], Is(seed[1]), Is(seed[2]), Is(seed[3])))]);
+
+        static bool Is(string word) => word == bool.TrueString;
+    }
+
     /// <summary>Without the generation, which says nothing to people.</summary>
     private static string NameOf(SiloId silo) => silo.Text[..silo.Text.LastIndexOf('@')];
+
+    private async Task<T> AskAsync<T>(Func<IClusterGrain, ValueTask<T>> question, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await question(grains.GetGrain<IClusterGrain>(0)).AsTask().WaitAsync(SeedsTimeout, cancellationToken);
+        }
+        catch (Exception exception) when (exception is not OperationCanceledException || !cancellationToken.IsCancellationRequested)
+        {
+            throw new RouterException("no silo answers", exception);
+        }
+    }
 
     private async Task<SiloStatistics> ReadStatisticsAsync(SiloEntry entry, CancellationToken cancellationToken)
     {

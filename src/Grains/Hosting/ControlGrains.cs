@@ -1,6 +1,7 @@
 using Orleans.Concurrency;
 using Orleans.GrainDirectory;
 using Orleans.Placement;
+using OrleansCache.Grains.Hosting.Seeds;
 using OrleansCache.Grains.Ownership;
 using OrleansCache.Grains.Routing;
 
@@ -77,6 +78,14 @@ public interface IClusterGrain : IGrainWithIntegerKey
     /// <summary>The newest <see cref="SiloList"/> that the answering silo knows.</summary>
     [Alias("Silos")]
     ValueTask<ControlMessage> ReadSilosAsync();
+
+    /// <summary>As <see cref="IClusterView.ReadSeedsAsync"/>: the wanted number, whether it can be read, and four words for each seed; null if there are none.</summary>
+    [Alias("Seeds")]
+    ValueTask<string[]?> ReadSeedsAsync();
+
+    /// <summary>As <see cref="IClusterView.ChangeSeedsAsync"/>.</summary>
+    [Alias("ChangeSeeds")]
+    ValueTask<string?> ChangeSeedsAsync(string silo, bool add);
 }
 
 /// <summary>The newest table that the answering silo knows, for gateways that run alone.</summary>
@@ -126,13 +135,18 @@ internal sealed class SiloControlGrain(OwnershipRuntime runtime, RemoteFeeds fee
 
 /// <summary>Answers on whatever silo is asked.</summary>
 [GrainType("oc.cluster"), StatelessWorker, Reentrant]
-internal sealed class ClusterGrain(OwnershipRuntime runtime, IGrainContext context) : IGrainBase, IClusterGrain
+internal sealed class ClusterGrain(OwnershipRuntime runtime, IGrainContext context, SeedNode? seeds = null) : IGrainBase, IClusterGrain
 {
     public IGrainContext GrainContext { get; } = context;
 
     public ValueTask<FlushReport?> FlushAllAsync(long expectedNumber, uint atUnixSeconds) => runtime.FlushAllAsync(expectedNumber, atUnixSeconds, passOn: true);
 
     public ValueTask<ControlMessage> ReadSilosAsync() => new(new ControlMessage(runtime.ReadSilos().Encode()));
+
+    public async ValueTask<string[]?> ReadSeedsAsync() => seeds is null ? null : ClusterView.ToWords(await seeds.ReadOverviewAsync(CancellationToken.None));
+
+    public async ValueTask<string?> ChangeSeedsAsync(string silo, bool add) =>
+        seeds is null ? ClusterView.NoSeeds : await seeds.ChangeVoteAsync(silo, add, CancellationToken.None);
 }
 
 /// <summary>Executes synchronously; lanes are how batches for one silo run in parallel.</summary>

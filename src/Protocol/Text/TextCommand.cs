@@ -14,7 +14,7 @@ public enum TextVerb : byte
 
     /// <summary>A meta command; <see cref="Meta.MetaParser"/> reads its line.</summary>
     Meta,
-    Shutdown, Drain, CacheMemlimit, DebugTime, RefreshCerts,
+    Shutdown, Drain, Seeds, CacheMemlimit, DebugTime, RefreshCerts,
 
     /// <summary>With everything behind the name in <see cref="TextCommand.Keys"/>.</summary>
     LruCrawler, Lru, Slabs,
@@ -60,7 +60,8 @@ public ref struct TextCommand
 
     /// <summary>
     /// The client's expiry argument (storage commands, touch, gat, gats), or flush_all's delay, or verbosity's level; not resolved. The first two lie within 32
-    /// bits. cache_memlimit: megabytes, 32 bits. debugtime: seconds. shutdown: 0 plain, 1 graceful, -1 anything else.
+    /// bits. cache_memlimit: megabytes, 32 bits. debugtime: seconds. shutdown: 0 plain, 1 graceful, -1 anything else. seeds: 1 add, 0 remove, of
+    /// <see cref="Key"/>.
     /// </summary>
     public long Exptime;
 

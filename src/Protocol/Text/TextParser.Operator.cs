@@ -5,7 +5,7 @@ public static partial class TextParser
 {
     private const int DigitsMax = 20;
 
-    /// <summary>shutdown, drain, cache_memlimit and debugtime, or <see cref="TextParseStatus.NeedMore"/> if it is none of them.</summary>
+    /// <summary>shutdown, drain, seeds, cache_memlimit and debugtime, or <see cref="TextParseStatus.NeedMore"/> if it is none of them.</summary>
     private static TextParseStatus ParseOperator(ReadOnlySpan<byte> text, in TextTokens tokens, ref TextCommand command)
     {
         ReadOnlySpan<byte> name = tokens[text, 0];
@@ -21,6 +21,17 @@ public static partial class TextParser
         {
             command.Verb = TextVerb.Drain;
             return tokens.Count == 1 ? TextParseStatus.Command : Fail(ref command, TextErrors.UnknownCommand);
+        }
+
+        if (name.SequenceEqual("seeds"u8))
+        {
+            command.Verb = TextVerb.Seeds;
+            bool adds = argument.SequenceEqual("add"u8);
+            if (tokens.Count != 3 || !(adds || argument.SequenceEqual("remove"u8)) || tokens[text, 2].Length > Limits.KeyBytesMax)
+                return Fail(ref command, TextErrors.UnknownCommand);
+            command.Exptime = adds ? 1 : 0;
+            command.Key = tokens[text, 2];
+            return TextParseStatus.Command;
         }
 
         if (name.SequenceEqual("cache_memlimit"u8))

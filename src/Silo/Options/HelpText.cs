@@ -41,6 +41,7 @@ internal static class HelpText
               top                       what happens now, live
               silos | moves             a line for each silo | partitions that move, and have moved
               drain SILO                hand a silo's partitions to the others, before it is stopped
+              seeds list|add|remove     the silos that keep the membership
               keys | get | set | delete a quick look at items
               bench                     a small load generator with percentiles
               check [-- OPTIONS]        look for what goes wrong later: options, limits, clock, network

@@ -27,6 +27,9 @@ internal static class AdminCommands
             case TextVerb.DebugTime:
                 OperatorCommands.Execute(session, command);
                 break;
+            case TextVerb.Seeds:
+                ChangeSeeds(session, command);
+                break;
             case TextVerb.RefreshCerts:
                 Reload(session, command.NoReply);
                 break;
@@ -73,6 +76,20 @@ internal static class AdminCommands
         {
             session.Replies.Current.Write(StatsText.Build(loop.Shared, loop.NowUnixSeconds, text, session.Transport.Info));
         }
+    }
+
+    /// <summary>seeds add and seeds remove: who keeps the membership.</summary>
+    private static void ChangeSeeds(Session session, in TextCommand command)
+    {
+        GatewayShared shared = session.Loop.Shared;
+        string? refusal = shared.Options.Drain is null ? "not enabled (-A)" : shared.Router.Cluster is null ? "a single node has none" : null;
+        if (refusal is null)
+        {
+            Task<string?> change = ClusterText.ChangeSeedsAsync(shared, Encoding.ASCII.GetString(command.Key), command.Exptime == 1);
+            session.WaitElsewhere(change, command.NoReply ? static (_, _) => { } : AnswerOutcome);
+        }
+        else if (!command.NoReply)
+            AnswerOutcome(session, $"seeds: {refusal}");
     }
 
     /// <summary>refresh_certs: reads certificates and passwords again, off the loop. Nothing behind it is parsed before it is done.</summary>
