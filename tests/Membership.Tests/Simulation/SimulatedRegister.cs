@@ -143,13 +143,19 @@ internal sealed class SimulatedRegister
         foreach (Client client in _clients)
         {
             client.KnowAll();
-            RegisterOutcome read = Finish(client, RegisterIntent.Read, History.Begin(IntentKind.Read));
-            if (read.Kind != OutcomeKind.Done)
-                throw new StandstillException($"a majority answers, but a read does not succeed: {read.Reason} {string.Join("; ", read.Missing)}");
-            Operation write = History.Begin(IntentKind.Write, read.Value!.Version);
-            RegisterOutcome wrote = Finish(client, new RegisterIntent(IntentKind.Write, read.Value.Version, write.Content()), write);
-            if (wrote.Kind != OutcomeKind.Done)
-                throw new StandstillException($"a majority answers, but a write does not succeed: {wrote.Kind} {wrote.Reason} {string.Join("; ", wrote.Missing)}");
+            for (int attempt = 1; ; attempt++)
+            {
+                RegisterOutcome read = Finish(client, RegisterIntent.Read, History.Begin(IntentKind.Read));
+                if (read.Kind != OutcomeKind.Done)
+                    throw new StandstillException($"a majority answers, but a read does not succeed: {read.Reason} {string.Join("; ", read.Missing)}");
+                Operation write = History.Begin(IntentKind.Write, read.Value!.Version);
+                RegisterOutcome wrote = Finish(client, new RegisterIntent(IntentKind.Write, read.Value.Version, write.Content()), write);
+                if (wrote.Kind == OutcomeKind.Done)
+                    break;
+                // Somebody who was slow may just have finished a change.
+                if (attempt == 3 || wrote.Kind != OutcomeKind.Conflict)
+                    throw new StandstillException($"a majority answers, but a write does not succeed: {wrote.Kind} {wrote.Reason} {string.Join("; ", wrote.Missing)}");
+            }
         }
     }
 
