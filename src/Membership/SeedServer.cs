@@ -64,23 +64,24 @@ public sealed class SeedServer : IDisposable
     {
         if (clusterId.Length == 0 || System.Text.Encoding.UTF8.GetByteCount(clusterId) > Limits.RegisterClusterIdBytesMax)
             throw new ArgumentException($"a cluster id has 1 to {Limits.RegisterClusterIdBytesMax} bytes", nameof(clusterId));
-        await _disk.WaitAsync().ConfigureAwait(false);
-        try
-        {
-            if (_state.Value is not null)
-                return false;
-            var ballot = new Ballot(1, _store.Identity);
-            RegisterValue founding = RegisterValue.Founding(clusterId, new SeedId(self, _store.Identity), write: 1);
-            var state = new AcceptorState(_state.Promised > ballot ? _state.Promised : ballot, ballot, founding);
-            if (await SaveAsync(state).ConfigureAwait(false) is { } error)
-                throw new IOException($"the seed's file cannot be written: {error}");
-            return true;
-        }
-        finally
-        {
-            _disk.Release();
-        }
+        return await ChangeAloneAsync(value => value is null ? RegisterValue.Founding(clusterId, new SeedId(self, _store.Identity), write: 1) : null)
+            .ConfigureAwait(false);
     }
+
+    /// <summary>
+    /// Changes the address of a seed that is the only one: there is nobody else to ask. False: it is not the only one, or stands there already, and nothing was
+    /// changed. (Among several the others take it in at its new address: <see cref="SeedChange.Replacing"/>.)
+    /// </summary>
+    /// <exception cref="IOException">The store could not keep it.</exception>
+    public ValueTask<bool> TryMoveAsync(SeedAddress self) => ChangeAloneAsync(value =>
+        value is { IsJoint: false, Seeds: [var only] } && only.Identity == _store.Identity && only.Address != self ? Alone(value, self) : null);
+
+    /// <summary>
+    /// Makes this seed the only one, with the content that it holds, which may not be the newest. For an operator whose other seeds are lost for good: if a
+    /// majority of them is alive, there are two clusters from then on. False: this seed holds nothing.
+    /// </summary>
+    /// <exception cref="IOException">The store could not keep it.</exception>
+    public ValueTask<bool> ForceAloneAsync(SeedAddress self) => ChangeAloneAsync(value => value is null ? null : Alone(value, self));
 
     /// <summary>The answer to a message, whatever it is: garbage gets an answer that says so.</summary>
     public async ValueTask<ReadOnlyMemory<byte>> AnswerAsync(ReadOnlyMemory<byte> request) =>
@@ -90,6 +91,28 @@ public sealed class SeedServer : IDisposable
 
     internal static SeedStatus ToStatus(Guid identity, RegisterValue? value) =>
         new(identity, value?.ClusterId ?? "", value?.Version ?? -1, value?.Seeds, value?.Former);
+
+    private RegisterValue Alone(RegisterValue value, SeedAddress self) =>
+        new(value.ClusterId, value.Version + 1, new SeedSet(new SeedId(self, _store.Identity)), null, value.Content, [(ulong)Random.Shared.NextInt64(1, long.MaxValue)]);
+
+    /// <param name="change">Null: no change.</param>
+    private async ValueTask<bool> ChangeAloneAsync(Func<RegisterValue?, RegisterValue?> change)
+    {
+        await _disk.WaitAsync().ConfigureAwait(false);
+        try
+        {
+            if (change(_state.Value) is not { } next)
+                return false;
+            var ballot = new Ballot(_state.Promised.Counter + 1, _store.Identity);
+            if (await SaveAsync(new AcceptorState(ballot, ballot, next)).ConfigureAwait(false) is { } error)
+                throw new IOException($"the seed's file cannot be written: {error}");
+            return true;
+        }
+        finally
+        {
+            _disk.Release();
+        }
+    }
 
     private ValueTask<SeedReply> HandleAsync(ReadOnlySpan<byte> message)
     {

@@ -309,6 +309,62 @@ public sealed class RegisterClientTests
     }
 
     [Fact]
+    public async Task AnOnlySeedMayMove()
+    {
+        (SeedCluster cluster, RegisterClient client) = await SeedCluster.StartAsync(1);
+        Assert.True((await client.TryWriteAsync(0, "kept"u8.ToArray())).Written);
+        Assert.False(await cluster.Server(1).TryMoveAsync(SeedCluster.Address(1)));
+        cluster.Move(1, 2);
+        Assert.True(await cluster.Server(2).TryMoveAsync(SeedCluster.Address(2)));
+        RegisterSnapshot read = await cluster.Client(SeedCluster.ClusterId, null, 2).ReadAsync();
+        Assert.Equal(("kept", 2), (Text(read), read.Version));
+        Assert.Equal(SeedCluster.Address(2), read.Seeds.Single().Address);
+    }
+
+    [Fact]
+    public async Task AMovedSeedVotesOnceItsAddressHasBeenChanged()
+    {
+        (SeedCluster cluster, RegisterClient client) = await SeedCluster.StartAsync(3);
+        RegisterSnapshot now = await client.ReadAsync();
+        cluster.Move(3, 4);
+        Assert.False(await cluster.Server(4).TryMoveAsync(SeedCluster.Address(4)));
+        cluster.Down[SeedCluster.Address(2)] = "connection refused";
+        await Assert.ThrowsAsync<RegisterUnavailableException>(() => cluster.Client(null, Hasty, 1, 4).ReadAsync().AsTask());
+        cluster.Restart(2);
+        Guid identity = cluster.Store(4).Identity;
+        WriteResult moved = await client.TryChangeSeedsAsync(now.Version, SeedChange.Replacing(identity, new SeedId(SeedCluster.Address(4), identity)));
+        Assert.True(moved.Written);
+        cluster.Down[SeedCluster.Address(2)] = "connection refused";
+        Assert.Equal(moved.Current.Version, (await cluster.Client(null, Hasty, 1, 4).ReadAsync()).Version);
+    }
+
+    [Fact]
+    public async Task ASurvivorCanBeMadeTheOnlySeed()
+    {
+        (SeedCluster cluster, RegisterClient client) = await SeedCluster.StartAsync(3);
+        WriteResult written = await client.TryWriteAsync((await client.ReadAsync()).Version, "kept"u8.ToArray());
+        await SettleAsync(cluster, 3, written.Current.Version);
+        cluster.Start(1);
+        cluster.Start(2);
+        Assert.False(await cluster.Server(1).ForceAloneAsync(SeedCluster.Address(1)));
+        Assert.True(await cluster.Server(3).ForceAloneAsync(SeedCluster.Address(3)));
+        RegisterClient survivor = cluster.Client(SeedCluster.ClusterId, null, 1, 2, 3);
+        RegisterSnapshot read = await survivor.ReadAsync();
+        Assert.Equal(("kept", 1), (Text(read), read.Seeds.Count));
+        Assert.True((await survivor.TryWriteAsync(read.Version, "on"u8.ToArray())).Written);
+    }
+
+    [Fact]
+    public async Task ACopyOfASeedsFileDoesNotVote()
+    {
+        (SeedCluster cluster, RegisterClient client) = await SeedCluster.StartAsync(3);
+        await SettleAsync(cluster, 3, (await client.ReadAsync()).Version);
+        cluster.Copy(2, 5);
+        cluster.Down[SeedCluster.Address(2)] = cluster.Down[SeedCluster.Address(3)] = "connection refused";
+        await Assert.ThrowsAsync<RegisterUnavailableException>(() => cluster.Client(null, Hasty, 1, 5).ReadAsync().AsTask());
+    }
+
+    [Fact]
     public async Task ACancelledCallEndsAtOnce()
     {
         (SeedCluster cluster, RegisterClient client) = await SeedCluster.StartAsync(1);

@@ -69,6 +69,19 @@ internal sealed class SeedCluster : ISeedTransport, IDisposable
         return new SeedId(Address(number), store.Identity);
     }
 
+    /// <summary>The seed goes on under another address, with its store.</summary>
+    public void Move(int from, int to)
+    {
+        Copy(from, to);
+        Down[Address(from)] = "connection refused";
+    }
+
+    public void Copy(int from, int to)
+    {
+        Stores[Address(to)] = Store(from);
+        Restart(to);
+    }
+
     public void Restart(int number)
     {
         _servers[Address(number)] = new SeedServer(Store(number), TimeProvider.System, Log.Enqueue);

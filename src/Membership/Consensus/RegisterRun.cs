@@ -203,7 +203,7 @@ internal sealed partial class RegisterRun
         };
         // A seed counts as prepared for the next ballot only if it says so: the message may have come twice, and another proposer's in between.
         Ballot held = _phase == Phase.Accept ? (yes && reply.Promised == _next ? _next : Ballot.None) : reply.Accepted;
-        _votes.Add(reply.Identity, yes, held, _phase == Phase.Accept ? null : value);
+        _votes.Add(new SeedId(asked.Address, reply.Identity), yes, held, _phase == Phase.Accept ? null : value);
         if (value is not null)
             AskMembers(value);
     }

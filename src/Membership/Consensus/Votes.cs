@@ -1,7 +1,8 @@
 namespace OrleansCache.Membership;
 
 /// <summary>
-/// Answers of seeds to one ballot, or to one read, by their identity, and what follows from them.
+/// Answers of seeds to one ballot, or to one read, and what follows from them. A seed's answer counts only from the address under which it is a member: a copy of its
+/// file elsewhere is nobody.
 /// <para>
 /// What follows rests on one rule that proposers keep: a value whose set is {new} alone is only derived from a value of {former, new} that is decided. So between
 /// two decided values that follow each other, all that was ever proposed shares one of the sets of the earlier one, whichever way it went; and two majorities
@@ -10,14 +11,14 @@ namespace OrleansCache.Membership;
 /// </summary>
 internal sealed class Votes
 {
-    private readonly Dictionary<Guid, Vote> _votes = [];
+    private readonly Dictionary<SeedId, Vote> _votes = [];
 
     public int Count => _votes.Count;
 
     public bool AnyRefused => _votes.Values.Any(static vote => !vote.Yes);
 
     /// <summary>The last answer of a seed counts.</summary>
-    public void Add(Guid seed, bool yes, Ballot accepted, RegisterValue? value) => _votes[seed] = new Vote(yes, accepted, value);
+    public void Add(SeedId seed, bool yes, Ballot accepted, RegisterValue? value) => _votes[seed] = new Vote(yes, accepted, value);
 
     public void Clear() => _votes.Clear();
 
@@ -38,7 +39,7 @@ internal sealed class Votes
         int yes = 0;
         foreach (SeedId seed in set)
         {
-            if (_votes.TryGetValue(seed.Identity, out Vote vote) && vote.Yes)
+            if (_votes.TryGetValue(seed, out Vote vote) && vote.Yes)
                 yes++;
         }
 
@@ -53,7 +54,7 @@ internal sealed class Votes
             int held = 0;
             foreach (SeedId seed in set)
             {
-                if (_votes.TryGetValue(seed.Identity, out Vote vote) && vote.Accepted == ballot)
+                if (_votes.TryGetValue(seed, out Vote vote) && vote.Accepted == ballot)
                     held++;
             }
 
@@ -85,7 +86,7 @@ internal sealed class Votes
         {
             foreach (SeedId seed in set)
             {
-                if (_votes.TryGetValue(seed.Identity, out Vote vote) && vote.Accepted > ballot)
+                if (_votes.TryGetValue(seed, out Vote vote) && vote.Accepted > ballot)
                     return false;
             }
         }

@@ -49,14 +49,22 @@ public sealed class RegisterSimulationTests(ITestOutputHelper output)
     [InlineData(nameof(RegisterFaults.TwoChangesAtOnce))]
     [InlineData(nameof(RegisterFaults.FinishUndecided))]
     [InlineData(nameof(RegisterFaults.UnconfirmedRead))]
-    public void AMistakeIsCaught(string fault)
+    public void AMistakeOfTheAlgorithmIsCaught(string fault) => AssertCaught(Enum.Parse<RegisterFaults>(fault), HostMistake.None);
+
+    [Theory]
+    [InlineData(nameof(HostMistake.AnswersBeforeTheDisk))]
+    [InlineData(nameof(HostMistake.KeepsItsIdentity))]
+    public void AMistakeOfTheHostIsCaught(string mistake) => AssertCaught(RegisterFaults.None, Enum.Parse<HostMistake>(mistake));
+
+    private void AssertCaught(RegisterFaults faults, HostMistake mistake)
     {
         int first = TestSeed.Next(output);
+        Weather changing = mistake == HostMistake.None ? Weather.Changing : Weather.Changing with { FileLost = 0.3 };
         for (int i = 0; i < 3_000; i++)
         {
             try
             {
-                new SimulatedRegister(first + i, Enum.Parse<RegisterFaults>(fault)).Run();
+                new SimulatedRegister(first + i, faults, mistake, i % 2 == 0 ? changing : null).Run();
             }
             catch (StandstillException)
             {
@@ -64,11 +72,11 @@ public sealed class RegisterSimulationTests(ITestOutputHelper output)
             }
             catch (ViolationException violation)
             {
-                output.WriteLine($"caught by the {i + 1}th seed: {violation.Message}");
+                output.WriteLine($"caught by seed number {i + 1}: {violation.Message}");
                 return;
             }
         }
 
-        Assert.Fail($"{fault} was not noticed from seed {first} on");
+        Assert.Fail($"{faults} {mistake} was not noticed from seed {first} on");
     }
 }

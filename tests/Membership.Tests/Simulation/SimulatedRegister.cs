@@ -13,21 +13,43 @@ internal sealed record Weather
 
     public double ChangeSeeds { get; init; }
 
+    /// <summary>Of the changes, those that put one seed in another's place: the old and the new majority may have nobody in common.</summary>
+    public double Replace { get; init; }
+
     /// <summary>Mean milliseconds between two events of the kind.</summary>
     public int CrashEvery { get; init; }
 
     public int SplitEvery { get; init; }
 
-    public static Weather Draw(Random random) => new()
+    /// <summary>For mistakes that show only when changes of the seed set are interrupted.</summary>
+    public static readonly Weather Changing = new()
+    {
+        Lost = 0.15, Repeated = 0.05, Late = 0.05, FileLost = 0, ChangeSeeds = 0.7, Replace = 0.7, CrashEvery = 1000, SplitEvery = 200,
+    };
+
+    public static Weather Draw(Random random) => random.Next(4) == 0 ? Changing : new Weather
     {
         Lost = random.Next(3) == 0 ? 0 : random.NextDouble() * 0.15,
         Repeated = random.NextDouble() * 0.1,
         Late = random.NextDouble() * 0.05,
         FileLost = random.Next(3) == 0 ? 0.25 : 0.03,
         ChangeSeeds = random.Next(3) == 0 ? 0.5 : 0.15,
+        Replace = random.NextDouble() * 0.6,
         CrashEvery = random.Next(300, 4000),
         SplitEvery = random.Next(300, 4000),
     };
+}
+
+/// <summary>Mistakes of whoever hosts the state machines.</summary>
+internal enum HostMistake
+{
+    None,
+
+    /// <summary>A seed answers before its disk has taken what it promises.</summary>
+    AnswersBeforeTheDisk,
+
+    /// <summary>A seed that has lost its file goes on under its old identity.</summary>
+    KeepsItsIdentity,
 }
 
 /// <summary>
@@ -42,6 +64,7 @@ internal sealed class SimulatedRegister
 
     private readonly Random _random;
     private readonly RegisterFaults _faults;
+    private readonly HostMistake _mistake;
     private readonly PriorityQueue<Action, (long At, long Order)> _events = new();
     private readonly List<Node> _nodes = [];
     private readonly List<Client> _clients = [];
@@ -52,8 +75,9 @@ internal sealed class SimulatedRegister
     private long _order;
     private long _guids;
 
-    public SimulatedRegister(int seed, RegisterFaults faults = RegisterFaults.None, Weather? weather = null)
+    public SimulatedRegister(int seed, RegisterFaults faults = RegisterFaults.None, HostMistake mistake = HostMistake.None, Weather? weather = null)
     {
+        _mistake = mistake;
         Seed = seed;
         _random = new Random(seed);
         _faults = faults;
@@ -119,13 +143,19 @@ internal sealed class SimulatedRegister
         foreach (Client client in _clients)
         {
             client.KnowAll();
-            RegisterOutcome read = Finish(client, RegisterIntent.Read, History.Begin(IntentKind.Read));
-            if (read.Kind != OutcomeKind.Done)
-                throw new StandstillException($"a majority answers, but a read does not succeed: {read.Reason} {string.Join("; ", read.Missing)}");
-            Operation write = History.Begin(IntentKind.Write, read.Value!.Version);
-            RegisterOutcome wrote = Finish(client, new RegisterIntent(IntentKind.Write, read.Value.Version, write.Content()), write);
-            if (wrote.Kind != OutcomeKind.Done)
-                throw new StandstillException($"a majority answers, but a write does not succeed: {wrote.Kind} {wrote.Reason} {string.Join("; ", wrote.Missing)}");
+            for (int attempt = 1; ; attempt++)
+            {
+                RegisterOutcome read = Finish(client, RegisterIntent.Read, History.Begin(IntentKind.Read));
+                if (read.Kind != OutcomeKind.Done)
+                    throw new StandstillException($"a majority answers, but a read does not succeed: {read.Reason} {string.Join("; ", read.Missing)}");
+                Operation write = History.Begin(IntentKind.Write, read.Value!.Version);
+                RegisterOutcome wrote = Finish(client, new RegisterIntent(IntentKind.Write, read.Value.Version, write.Content()), write);
+                if (wrote.Kind == OutcomeKind.Done)
+                    break;
+                // Somebody who was slow may just have finished a change.
+                if (attempt == 3 || wrote.Kind != OutcomeKind.Conflict)
+                    throw new StandstillException($"a majority answers, but a write does not succeed: {wrote.Kind} {wrote.Reason} {string.Join("; ", wrote.Missing)}");
+            }
         }
     }
 
@@ -221,6 +251,7 @@ internal sealed class SimulatedRegister
         private int _incarnation;
         private long _freeAt;
         private AcceptorState? _saving;
+        private AcceptorState _before = AcceptorState.Blank;
 
         public Guid Identity { get; private set; } = world.NextGuid();
 
@@ -240,6 +271,8 @@ internal sealed class SimulatedRegister
             if (_saving is { } saving && world.Chance(0.5))
                 Keep(saving);
             _saving = null;
+            if (world._mistake == HostMistake.AnswersBeforeTheDisk)
+                State = _before;
         }
 
         public void Start(bool withFile)
@@ -255,8 +288,9 @@ internal sealed class SimulatedRegister
                 return;
             }
 
-            Identity = world.NextGuid();
-            State = AcceptorState.Blank;
+            if (world._mistake != HostMistake.KeepsItsIdentity)
+                Identity = world.NextGuid();
+            State = _before = AcceptorState.Blank;
         }
 
         /// <param name="answer">Called with the answer; null: nobody listens there.</param>
@@ -308,6 +342,7 @@ internal sealed class SimulatedRegister
         private void Keep(AcceptorState next)
         {
             bool isNew = next.Accepted != State.Accepted;
+            _before = State;
             State = next;
             if (isNew)
                 world.Witness.Accepted(Identity, next.Accepted, next.Value!);
@@ -436,10 +471,13 @@ internal sealed class SimulatedRegister
 
             List<Node> others = [.. nodes.Where(node => !seeds.Any(seed => seed.Address == node.Id.Address))];
             SeedId leaving = seeds[_world._random.Next(seeds.Count)];
-            if (others.Count != 0 && (seeds.Count < 3 || _world.Chance(0.5)))
+            if (others.Count != 0)
             {
                 Node joining = others[_world._random.Next(others.Count)];
-                return seeds.Count >= 3 && _world.Chance(0.5) ? SeedChange.Replacing(leaving.Identity, joining.Id) : SeedChange.Adding(joining.Id);
+                if (_world.Chance(_world._weather.Replace))
+                    return SeedChange.Replacing(leaving.Identity, joining.Id);
+                if (seeds.Count < 3 || _world.Chance(0.5))
+                    return SeedChange.Adding(joining.Id);
             }
 
             return seeds.Count > 1 ? SeedChange.Removing(leaving.Identity) : null;
