@@ -4,8 +4,8 @@ using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging.Abstractions;
 using OrleansCache.Grains.Hosting.Security;
 using OrleansCache.Grains.Hosting.Seeds;
-using OrleansCache.Grains.Ownership;
 using OrleansCache.Membership;
+using OrleansCache.Ownership;
 
 namespace OrleansCache.Grains.Hosting;
 

@@ -1,6 +1,6 @@
 using System.Globalization;
 using OrleansCache.Grains.Hosting.Seeds;
-using OrleansCache.Grains.Ownership;
+using OrleansCache.Ownership;
 
 namespace OrleansCache.Grains.Hosting;
 

@@ -2,7 +2,7 @@ using System.Net;
 using System.Globalization;
 using System.Text;
 using OrleansCache.Grains.Hosting;
-using OrleansCache.Grains.Routing;
+using OrleansCache.Ownership.Routing;
 
 namespace OrleansCache.Grains.Tests.Hosting;
 
