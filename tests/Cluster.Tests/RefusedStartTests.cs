@@ -22,13 +22,13 @@ public sealed class RefusedStarts : IDisposable
         _holder.Start();
         _ = AnswerAsMemcachedAsync(_holder);
         string connection = $"Host=127.0.0.1;Port={Text(Nobody)};Database=cache;Username=cache;Password={Password};Timeout=3";
-        Silo = RunAsync("serve", "--silo-port", Text(TestPorts.Next(2)), "--join", $"127.0.0.1:{Text(Nobody)}");
+        Silo = RunAsync("serve", "--silo-port", Text(TestPorts.Next(2)), "--data-dir", "none", "--join", $"127.0.0.1:{Text(Nobody)}");
         Gateway = RunAsync("gateway", "--join", $"127.0.0.1:{Text(Nobody)}");
-        Postgres = RunAsync("serve", "--silo-port", Text(TestPorts.Next(2)), "--clustering", "postgres", "--connection", connection);
-        ClientPort = RunAsync("serve", "--silo-port", Text(TestPorts.Next(2)), "--join", $"127.0.0.1:{Text(HeldPort)}");
+        Postgres = RunAsync("serve", "--silo-port", Text(TestPorts.Next(2)), "--data-dir", "none", "--clustering", "postgres", "--connection", connection);
+        ClientPort = RunAsync("serve", "--silo-port", Text(TestPorts.Next(2)), "--data-dir", "none", "--join", $"127.0.0.1:{Text(HeldPort)}");
         GatewayAtClientPort = RunAsync("gateway", "--join", $"127.0.0.1:{Text(HeldPort)}");
         PortInUse = RunAsync("serve", "--silo-port", Text(HeldPort));
-        Beyond = RunAsync("serve", "--silo-port", Text(TestPorts.Next(2)), "--advertise", "10.1.2.3");
+        Beyond = RunAsync("serve", "--silo-port", Text(TestPorts.Next(2)), "--data-dir", "none", "--advertise", "10.1.2.3");
     }
 
     /// <summary>A password that no message may show.</summary>

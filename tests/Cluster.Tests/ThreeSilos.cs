@@ -1,6 +1,6 @@
 namespace OrleansCache.Cluster.Tests;
 
-/// <summary>Three silos with their membership in the first one's memory, for the tests that leave the cluster as it is.</summary>
+/// <summary>Three silos that keep their membership themselves, for the tests that leave the cluster as it is.</summary>
 public sealed class ThreeSilos : IAsyncLifetime
 {
     private SiloCluster? _cluster;

@@ -161,7 +161,9 @@ internal sealed partial class SeedNode
                 _greeting = _greeting with { Seeds = [.. seeds.Select(seed => $"{seed}/{Guid.Empty:N}")] };
         }
 
-        SeedAddress[] given = [.. seeds.Concat(_options.Join.Where(join => join != _options.Address)).Distinct()];
+        // A seed with a vote that has moved does not stand in its own set under its new address.
+        IEnumerable<SeedAddress> own = votes ? [_options.Address] : [];
+        SeedAddress[] given = [.. own.Concat(seeds).Concat(_options.Join.Where(join => join != _options.Address)).Distinct()];
         _register = new RegisterClient(_connections, given, RegisterId(founding), new RegisterClientOptions(), _time, Random.Shared);
         Table = new SeedMembershipTable(_register, Self) { Read = OnTableRead };
         long started = _time.GetTimestamp();

@@ -44,6 +44,13 @@ internal sealed class SeedPolicy(int target)
                 .OrderBy(silo => silo.Age).Select(silo => silo.Seed),
         ];
         SeedId[] gone = [.. seeds.Where(seed => !active.Any(silo => silo.Seed.Identity == seed.Identity))];
+        foreach (SeedId seed in seeds)
+        {
+            // It keeps its promises, and is asked elsewhere now.
+            if (active.FirstOrDefault(silo => silo.Seed.Identity == seed.Identity) is var moved && moved != default && moved.Seed != seed)
+                return SeedChange.Replacing(seed.Identity, moved.Seed);
+        }
+
         foreach (SeedId seed in gone)
         {
             if (candidates.FirstOrDefault(candidate => candidate.Address == seed.Address) is var heir && heir != default)

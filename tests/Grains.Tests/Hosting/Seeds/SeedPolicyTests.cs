@@ -69,6 +69,16 @@ public sealed class SeedPolicyTests
     }
 
     [Fact]
+    public void ASeedThatHasMovedIsAskedAtItsNewAddress()
+    {
+        SeedPolicy policy = new(3);
+        SeedSet seeds = new(s_seeds[..3]);
+        SeedId moved = s_seeds[1] with { Address = new SeedAddress("elsewhere", 1) };
+        Assert.Equal(
+            SeedChange.Replacing(moved.Identity, moved), policy.Next(seeds, [.. Active([0, 2]), new SeedCandidate(moved, 1)], [], TimeSpan.Zero));
+    }
+
+    [Fact]
     public void WhatAnOperatorHasTakenOutStaysOut()
     {
         SeedPolicy policy = new(3);
