@@ -53,6 +53,20 @@ public sealed class RegisterClientTests
     }
 
     [Fact]
+    public async Task AChangeAfterAnothersTakesTwo()
+    {
+        (SeedCluster cluster, RegisterClient client) = await SeedCluster.StartAsync(3);
+        RegisterClient other = cluster.Client();
+        await SettleAsync(cluster, 3, (await client.ReadAsync()).Version);
+        long version = (await other.ReadAsync()).Version;
+        cluster.Asked.Clear();
+        Assert.True((await other.TryWriteAsync(version, "theirs"u8.ToArray())).Written);
+        await SettleAsync(cluster, 3, version + 1);
+        Assert.Equal(3, cluster.Asked.Count(static asked => asked.Kind == SeedRequestKind.Prepare));
+        Assert.Equal(3, cluster.Asked.Count(static asked => asked.Kind == SeedRequestKind.Accept));
+    }
+
+    [Fact]
     public async Task AReadTakesOneRoundTripAndNoSave()
     {
         (SeedCluster cluster, RegisterClient client) = await SeedCluster.StartAsync(3);

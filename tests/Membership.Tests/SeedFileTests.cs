@@ -44,6 +44,28 @@ public sealed class SeedFileTests : IDisposable
     }
 
     [Fact]
+    public void TheLayoutIsAsDrawn()
+    {
+        Guid identity;
+        using (SeedFile file = SeedFile.Open(_directory))
+        {
+            identity = file.Identity;
+            file.Save([7, 8, 9]);
+        }
+
+        byte[] bytes = File.ReadAllBytes(Path);
+        Assert.Equal(1060864, SeedFile.SlotBytes);
+        Assert.Equal(4096 + SeedFile.SlotBytes + 16 + 3, bytes.Length);
+        Assert.Equal("ORCASEED"u8, bytes.AsSpan(0, 8));
+        Assert.Equal([1, 0, 0, 0], bytes[8..12]);
+        Assert.Equal(identity.ToByteArray(bigEndian: true), bytes[12..28]);
+        Assert.Equal([1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], bytes[4096..4108]);
+        int second = 4096 + SeedFile.SlotBytes;
+        Assert.Equal([2, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0], bytes[second..(second + 12)]);
+        Assert.Equal([7, 8, 9], bytes[(second + 16)..]);
+    }
+
+    [Fact]
     public void TheLongestRecordFits()
     {
         byte[] record = new byte[Limits.SeedRecordBytesMax];

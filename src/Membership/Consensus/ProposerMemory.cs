@@ -36,7 +36,13 @@ internal sealed class ProposerMemory(Guid id, string clusterId, Random random)
     /// <summary>A random number for a write; never 0.</summary>
     public ulong NextWrite() => (ulong)Random.NextInt64(1, long.MaxValue);
 
-    public void Saw(Ballot ballot) => _counter = Math.Max(_counter, Math.Min(ballot.Counter, Ballot.CounterMax - 1));
+    public void Saw(Ballot ballot)
+    {
+        _counter = Math.Max(_counter, Math.Min(ballot.Counter, Ballot.CounterMax - 1));
+        // Another proposer has been there since.
+        if (Lease is { } lease && lease.Ballot < ballot)
+            Lease = null;
+    }
 
     public void Saw(Ballot ballot, RegisterValue value)
     {

@@ -94,7 +94,7 @@ internal sealed partial class RegisterRun
             return;
         }
 
-        if (last)
+        if (last || (_memory.Hint is { } hint && _votes.IsRefused(Sets(hint))))
             RetryAfterRefusal(now);
     }
 
@@ -111,7 +111,7 @@ internal sealed partial class RegisterRun
                 _settled = value;
             Decide(decided: true, prepared, now, last: true);
         }
-        else if (last)
+        else if (last || _votes.IsRefused(Sets(value)))
         {
             RetryAfterRefusal(now);
         }
@@ -227,6 +227,14 @@ internal sealed partial class RegisterRun
     private void RetryAfterRefusal(long now)
     {
         _widened = true;
+        if (_votes.AnyRefused && !_refused)
+        {
+            // Another proposer has been there since we last were; that does not mean that it is there now. The refusals have told its ballot.
+            _refused = true;
+            Prepare(now);
+            return;
+        }
+
         Retry(_votes.AnyRefused ? Phase.Prepare : Phase.Ask, now);
     }
 

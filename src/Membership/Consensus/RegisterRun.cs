@@ -51,6 +51,9 @@ internal sealed partial class RegisterRun
     private RegisterValue? _base;
     private RegisterValue? _proposed;
 
+    /// <summary>Refused once; from now on refusals are answered with a pause.</summary>
+    private bool _refused;
+
     /// <summary>Some seed may have taken our own value.</summary>
     private bool _sent;
 

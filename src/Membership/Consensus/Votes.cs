@@ -46,6 +46,25 @@ internal sealed class Votes
         return yes >= set.Majority;
     }
 
+    /// <summary>So many have refused that <see cref="IsQuorum"/> cannot come about.</summary>
+    public bool IsRefused(ReadOnlySpan<SeedSet> sets)
+    {
+        foreach (SeedSet set in sets)
+        {
+            int refused = 0;
+            foreach (SeedId seed in set)
+            {
+                if (_votes.TryGetValue(seed, out Vote vote) && !vote.Yes)
+                    refused++;
+            }
+
+            if (refused > set.Count - set.Majority)
+                return true;
+        }
+
+        return false;
+    }
+
     /// <summary>A majority of each of the value's sets holds it from this ballot: it is decided, and nothing else can be that does not come after it.</summary>
     public bool IsDecided(Ballot ballot, ReadOnlySpan<SeedSet> sets)
     {
