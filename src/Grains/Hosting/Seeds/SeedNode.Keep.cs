@@ -43,7 +43,7 @@ internal sealed partial class SeedNode
                     return _hasLeft = true;
                 SeedChange? change = SeedPolicy.OnLeaving(Self, snapshot.Seeds, others, Table.NewestContent!.Barred);
                 if (change is null)
-                    return _hasLeft = !table.Members.Any(row => !IsFormerSelf(row.Item1) && row.Item1.Status == SiloStatus.Active);
+                    return _hasLeft = !table.Members.Any(row => row.Item1.Status == SiloStatus.Active && row.Item1.SiloAddress.ToParsableString() != Greeting().Silo);
                 await ChangeAsync(snapshot, change.Value, cancellationToken);
             }
         }

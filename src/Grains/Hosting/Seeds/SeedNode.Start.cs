@@ -402,7 +402,7 @@ internal sealed partial class SeedNode
                 if (entry.Status == SiloStatus.Dead)
                     continue;
                 string name = entry.SiloAddress.ToParsableString();
-                if (IsFormerSelf(entry))
+                if (IsFormerSelf(row))
                     dead.Add(row);
                 else if (firstAlive.TryGetValue(name, out DateTime before) && entry.IAmAliveTime > before)
                     someoneLives = true;
@@ -416,7 +416,7 @@ internal sealed partial class SeedNode
             }
 
             if (someoneLives)
-                dead.RemoveAll(row => !IsFormerSelf(row.Entry));
+                dead.RemoveAll(row => !IsFormerSelf(row));
             else if (doubtful.Count > 0)
             {
                 if (_time.GetElapsedTime(started) < SilenceOfDead)
@@ -430,7 +430,7 @@ internal sealed partial class SeedNode
 
             if (dead.Count == 0 || await TryDeclareDeadAsync(dead, cancellationToken))
             {
-                if (dead.Count > 0 && !someoneLives && dead.Exists(row => !IsFormerSelf(row.Entry)))
+                if (dead.Count > 0 && !someoneLives && dead.Exists(row => !IsFormerSelf(row)))
                     LogDeclaredDead(_logger, dead.Count);
                 return;
             }
@@ -454,8 +454,11 @@ internal sealed partial class SeedNode
         }
     }
 
-    private bool IsFormerSelf(MembershipEntry entry) => entry.SiloAddress.Endpoint.Address.Equals(_options.Advertised.Address)
-        && entry.SiloAddress.Endpoint.Port + _options.PortOffset == _options.Advertised.Port;
+    /// <summary>This silo before it was started again, be it at another address of the same name.</summary>
+    private bool IsFormerSelf(SiloRow row) =>
+        (row.Entry.SiloAddress.Endpoint.Address.Equals(_options.Advertised.Address)
+            && row.Entry.SiloAddress.Endpoint.Port + _options.PortOffset == _options.Advertised.Port)
+        || (SeedText.Parse(row.Seed) is { } seed && (seed.Address == _options.Address || seed.Identity == Self.Identity));
 
     /// <summary>True: the silo of this row runs. False: its process is gone. Null: nothing can be said.</summary>
     private async Task<bool?> LivesAsync(SiloRow row, string name, CancellationToken cancellationToken)
