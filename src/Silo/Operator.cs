@@ -10,7 +10,7 @@ namespace OrleansCache.Silo;
 /// </summary>
 internal static class Operator
 {
-    public static string[] Names { get; } = ["status", "top", "silos", "moves", "drain", "keys", "get", "set", "delete", "bench", "check"];
+    public static string[] Names { get; } = ["status", "top", "silos", "moves", "drain", "seeds", "keys", "get", "set", "delete", "bench", "check"];
 
     /// <summary>Whether the arguments call one: `status ...` or `help status`.</summary>
     public static bool IsCalledBy(IReadOnlyList<string> arguments) =>

@@ -96,6 +96,9 @@ public sealed partial class ClusterNode : IAsyncDisposable
     /// <summary>For tests: the silos that a gateway alone could connect to.</summary>
     internal IReadOnlyList<Uri> KnownGateways => _host?.Services.GetService<GatewayDirectory>()?.Known ?? [];
 
+    /// <summary>For tests: where this silo listens for others.</summary>
+    internal IPEndPoint SiloEndPoint => _options.SiloEndPoint;
+
     /// <summary>The address under which other silos find this one.</summary>
     public IPAddress AdvertisedAddress => Advertised();
 

@@ -12,7 +12,10 @@ namespace OrleansCache.Grains.Hosting.Seeds;
 /// whenever a connection is opened, so that a silo that comes back at another address is found. Bounded: <see cref="PlacesMax"/> places, <see
 /// cref="SeedLink.PendingMax"/> questions each; a connection that does not answer for <see cref="SeedLink.SilenceMax"/> is given up.
 /// </summary>
-internal sealed class SeedConnections(ClusterProbe probe, TimeProvider time) : ISeedTransport, IAsyncDisposable
+/// <param name="mine">What this silo says of itself, first of all, on each connection.</param>
+/// <param name="greeted">Called with what the other end has said to that.</param>
+internal sealed class SeedConnections(ClusterProbe probe, TimeProvider time, Func<SeedGreeting> mine, Action<SeedGreeting> greeted)
+    : ISeedTransport, IAsyncDisposable
 {
     private const int PlacesMax = 64;
     private readonly ConcurrentDictionary<SeedAddress, Place> _places = [];
@@ -31,11 +34,8 @@ internal sealed class SeedConnections(ClusterProbe probe, TimeProvider time) : I
     }
 
     /// <summary>Throws <see cref="HandshakeException"/> if the place cannot be reached or is none of the cluster's.</summary>
-    public async Task<SeedGreeting> GreetAsync(SeedAddress seed, SeedGreeting mine, CancellationToken cancellationToken)
-    {
-        SeedFrame answer = await AskAsync(seed, SeedFrameKind.Greet, mine.Encode(), cancellationToken);
-        return SeedGreeting.Decode(answer.Payload.Span) ?? throw new HandshakeException("is a silo of another version");
-    }
+    public async Task<SeedGreeting> GreetAsync(SeedAddress seed, CancellationToken cancellationToken) =>
+        await GreetAsync(await ConnectAsync(seed, cancellationToken), cancellationToken);
 
     /// <summary>Whether there is a connection that works, as far as is known.</summary>
     public bool IsConnected(SeedAddress seed) => _places.TryGetValue(seed, out Place? place) && place.Link is { IsAlive: true };
@@ -95,15 +95,37 @@ internal sealed class SeedConnections(ClusterProbe probe, TimeProvider time) : I
             {
                 MemberConnection connection = await probe.OpenAsync(new IPEndPoint(address, seed.Port), PeerKind.Seed, cancellationToken);
                 connection.KeepAlive();
-                return new SeedLink(connection, time);
+                SeedLink link = new(connection, time);
+                try
+                {
+                    await GreetAsync(link, cancellationToken);
+                    return link;
+                }
+                catch
+                {
+                    await link.DisposeAsync();
+                    throw;
+                }
             }
             catch (HandshakeException exception)
             {
                 failure = exception;
             }
+            catch (Exception exception) when (exception is IOException or TimeoutException)
+            {
+                failure = new HandshakeException(exception.Message, mayRetry: true);
+            }
         }
 
         throw failure!;
+    }
+
+    private async Task<SeedGreeting> GreetAsync(SeedLink link, CancellationToken cancellationToken)
+    {
+        SeedFrame answer = await link.AskAsync(SeedFrameKind.Greet, mine().Encode(), cancellationToken).WaitAsync(SeedLink.SilenceMax, time, cancellationToken);
+        SeedGreeting theirs = SeedGreeting.Decode(answer.Payload.Span) ?? throw new HandshakeException("is a silo of another version");
+        greeted(theirs);
+        return theirs;
     }
 
     /// <summary>At least one. Throws <see cref="HandshakeException"/> if the name has no address now.</summary>

@@ -25,6 +25,7 @@ internal sealed partial class SeedListener : IAsyncDisposable
     private readonly LinkedList<Socket> _pending = [];
     private readonly HashSet<MemberConnection> _members = [];
     private readonly Task _loop;
+    private int _silent;
     private long _loggedAt = long.MinValue;
     private bool _disposed;
 
@@ -41,6 +42,18 @@ internal sealed partial class SeedListener : IAsyncDisposable
         _listener = PortClaim.Listen(endPoint);
         using AsyncFlowControl flow = ExecutionContext.SuppressFlow();
         _loop = Task.Run(AcceptAsync);
+    }
+
+    /// <summary>Connections that have not said yet what they are: each may be a member's.</summary>
+    public int PendingCount
+    {
+        get
+        {
+            lock (_members)
+            {
+                return _pending.Count + _silent;
+            }
+        }
     }
 
     public async ValueTask DisposeAsync()
@@ -97,6 +110,7 @@ internal sealed partial class SeedListener : IAsyncDisposable
         {
             peer = accepted.RemoteEndPoint?.ToString() ?? peer;
             connection = await _probe.AcceptAsync(accepted, PeerKind.Seed, _stop.Token);
+            connection?.KeepAlive();
         }
         catch (HandshakeException exception)
         {
@@ -125,11 +139,11 @@ internal sealed partial class SeedListener : IAsyncDisposable
                 if (_disposed || _members.Count >= MembersMax)
                     return;
                 _members.Add(connection);
+                _silent++;
             }
 
             try
             {
-                connection.KeepAlive();
                 await ServeAsync(connection);
             }
             catch (InvalidDataException exception)
@@ -153,8 +167,29 @@ internal sealed partial class SeedListener : IAsyncDisposable
 
     private async Task ServeAsync(MemberConnection connection)
     {
-        while (await SeedFrame.ReadAsync(connection.Input, _stop.Token) is { } request)
-            await (await AnswerAsync(request)).WriteAsync(connection.Output, _stop.Token);
+        SeedFrame? request;
+        SeedFrame answer = default;
+        try
+        {
+            request = await SeedFrame.ReadAsync(connection.Input, _stop.Token);
+            if (request is { } first)
+                answer = await AnswerAsync(first);
+        }
+        finally
+        {
+            lock (_members)
+            {
+                _silent--;
+            }
+        }
+
+        while (request is not null)
+        {
+            await answer.WriteAsync(connection.Output, _stop.Token);
+            request = await SeedFrame.ReadAsync(connection.Input, _stop.Token);
+            if (request is { } next)
+                answer = await AnswerAsync(next);
+        }
     }
 
     private async Task<SeedFrame> AnswerAsync(SeedFrame request)

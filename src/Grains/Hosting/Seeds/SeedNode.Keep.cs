@@ -204,16 +204,21 @@ internal sealed partial class SeedNode
         limit.CancelAfter(GreetTimeout);
         try
         {
-            SeedGreeting mine = Greeting();
-            SeedGreeting theirs = await _connections.GreetAsync(place, mine, limit.Token);
-            if (theirs.Phase == SeedPhase.Member && theirs.Own != mine.Own)
-                OnOtherFounding(mine, theirs);
+            await _connections.GreetAsync(place, limit.Token);
         }
         catch (Exception exception)
             when (exception is HandshakeException or IOException or SocketException or OperationCanceledException or ObjectDisposedException)
         {
             // Nobody there, or no more; the next knock tells.
         }
+    }
+
+    /// <summary>One that this silo has asked says what it is.</summary>
+    private void OnGreeted(SeedGreeting theirs)
+    {
+        SeedGreeting mine = Greeting();
+        if (mine.Phase == SeedPhase.Member && theirs.Phase == SeedPhase.Member && theirs.Own != mine.Own)
+            OnOtherFounding(mine, theirs);
     }
 
     /// <summary>Two members have met. Of two clusters the younger one gives way, if it was founded here, just now, beside the other.</summary>

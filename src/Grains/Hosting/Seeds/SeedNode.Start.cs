@@ -51,7 +51,7 @@ internal sealed partial class SeedNode
     /// <param name="hints">Where seeds of this silo's cluster were when it was in one last.</param>
     private async Task DecideAsync(Guid? own, SeedAddress[] hints, CancellationToken cancellationToken)
     {
-        long started = _time.GetTimestamp();
+        TimeSpan waited = TimeSpan.Zero;
         using CancellationTokenSource limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         if (own is null)
             limit.CancelAfter(_options.JoinTimeout);
@@ -60,6 +60,7 @@ internal sealed partial class SeedNode
         {
             while (true)
             {
+                long looked = _time.GetTimestamp();
                 peers = await AskAllAsync(hints, limit.Token);
                 if (FindCluster(peers) is { } cluster)
                 {
@@ -69,7 +70,8 @@ internal sealed partial class SeedNode
 
                 RefuseIfHopeless(peers);
                 bool mayFound = own is not null || peers.Find(peer => peer.IsGiven) is not { IsSelf: false };
-                if (mayFound && peers.TrueForAll(peer => peer.IsSettled(_time.GetElapsedTime(started), _options)))
+                bool isKnockedAt = _listener!.PendingCount > 0 && waited < _options.FoundingWaitMax;
+                if (mayFound && !isKnockedAt && peers.TrueForAll(peer => peer.IsSettled(waited, _options)) && waited >= _options.FoundingWait)
                 {
                     if (await TryFoundAsync(hints, own, limit.Token))
                     {
@@ -77,11 +79,15 @@ internal sealed partial class SeedNode
                         return;
                     }
                 }
-                else if (!mayFound && _time.GetElapsedTime(started) > TimeSpan.FromSeconds(1))
+                else if (!mayFound && waited > TimeSpan.FromSeconds(1))
                     Tell(WaitsFor(peers));
 
                 await Task.WhenAny(_heard.Task, Task.Delay(AskInterval, _time, limit.Token));
                 limit.Token.ThrowIfCancellationRequested();
+
+                // On a machine so busy that this runs late, the others' knocks come late, too: then a round counts for as much as it should have taken.
+                TimeSpan round = _time.GetElapsedTime(looked);
+                waited += round < 2 * AskInterval || peers.Exists(peer => peer.Failure is { IsRefused: false }) ? round : 2 * AskInterval;
             }
         }
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
@@ -283,7 +289,7 @@ internal sealed partial class SeedNode
         limit.CancelAfter(GreetTimeout);
         try
         {
-            SeedGreeting theirs = await _connections.GreetAsync(place, Greeting(), limit.Token);
+            SeedGreeting theirs = await _connections.GreetAsync(place, limit.Token);
             return new Peer(place, isGiven, theirs.Own == Greeting().Own, theirs, null);
         }
         catch (HandshakeException exception)
@@ -483,7 +489,7 @@ internal sealed partial class SeedNode
         /// Nothing more is to be expected from here that could speak against founding a cluster: it knows of none itself, or nobody is there, or it has had its
         /// time.
         /// </summary>
-        public bool IsSettled(TimeSpan waited, SeedNodeOptions options) => waited >= options.FoundingWait
-            && (IsSelf || Greeting is not null || waited >= options.FoundingWaitMax || (Failure!.IsRefused && (IsGiven || options.Join.Count == 0)));
+        public bool IsSettled(TimeSpan waited, SeedNodeOptions options) =>
+            IsSelf || Greeting is not null || waited >= options.FoundingWaitMax || (Failure!.IsRefused && (IsGiven || options.Join.Count == 0));
     }
 }

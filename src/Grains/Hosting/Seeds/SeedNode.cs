@@ -40,7 +40,7 @@ internal sealed partial class SeedNode : IAsyncDisposable
         _probe = probe;
         _time = time;
         _logger = logger;
-        _connections = new SeedConnections(probe, time);
+        _connections = new SeedConnections(probe, time, Greeting, OnGreeted);
         _directory = new SeedDirectory(options.DataDirectory);
         try
         {
