@@ -79,7 +79,7 @@ public interface IClusterGrain : IGrainWithIntegerKey
     [Alias("Silos")]
     ValueTask<ControlMessage> ReadSilosAsync();
 
-    /// <summary>As <see cref="IClusterView.ReadSeedsAsync"/>: the wanted number, whether it can be read, and four words for each seed; null if there are none.</summary>
+    /// <summary>As <see cref="IClusterView.ReadSeedsAsync"/>, in the words of <see cref="ClusterView.ToWords"/>; null if there are no seeds.</summary>
     [Alias("Seeds")]
     ValueTask<string[]?> ReadSeedsAsync();
 

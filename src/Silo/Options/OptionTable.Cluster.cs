@@ -12,7 +12,8 @@ internal static partial class OptionTable
         {
             Long = "silo-port", Argument = "num", Default = "11111", Group = OptionGroup.Cluster,
             Help = "be a silo of a cluster, which talks to the other silos on this TCP port of the advertised address (docs/security.md)",
-            Apply = (o, text) => Values.TryPort(text, 1, out int port) && port <= SiloPortMax ? Done(() => o.SiloPort = port) : $"ERROR: Invalid port number {text}.",
+            Apply = (o, text) => Values.TryPort(text, 1, out int port) && port <= SiloPortMax ? Done(() => o.SiloPort = port)
+                : $"ERROR: Invalid port number {text}.",
         },
         new()
         {
@@ -37,8 +38,8 @@ internal static partial class OptionTable
         new()
         {
             Long = "seeds", Argument = "num", Default = "3", Group = OptionGroup.Cluster,
-            Help = "without --clustering the silos keep the membership themselves, this many of them: 1, 3, 5 or 7. A majority must live: of three seeds one may "
-                + "be lost, of five two",
+            Help = "without --clustering the silos keep the membership themselves, this many of them: 1, 3, 5 or 7. A majority must live: of three seeds one "
+                + "may be lost, of five two",
             Apply = (o, text) => text is "1" or "3" or "5" or "7" ? Done(() => o.SeedCount = text[0] - '0') : $"\"{text}\" is none of 1, 3, 5, 7",
         },
         new()

@@ -19,7 +19,7 @@ internal sealed record SiloRow(MembershipEntry Entry, long Etag, string Seed);
 /// silo: address length u8 = 4 or 16 | address | port u16 | generation i32          times: UTC, in ticks of 100 ns
 /// text: length u8 | UTF-8
 /// </code>
-/// Bounded: <see cref="RowsMax"/> rows, <see cref="FormerSeedsMax"/> former seeds, as many barred ones. Decoding is total: what is no content is refused, and never throws.
+/// Bounded: <see cref="RowsMax"/> rows, <see cref="FormerSeedsMax"/> former seeds, as many barred ones. Decoding is total: what is no content is refused.
 /// </summary>
 internal sealed class MembershipContent
 {
@@ -42,7 +42,7 @@ internal sealed class MembershipContent
 
     public List<SiloRow> Rows { get; } = [];
 
-    /// <summary>Addresses that were seeds once: should somebody start there who has forgotten, he is told that the cluster lives. The newest is the last.</summary>
+    /// <summary>Addresses that were seeds once: who starts there and has forgotten is told that the cluster lives. The newest is the last.</summary>
     public List<string> FormerSeeds { get; } = [];
 
     /// <summary>Seeds that an operator has taken out, by identity: no silo takes them in again by itself.</summary>

@@ -43,7 +43,12 @@ internal sealed partial class SeedNode
                     return _hasLeft = true;
                 SeedChange? change = SeedPolicy.OnLeaving(Self, snapshot.Seeds, others, Table.NewestContent!.Barred);
                 if (change is null)
-                    return _hasLeft = !table.Members.Any(row => row.Item1.Status == SiloStatus.Active && row.Item1.SiloAddress.ToParsableString() != Greeting().Silo);
+                {
+                    string self = Greeting().Silo;
+                    return _hasLeft = !table.Members.Any(
+                        row => row.Item1.Status == SiloStatus.Active && row.Item1.SiloAddress.ToParsableString() != self);
+                }
+
                 await ChangeAsync(snapshot, change.Value, cancellationToken);
             }
         }

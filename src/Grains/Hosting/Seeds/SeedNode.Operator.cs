@@ -91,6 +91,7 @@ internal sealed partial class SeedNode
         if (seeds.Count == 1)
             return (null, $"{silo} is the only seed, and no other silo could take its place");
         int living = seeds.Count(seed => seed != meant && active.Any(one => one.Seed.Identity == seed.Identity));
-        return living < ((seeds.Count - 1) / 2) + 1 ? (null, "the seeds that are up would be no majority of the rest") : (SeedChange.Removing(meant.Identity), null);
+        return living < ((seeds.Count - 1) / 2) + 1 ? (null, "the seeds that are up would be no majority of the rest")
+            : (SeedChange.Removing(meant.Identity), null);
     }
 }

@@ -249,7 +249,8 @@ internal sealed partial class SeedNode
     private async Task<List<Peer>> AskAllAsync(SeedAddress[] hints, CancellationToken cancellationToken)
     {
         List<Task<Peer[]>> given = [.. _options.Join.Select(join => AskGivenAsync(join, cancellationToken))];
-        List<Task<Peer>> hinted = [.. hints.Except(_options.Join).Where(hint => hint != _options.Address).Select(hint => AskAsync(hint, false, cancellationToken))];
+        IEnumerable<SeedAddress> known = hints.Except(_options.Join).Where(hint => hint != _options.Address);
+        List<Task<Peer>> hinted = [.. known.Select(hint => AskAsync(hint, false, cancellationToken))];
         List<Peer> peers = [.. (await Task.WhenAll(given)).SelectMany(each => each)];
         return [.. peers, .. await Task.WhenAll(hinted)];
     }

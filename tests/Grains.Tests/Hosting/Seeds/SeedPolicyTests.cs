@@ -91,7 +91,8 @@ public sealed class SeedPolicyTests
     public void WhoLeavesHandsItsVoteOver()
     {
         SeedSet seeds = new(s_seeds[..3]);
-        Assert.Equal(SeedChange.Replacing(s_seeds[0].Identity, s_seeds[4]), SeedPolicy.OnLeaving(s_seeds[0], seeds, Active([1, 2, 3, 4]), [s_seeds[3].Identity]));
+        SeedCandidate[] others = Active([1, 2, 3, 4]);
+        Assert.Equal(SeedChange.Replacing(s_seeds[0].Identity, s_seeds[4]), SeedPolicy.OnLeaving(s_seeds[0], seeds, others, [s_seeds[3].Identity]));
         Assert.Equal(SeedChange.Removing(s_seeds[0].Identity), SeedPolicy.OnLeaving(s_seeds[0], seeds, Active([1, 2]), []));
         Assert.Equal(SeedChange.Replacing(s_seeds[0].Identity, s_seeds[1]), SeedPolicy.OnLeaving(s_seeds[0], new SeedSet(s_seeds[0]), Active([1]), []));
         Assert.Null(SeedPolicy.OnLeaving(s_seeds[0], new SeedSet(s_seeds[0]), [], []));
