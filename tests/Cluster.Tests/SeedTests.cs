@@ -63,7 +63,8 @@ public sealed class SeedTests(ITestOutputHelper output)
 
         output.WriteLine(string.Create(CultureInfo.InvariantCulture,
             $"of {Kills}: lost partitions answered after {Median(recovered):f0} ms (median), {recovered.Max():f0} (most); others' longest gap "
-            + $"{Median(others):f0} and {others.Max():f0} ms; fourth joined {Median(joined):f1} and {joined.Max():f1} s; back {Median(returned):f1} and {returned.Max():f1} s"));
+            + $"{Median(others):f0} and {others.Max():f0} ms; fourth joined {Median(joined):f1} and {joined.Max():f1} s; "
+            + $"back {Median(returned):f1} and {returned.Max():f1} s"));
         await checker.StopAsync();
         Assert.True(checker.Wrong == 0, checker.Report);
     }

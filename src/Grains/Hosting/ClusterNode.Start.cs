@@ -40,8 +40,8 @@ public sealed partial class ClusterNode
         {
             if (KeepsMembership)
             {
-                ClaimPorts();
                 CheckIsAuthenticated();
+                ClaimPorts();
                 await StartSeedAsync(cancellationToken);
                 if (_seeds!.DependsOnNobody)
                     timeout += FoundingTimeout;

@@ -64,8 +64,8 @@ internal sealed class ClusterMember : INode
         }
         catch (ClusterStartException exception)
         {
-            throw new StartException(
-                exception.IsUsage ? ExitCode.Usage : exception.IsOperatingSystem ? ExitCode.OperatingSystem : ExitCode.Unavailable, exception.Message, exception);
+            int code = exception.IsUsage ? ExitCode.Usage : exception.IsOperatingSystem ? ExitCode.OperatingSystem : ExitCode.Unavailable;
+            throw new StartException(code, exception.Message, exception);
         }
 
         _router = _node.Serve();

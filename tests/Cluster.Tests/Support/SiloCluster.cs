@@ -111,7 +111,8 @@ public sealed class SiloCluster : IAsyncDisposable
     /// <summary>Starts a silo whose gateway's port is taken, and waits for its end.</summary>
     public Task<(int ExitCode, string Printed, TimeSpan Took)> StartSiloOnTakenPortAsync(int takenPort) => ChildProcess.RunAsync(
         ServerUnderTest.OrleansCacheCommand(
-            ["serve", "-l", "127.0.0.1", "-p", Text(takenPort), "--cluster-id", _clusterId, "--silo-port", Text(TestPorts.Next(adjacent: 2)), "--data-dir", "none",
+            ["serve", "-l", "127.0.0.1", "-p", Text(takenPort), "--cluster-id", _clusterId, "--silo-port", Text(TestPorts.Next(adjacent: 2)),
+                "--data-dir", "none",
                 .. Membership(), .. _options]),
         s_startTimeout);
 

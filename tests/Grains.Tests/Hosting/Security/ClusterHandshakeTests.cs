@@ -13,7 +13,8 @@ public sealed class ClusterHandshakeTests
     public async Task MembersRecogniseEachOtherAndWhatFollowsIsUntouched()
     {
         (Pipe there, Pipe back) = (new Pipe(), new Pipe());
-        Task<PeerKind?> accepted = new ClusterHandshake("c", s_secret).AcceptAsync(new End(there.Reader, back.Writer), static _ => true, CancellationToken.None);
+        Task<PeerKind?> accepted =
+            new ClusterHandshake("c", s_secret).AcceptAsync(new End(there.Reader, back.Writer), static _ => true, CancellationToken.None);
         await new ClusterHandshake("c", s_secret).InitiateAsync(new End(back.Reader, there.Writer), PeerKind.Seed, CancellationToken.None);
         Assert.Equal(PeerKind.Seed, await accepted);
         await there.Writer.WriteAsync("Orleans"u8.ToArray());
@@ -27,7 +28,8 @@ public sealed class ClusterHandshakeTests
     public async Task AnotherSecretOrClusterIsRefusedAtBothEnds(string clusterId, string secret)
     {
         (Pipe there, Pipe back) = (new Pipe(), new Pipe());
-        Task<PeerKind?> accepted = new ClusterHandshake("c", s_secret).AcceptAsync(new End(there.Reader, back.Writer), static _ => true, CancellationToken.None);
+        Task<PeerKind?> accepted =
+            new ClusterHandshake("c", s_secret).AcceptAsync(new End(there.Reader, back.Writer), static _ => true, CancellationToken.None);
         Task initiated = new ClusterHandshake(clusterId, Encoding.ASCII.GetBytes(secret))
             .InitiateAsync(new End(back.Reader, there.Writer), PeerKind.Silo, CancellationToken.None);
         await Assert.ThrowsAsync<HandshakeException>(() => accepted);
@@ -78,7 +80,8 @@ public sealed class ClusterHandshakeTests
     public async Task WhatIsNoMemberIsRefusedWithItsFirstByteAndGetsNothing()
     {
         (Pipe there, Pipe back) = (new Pipe(), new Pipe());
-        Task<PeerKind?> accepted = new ClusterHandshake("c", s_secret).AcceptAsync(new End(there.Reader, back.Writer), static _ => true, CancellationToken.None);
+        Task<PeerKind?> accepted =
+            new ClusterHandshake("c", s_secret).AcceptAsync(new End(there.Reader, back.Writer), static _ => true, CancellationToken.None);
         await there.Writer.WriteAsync("g"u8.ToArray());
         HandshakeException refused = await Assert.ThrowsAsync<HandshakeException>(() => accepted);
         Assert.Contains("no node of OrleansCache", refused.Message, StringComparison.Ordinal);
@@ -90,7 +93,8 @@ public sealed class ClusterHandshakeTests
     public async Task WhoComesAndGoesIsNoIncident()
     {
         (Pipe there, Pipe back) = (new Pipe(), new Pipe());
-        Task<PeerKind?> accepted = new ClusterHandshake("c", s_secret).AcceptAsync(new End(there.Reader, back.Writer), static _ => true, CancellationToken.None);
+        Task<PeerKind?> accepted =
+            new ClusterHandshake("c", s_secret).AcceptAsync(new End(there.Reader, back.Writer), static _ => true, CancellationToken.None);
         await there.Writer.CompleteAsync();
         Assert.Null(await accepted);
     }
