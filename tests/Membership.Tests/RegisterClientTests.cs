@@ -42,12 +42,12 @@ public sealed class RegisterClientTests
         (SeedCluster cluster, RegisterClient client) = await SeedCluster.StartAsync(3);
         long version = (await client.ReadAsync()).Version;
         version = (await client.TryWriteAsync(version, "first"u8.ToArray())).Current.Version;
-        await SettleAsync(cluster, 3, version);
+        await cluster.SettleAsync(3, version);
         cluster.Asked.Clear();
         int[] saves = [.. Enumerable.Range(1, 3).Select(number => cluster.Store(number).Saves)];
 
         Assert.True((await client.TryWriteAsync(version, "second"u8.ToArray())).Written);
-        await SettleAsync(cluster, 3, version + 1);
+        await cluster.SettleAsync(3, version + 1);
         Assert.Equal(3, cluster.Asked.Count);
         Assert.All(cluster.Asked, static asked => Assert.Equal(SeedRequestKind.Accept, asked.Kind));
         Assert.Equal([.. saves.Select(static count => count + 1)], Enumerable.Range(1, 3).Select(number => cluster.Store(number).Saves));
@@ -58,11 +58,11 @@ public sealed class RegisterClientTests
     {
         (SeedCluster cluster, RegisterClient client) = await SeedCluster.StartAsync(3);
         RegisterClient other = cluster.Client();
-        await SettleAsync(cluster, 3, (await client.ReadAsync()).Version);
+        await cluster.SettleAsync(3, (await client.ReadAsync()).Version);
         long version = (await other.ReadAsync()).Version;
         cluster.Asked.Clear();
         Assert.True((await other.TryWriteAsync(version, "theirs"u8.ToArray())).Written);
-        await SettleAsync(cluster, 3, version + 1);
+        await cluster.SettleAsync(3, version + 1);
         Assert.Equal(3, cluster.Asked.Count(static asked => asked.Kind == SeedRequestKind.Prepare));
         Assert.Equal(3, cluster.Asked.Count(static asked => asked.Kind == SeedRequestKind.Accept));
     }
@@ -72,7 +72,7 @@ public sealed class RegisterClientTests
     {
         (SeedCluster cluster, RegisterClient client) = await SeedCluster.StartAsync(3);
         WriteResult written = await client.TryWriteAsync((await client.ReadAsync()).Version, "table"u8.ToArray());
-        await SettleAsync(cluster, 3, written.Current.Version);
+        await cluster.SettleAsync(3, written.Current.Version);
         cluster.Asked.Clear();
         int saves = cluster.Stores.Values.Sum(static store => store.Saves);
 
@@ -124,7 +124,7 @@ public sealed class RegisterClientTests
         var options = new RegisterClientOptions { RoundTimeout = TimeSpan.FromSeconds(2), OperationTimeout = TimeSpan.FromSeconds(2) };
         RegisterClient client = cluster.Client(null, options, 1, 2, 3);
         WriteResult first = await client.TryWriteAsync((await client.ReadAsync()).Version, "1"u8.ToArray());
-        await SettleAsync(cluster, 3, first.Current.Version);
+        await cluster.SettleAsync(3, first.Current.Version);
         cluster.Down[SeedCluster.Address(2)] = cluster.Down[SeedCluster.Address(3)] = "connection refused";
         RegisterUnavailableException unknown =
             await Assert.ThrowsAsync<RegisterUnavailableException>(() => client.TryWriteAsync(first.Current.Version, "2"u8.ToArray()).AsTask());
@@ -361,7 +361,7 @@ public sealed class RegisterClientTests
     {
         (SeedCluster cluster, RegisterClient client) = await SeedCluster.StartAsync(3);
         WriteResult written = await client.TryWriteAsync((await client.ReadAsync()).Version, "kept"u8.ToArray());
-        await SettleAsync(cluster, 3, written.Current.Version);
+        await cluster.SettleAsync(3, written.Current.Version);
         cluster.Start(1);
         cluster.Start(2);
         Assert.False(await cluster.Server(1).ForceAloneAsync(SeedCluster.Address(1)));
@@ -376,7 +376,7 @@ public sealed class RegisterClientTests
     public async Task ACopyOfASeedsFileDoesNotVote()
     {
         (SeedCluster cluster, RegisterClient client) = await SeedCluster.StartAsync(3);
-        await SettleAsync(cluster, 3, (await client.ReadAsync()).Version);
+        await cluster.SettleAsync(3, (await client.ReadAsync()).Version);
         cluster.Copy(2, 5);
         cluster.Down[SeedCluster.Address(2)] = cluster.Down[SeedCluster.Address(3)] = "connection refused";
         await Assert.ThrowsAsync<RegisterUnavailableException>(() => cluster.Client(null, Hasty, 1, 5).ReadAsync().AsTask());
@@ -413,8 +413,4 @@ public sealed class RegisterClientTests
     }
 
     private static string Text(RegisterSnapshot snapshot) => System.Text.Encoding.UTF8.GetString(snapshot.Content.Span);
-
-    /// <summary>A call returns when a majority has answered; the others get the message a little later.</summary>
-    private static Task SettleAsync(SeedCluster cluster, int seeds, long version) => Wait.UntilAsync(
-        () => Enumerable.Range(1, seeds).All(number => cluster.Server(number).Status.Version == version), $"not all seeds reach version {version}");
 }

@@ -56,8 +56,13 @@ internal sealed class SeedCluster : ISeedTransport, IDisposable
             Assert.True((await client.TryChangeSeedsAsync(now.Version, SeedChange.Adding(next))).Written);
         }
 
+        await cluster.SettleAsync(seeds, (await client.ReadAsync()).Version);
         return (cluster, client);
     }
+
+    /// <summary>A call returns when a majority has answered; the others get the message a little later.</summary>
+    public Task SettleAsync(int seeds, long version) => Wait.UntilAsync(
+        () => Enumerable.Range(1, seeds).All(number => Server(number).Status.Version == version), $"not all seeds reach version {version}");
 
     public SeedServer Server(int number) => _servers[Address(number)];
 
