@@ -1,7 +1,7 @@
 #if CLUSTER
 using BenchmarkDotNet.Attributes;
-using OrleansCache.Grains.Ownership;
-using OrleansCache.Grains.Routing;
+using OrleansCache.Ownership;
+using OrleansCache.Ownership.Routing;
 using OrleansCache.Storage;
 
 namespace OrleansCache.Benchmarks;

@@ -15,9 +15,10 @@ public sealed partial class ArrowTests
         ["Gateway"] = ["Abstractions", "Protocol"],
         ["Client"] = ["Abstractions", "Protocol"],
         ["Cli"] = ["Abstractions"],
-        ["Grains"] = ["Abstractions", "Storage"],
+        ["Ownership"] = ["Abstractions", "Storage"],
+        ["Grains"] = ["Abstractions", "Ownership", "Storage"],
         ["Monitoring"] = ["Abstractions", "Gateway"],
-        ["Silo"] = ["Abstractions", "Cli", "Events", "Gateway", "Grains", "Monitoring", "Protocol", "Storage"],
+        ["Silo"] = ["Abstractions", "Cli", "Events", "Gateway", "Grains", "Monitoring", "Ownership", "Protocol", "Storage"],
     };
 
     /// <summary>Who may know a package or a part of the shared framework; everybody else may not.</summary>
@@ -33,7 +34,8 @@ public sealed partial class ArrowTests
         ("OrleansCache.Cli", ["Cli", "Silo"]),
         ("OrleansCache.Protocol", ["Protocol", "Gateway", "Silo", "Client"]),
         ("OrleansCache.Events", ["Events", "Silo"]),
-        ("OrleansCache.Storage", ["Storage", "Grains", "Silo"]),
+        ("OrleansCache.Storage", ["Storage", "Ownership", "Grains", "Silo"]),
+        ("OrleansCache.Ownership", ["Ownership", "Grains", "Silo"]),
         ("OrleansCache.Membership", ["Membership", "Grains", "Silo"]),
         ("OrleansCache.Gateway", ["Gateway", "Monitoring", "Silo"]),
         ("OrleansCache.Client", ["Client"]),

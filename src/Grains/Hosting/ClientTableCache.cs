@@ -1,6 +1,6 @@
 using System.Net;
 using Microsoft.Extensions.Logging;
-using OrleansCache.Grains.Ownership;
+using OrleansCache.Ownership;
 
 namespace OrleansCache.Grains.Hosting;
 

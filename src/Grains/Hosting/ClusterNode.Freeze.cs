@@ -1,7 +1,7 @@
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
-using OrleansCache.Grains.Routing;
+using OrleansCache.Ownership.Routing;
 
 namespace OrleansCache.Grains.Hosting;
 

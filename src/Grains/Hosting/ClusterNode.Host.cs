@@ -10,8 +10,8 @@ using Orleans.Messaging;
 using Orleans.Runtime.GrainDirectory;
 using Orleans.Runtime.Hosting;
 using OrleansCache.Grains.Hosting.Security;
-using OrleansCache.Grains.Ownership;
-using OrleansCache.Grains.Routing;
+using OrleansCache.Ownership;
+using OrleansCache.Ownership.Routing;
 
 namespace OrleansCache.Grains.Hosting;
 

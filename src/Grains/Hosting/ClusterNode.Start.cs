@@ -3,7 +3,7 @@ using System.Net.Sockets;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using OrleansCache.Grains.Hosting.Security;
-using OrleansCache.Grains.Ownership;
+using OrleansCache.Ownership;
 
 namespace OrleansCache.Grains.Hosting;
 

@@ -1,5 +1,5 @@
-using OrleansCache.Grains.Ownership;
-using OrleansCache.Grains.Routing;
+using OrleansCache.Ownership;
+using OrleansCache.Ownership.Routing;
 
 namespace OrleansCache.Grains.Hosting;
 

@@ -1,8 +1,8 @@
 using Orleans.Concurrency;
 using Orleans.GrainDirectory;
 using Orleans.Placement;
-using OrleansCache.Grains.Ownership;
-using OrleansCache.Grains.Routing;
+using OrleansCache.Ownership;
+using OrleansCache.Ownership.Routing;
 
 namespace OrleansCache.Grains.Hosting;
 
@@ -54,7 +54,7 @@ public interface ISiloControlGrain : IGrainWithStringKey
 public interface IBatchGrain : IGrainWithStringKey
 {
     [Alias("Execute")]
-    ValueTask<BatchReply> ExecuteAsync(BatchRequest request);
+    ValueTask<BatchReplyMessage> ExecuteAsync(BatchRequestMessage request);
 }
 
 /// <summary>A partition; its activation is what serves it. Key: the partition's number.</summary>
@@ -141,7 +141,7 @@ internal sealed class BatchGrain(OwnershipRuntime runtime, IGrainContext context
 {
     public IGrainContext GrainContext { get; } = context;
 
-    public ValueTask<BatchReply> ExecuteAsync(BatchRequest request) => new(runtime.ExecuteBatch(request));
+    public ValueTask<BatchReplyMessage> ExecuteAsync(BatchRequestMessage request) => new(runtime.ExecuteBatch(request));
 }
 
 /// <summary>

@@ -1,6 +1,6 @@
 using System.Collections.Concurrent;
-using OrleansCache.Grains.Ownership;
-using OrleansCache.Grains.Routing;
+using OrleansCache.Ownership;
+using OrleansCache.Ownership.Routing;
 
 namespace OrleansCache.Grains.Hosting;
 
@@ -10,7 +10,7 @@ internal sealed class GrainBatchTransport(IGrainFactory grains, TimeProvider tim
     private const int LanesRememberedMax = 16 * 1024;
     private readonly ConcurrentDictionary<(SiloId Silo, int Lane), IBatchGrain> _lanes = [];
 
-    public ValueTask<BatchReply> SendAsync(SiloId target, int lane, BatchRequest request, CancellationToken cancellationToken)
+    public async ValueTask<BatchReply> SendAsync(SiloId target, int lane, BatchRequest request, CancellationToken cancellationToken)
     {
         if (!_lanes.TryGetValue((target, lane), out IBatchGrain? grain))
         {
@@ -20,7 +20,15 @@ internal sealed class GrainBatchTransport(IGrainFactory grains, TimeProvider tim
             _lanes[(target, lane)] = grain;
         }
 
-        return Bounded(grain.ExecuteAsync(request), cancellationToken);
+        try
+        {
+            BatchReplyMessage reply = await Bounded(grain.ExecuteAsync(new BatchRequestMessage(request.Payload)), cancellationToken).ConfigureAwait(false);
+            return new BatchReply(reply.Payload, reply.TableTerm, reply.TableNumber);
+        }
+        catch (SiloUnknownException e)
+        {
+            throw new BatchNotExecutedException(e.Message, e);
+        }
     }
 
     public async ValueTask<ItemScanPage?> ScanAsync(SiloId target, PartitionId partition, ulong position, CancellationToken cancellationToken)
@@ -32,6 +40,6 @@ internal sealed class GrainBatchTransport(IGrainFactory grains, TimeProvider tim
     public ValueTask FlushAllAsync(uint atUnixSeconds, CancellationToken cancellationToken) =>
         ClusterFlush.RunAsync(expected => grains.GetGrain<IClusterGrain>(0).FlushAllAsync(expected, atUnixSeconds), atUnixSeconds, time, cancellationToken);
 
-    private static ValueTask<BatchReply> Bounded(ValueTask<BatchReply> call, CancellationToken cancellationToken) =>
-        !cancellationToken.CanBeCanceled || call.IsCompleted ? call : new ValueTask<BatchReply>(call.AsTask().WaitAsync(cancellationToken));
+    private static ValueTask<BatchReplyMessage> Bounded(ValueTask<BatchReplyMessage> call, CancellationToken cancellationToken) =>
+        !cancellationToken.CanBeCanceled || call.IsCompleted ? call : new ValueTask<BatchReplyMessage>(call.AsTask().WaitAsync(cancellationToken));
 }

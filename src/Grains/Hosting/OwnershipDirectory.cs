@@ -4,8 +4,7 @@ using Orleans.GrainDirectory;
 using Orleans.Placement;
 using Orleans.Runtime.GrainDirectory;
 using Orleans.Runtime.Placement;
-using OrleansCache.Grains.Ownership;
-using OrleansCache.Grains.Routing;
+using OrleansCache.Ownership;
 
 namespace OrleansCache.Grains.Hosting;
 
@@ -150,6 +149,6 @@ internal sealed class OwnershipPlacementDirector(OwnershipLocator locator) : IPl
         SiloAddress? silo = locator.Find(target.GrainIdentity)?.SiloAddress;
         return silo is not null && context.GetCompatibleSilos(target).Contains(silo)
             ? Task.FromResult(silo)
-            : throw new BatchNotExecutedException($"No silo serves {target.GrainIdentity} at this moment.");
+            : throw new SiloUnknownException($"No silo serves {target.GrainIdentity} at this moment.");
     }
 }

@@ -1,5 +1,5 @@
 using Microsoft.Extensions.Logging;
-using OrleansCache.Grains.Ownership;
+using OrleansCache.Ownership;
 
 namespace OrleansCache.Grains.Hosting;
 

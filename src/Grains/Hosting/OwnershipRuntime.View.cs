@@ -1,4 +1,4 @@
-using OrleansCache.Grains.Ownership;
+using OrleansCache.Ownership;
 
 namespace OrleansCache.Grains.Hosting;
 

@@ -1,7 +1,7 @@
 using System.Buffers;
 using Microsoft.Extensions.Logging;
-using OrleansCache.Grains.Ownership;
-using OrleansCache.Grains.Routing;
+using OrleansCache.Ownership;
+using OrleansCache.Ownership.Routing;
 using OrleansCache.Storage;
 
 namespace OrleansCache.Grains.Hosting;
@@ -199,12 +199,12 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
         }
     }
 
-    public BatchReply ExecuteBatch(BatchRequest request)
+    public BatchReplyMessage ExecuteBatch(BatchRequestMessage request)
     {
         PooledBytes reply = _executor.Execute(request.Payload.Span);
         request.Payload.Release();
         PartitionTableVersion version = _table.Version;
-        return new BatchReply(reply, version.Term, version.Number);
+        return new BatchReplyMessage(reply, version.Term, version.Number);
     }
 
     /// <summary>The activation of the partition's grain is there: serve it, if the agent was told to.</summary>

@@ -6,7 +6,7 @@ using Microsoft.Extensions.Logging;
 using OrleansCache.Gateway;
 using OrleansCache.Grains.Hosting;
 using OrleansCache.Grains.Hosting.Security;
-using OrleansCache.Grains.Routing;
+using OrleansCache.Ownership.Routing;
 using OrleansCache.Silo.Hosting;
 using OrleansCache.Silo.Options;
 using OrleansCache.Storage;

@@ -1,8 +1,7 @@
 using System.Globalization;
 using System.Net;
 using OrleansCache.Grains.Hosting;
-using OrleansCache.Grains.Routing;
-using OrleansCache.Grains.Tests.Routing;
+using OrleansCache.Ownership.Routing;
 
 namespace OrleansCache.Grains.Tests.Hosting;
 

@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Text;
 using OrleansCache.Grains.Hosting;
-using OrleansCache.Grains.Routing;
+using OrleansCache.Ownership.Routing;
 
 namespace OrleansCache.Grains.Tests.Hosting;
 

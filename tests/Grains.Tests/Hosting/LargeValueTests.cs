@@ -2,8 +2,7 @@ using System.Diagnostics.Tracing;
 using System.Globalization;
 using System.Text;
 using OrleansCache.Grains.Hosting;
-using OrleansCache.Grains.Routing;
-using OrleansCache.Grains.Tests.Routing;
+using OrleansCache.Ownership.Routing;
 using Xunit.Abstractions;
 
 namespace OrleansCache.Grains.Tests.Hosting;

@@ -1,0 +1,683 @@
+namespace OrleansCache.Ownership;
+
+/// <summary>What a <see cref="Coordinator"/> does to the world. None of it calls back into the coordinator.</summary>
+public interface ICoordinatorEnvironment
+{
+    /// <summary>Sends; the answer goes to <see cref="Coordinator.OnReply"/>. May be lost, late or repeated.</summary>
+    void SendSync(SiloId target, SyncRequest request);
+
+    /// <summary>Something worth telling the operator.</summary>
+    void OnEvent(CoordinatorEvent what, int partition, SiloId silo);
+
+    /// <summary><see cref="Coordinator.FlushProgress"/> has changed: further silos have flushed, or this coordinator does not act any more.</summary>
+    void OnFlushProgress();
+
+    /// <summary>A random seed for the key hash of a cluster that has none yet.</summary>
+    HashSeed DrawHashSeed();
+}
+
+/// <summary>Things that a coordinator tells the operator.</summary>
+public enum CoordinatorEvent
+{
+    /// <summary>It has taken over; partition = partitions found alive.</summary>
+    TookOver,
+    /// <summary>A silo with a higher term, or the membership, says that somebody else coordinates.</summary>
+    SteppedDown,
+    MoveStarted,
+    MoveCommitted,
+    MoveFailed,
+    /// <summary>The partition's owner is gone and the partition begins empty at this silo.</summary>
+    Reassigned,
+    /// <summary>The cluster was down as a whole, and goes on from its silos' memory files; partition = partitions found in them.</summary>
+    Restored,
+    /// <summary>A silo with another partition count gets nothing; partition = its count.</summary>
+    PartitionCountDiffers,
+    /// <summary>A silo whose items are stored under another seed of the key hash gets nothing.</summary>
+    HashSeedDiffers,
+}
+
+/// <summary>
+/// Decides who owns which partition. Every silo has one; only that of the oldest active silo acts, in a term that
+/// is made from the version of the membership by which it took over: so it is higher than all before, and a command by an older membership is refused.
+/// <para>
+/// Algorithm: a loop that compares what should be with what the silos say they hold. Every silo is asked at least each <see cref="SyncMilliseconds"/>, and at
+/// once when there is something to tell; the commands are computed afresh each time from the silo's last answer. So nothing depends on a message that must not
+/// be lost, and nothing is remembered that could not be learned again by asking: a new coordinator asks all active silos, takes the highest epoch of every
+/// partition for its owner, and goes on from there.
+/// </para>
+/// <para>
+/// A move: the source seals and streams; when it reports that the target has everything, the target is told to activate (from then on only the target's answer
+/// decides: it serves the partition, or it has nothing and the move has failed); when it serves, the table changes, and the source, whose epoch is
+/// now lower than the table's, is told to drop. A move that fails before leaves a sealed source, which is told to unseal, and an import nobody wants, which is
+/// discarded. At most one move leaves a silo at a time, and at most <see cref="MovesPerTargetMax"/> arrive.
+/// </para>
+/// <para>
+/// The seed of the key hash lives as long as any silo that knows it: the first coordinator draws it, every later one finds it in
+/// the silos' answers. It travels in the table, and a silo knows it before it holds a partition.
+/// </para>
+/// <para>
+/// Besides, it makes the list of silos and their gateways, from what they answer.
+/// </para>
+/// <para>
+/// A flush_all: the next <see cref="FlushMark"/>, which every silo is told and carries out on whatever it holds. It is done when all silos have reported it; a
+/// silo that was not there then has everything it ever gets from one that was, or empty.
+/// </para>
+/// <para>
+/// Safety: a partition gets a new epoch whenever its contents change hands, unique because the term is part of it; a silo serves only what it was told to;
+/// a lost owner's partitions are given away only after the membership has declared the silo dead.
+/// </para>
+/// Non-goals: thread safety (the caller serialises), reading clocks, knowing Orleans.
+/// </summary>
+public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordinatorEnvironment environment)
+{
+    /// <summary>How often a silo is asked when there is nothing to tell.</summary>
+    public const int SyncMilliseconds = 500;
+
+    /// <summary>An answer that has not come by then is given up.</summary>
+    public const int ReplyTimeoutMilliseconds = 3_000;
+
+    /// <summary>A failed move is tried again after this long, then twice as long, up to the maximum.</summary>
+    public const int RetryMilliseconds = 1_000;
+    public const int RetryMillisecondsMax = 10_000;
+
+    /// <summary>Moves that arrive at one silo at the same time.</summary>
+    public const int MovesPerTargetMax = 2;
+
+    /// <summary>Epochs of a term start at the term times 2^20, terms of a membership at its version times 2^8.</summary>
+    private const int EpochBits = 20;
+    private const int TermBits = 8;
+
+    private readonly SiloId[] _owners = new SiloId[partitionCount];
+    private readonly long[] _epochs = new long[partitionCount];
+    private readonly long[] _epochsUsed = new long[partitionCount];
+
+    /// <summary>The epoch in which the owner has been seen to serve the partition.</summary>
+    private readonly long[] _confirmed = new long[partitionCount];
+    private readonly Failures[] _failures = new Failures[partitionCount];
+    private readonly Dictionary<int, Move> _moves = [];
+    private readonly SortedDictionary<SiloId, Member> _members = [];
+    private bool _leads;
+    private bool _recovered;
+    private long _term;
+    private long _membershipVersion = -1;
+    private long _sequence;
+    private FlushMark _flush;
+    private long _flushSettled;
+    private HashSeed _hashSeed;
+    private SiloList _silos = SiloList.Empty;
+    private PartitionTable _table = PartitionTable.Unassigned(partitionCount);
+
+    /// <summary>Whether this coordinator acts.</summary>
+    public bool Leads => _leads;
+
+    /// <summary>Whether every silo has answered in this term, so that the table is complete.</summary>
+    public bool Recovered => _recovered;
+
+    public long Term => _term;
+
+    /// <summary>The table that this coordinator has made; meaningful while <see cref="Recovered"/>.</summary>
+    public PartitionTable Table => _table;
+
+    /// <summary>The list of silos that this coordinator has made; meaningful while <see cref="Recovered"/>.</summary>
+    public SiloList Silos => _silos;
+
+    public int MovesUnderWay => _moves.Count;
+
+    public long MovesCommitted { get; private set; }
+
+    public long MovesFailed { get; private set; }
+
+    /// <summary>How far the newest flush_all has got; meaningful while <see cref="Recovered"/>.</summary>
+    public FlushProgress FlushProgress
+    {
+        get
+        {
+            SiloId awaited = default;
+            foreach ((SiloId silo, Member member) in _members)
+            {
+                if (FlushedBy(member) < _flush.Number)
+                    awaited = silo;
+            }
+
+            return new FlushProgress(_flush, _flushSettled, awaited);
+        }
+    }
+
+    /// <summary>
+    /// Flushes everything, at once (0) or at the given time, if the newest flush still is number <paramref name="expectedNumber"/>: so a request that comes
+    /// late, after its sender has asked again, does nothing. False if it is another by now, or if this coordinator does not act.
+    /// </summary>
+    public bool TryFlush(long expectedNumber, uint atUnixSeconds, uint nowUnixSeconds, long nowMilliseconds)
+    {
+        if (!_leads || !_recovered || _flush.Number != expectedNumber)
+            return false;
+        _flush = _flush.Next(Math.Max(_flush.Number + 1, _term << EpochBits), atUnixSeconds, nowUnixSeconds);
+        Pump(nowMilliseconds);
+        return true;
+    }
+
+    /// <summary>The members have changed. Only active silos are given; those that were given before and are missing now are gone for good.</summary>
+    public void OnMembership(long membershipVersion, IReadOnlyCollection<SiloId> active, long nowMilliseconds)
+    {
+        if (membershipVersion < _membershipVersion)
+            return;
+        _membershipVersion = membershipVersion;
+        bool oldest = active.Count > 0 && active.Min() == self;
+        if (!oldest)
+            StepDown();
+
+        foreach (SiloId gone in _members.Keys.Except(active).ToArray())
+            _members.Remove(gone);
+        foreach (SiloId silo in active)
+        {
+            if (!_members.ContainsKey(silo))
+                _members.Add(silo, new Member(membershipVersion));
+        }
+
+        if (oldest && !_leads)
+            TakeOver(membershipVersion << TermBits);
+        Pump(nowMilliseconds);
+    }
+
+    /// <summary>A silo has something to report.</summary>
+    public void OnNudge(SiloId silo, long nowMilliseconds)
+    {
+        if (_members.TryGetValue(silo, out Member? member))
+        {
+            member.Nudged = true;
+            Pump(nowMilliseconds);
+        }
+    }
+
+    /// <summary>A silo's answer.</summary>
+    public void OnReply(SyncReply reply, long nowMilliseconds)
+    {
+        if (!_leads)
+            return;
+        if (reply.Term > _term)
+        {
+            // Somebody coordinates by a newer membership than the one known here. Never to be outbid: only a newer membership makes this one the coordinator
+            // again.
+            StepDown();
+            return;
+        }
+
+        if (reply.Term != _term || !_members.TryGetValue(reply.Silo, out Member? member) || member.OutstandingSequence != reply.Sequence)
+            return;
+        member.OutstandingSequence = 0;
+        member.Reply = reply;
+        if (reply.Flush.Number > _flush.Number)
+            _flush = reply.Flush;
+        if (reply.PartitionCount != partitionCount && !member.ForeignTold)
+        {
+            member.ForeignTold = true;
+            environment.OnEvent(CoordinatorEvent.PartitionCountDiffers, reply.PartitionCount, reply.Silo);
+        }
+        else if (_recovered && !IsUsable(member) && !member.ForeignTold)
+        {
+            member.ForeignTold = true;
+            environment.OnEvent(CoordinatorEvent.HashSeedDiffers, 0, reply.Silo);
+        }
+
+        Pump(nowMilliseconds);
+    }
+
+    /// <summary>Time passes.</summary>
+    public void Tick(long nowMilliseconds) => Pump(nowMilliseconds);
+
+    private void TakeOver(long term)
+    {
+        _leads = true;
+        _recovered = false;
+        _term = Math.Max(term, _term + 1);
+        _sequence = 0;
+        _flush = default;
+        _flushSettled = 0;
+        _hashSeed = default;
+        _silos = SiloList.Empty;
+        _gatheringSince = null;
+        _moves.Clear();
+        Array.Clear(_owners);
+        Array.Clear(_epochs);
+        Array.Clear(_confirmed);
+        Array.Clear(_restoring);
+        Array.Clear(_failures);
+        foreach (SiloId silo in _members.Keys.ToArray())
+            _members[silo] = new Member(_members[silo].SinceVersion);
+    }
+
+    private void StepDown()
+    {
+        if (!_leads)
+            return;
+        _leads = false;
+        _recovered = false;
+        _moves.Clear();
+        environment.OnEvent(CoordinatorEvent.SteppedDown, 0, self);
+        environment.OnFlushProgress();
+    }
+
+    private void Pump(long now)
+    {
+        if (!_leads)
+            return;
+        foreach (Member member in _members.Values)
+        {
+            if (member.OutstandingSequence != 0 && now - member.SentMilliseconds >= ReplyTimeoutMilliseconds)
+                member.OutstandingSequence = 0;
+        }
+
+        if (!_recovered && _members.Values.All(member => member.Reply is not null) && HasGathered(now))
+            Recover();
+        if (_recovered)
+        {
+            UpdateSilos();
+            Decide(now);
+        }
+
+        foreach ((SiloId silo, Member member) in _members)
+        {
+            if (member.OutstandingSequence == 0)
+                SyncIfDue(silo, member, now);
+        }
+
+        if (_recovered)
+            SettleFlush();
+    }
+
+    private void UpdateSilos()
+    {
+        int newest = 0;
+        List<SiloEntry> entries = new(_members.Count);
+        foreach ((SiloId silo, Member member) in _members)
+        {
+            if (member.Reply is not { } reply)
+                continue;
+            newest = Math.Max(newest, reply.SilosVersion);
+            if (IsUsable(member))
+                entries.Add(new SiloEntry(silo, reply.Draining ? "" : reply.Gateway));
+        }
+
+        if (newest > _silos.Version)
+            _silos = new SiloList(newest + SiloList.VersionsPerTerm, entries);
+        else if (!entries.SequenceEqual(_silos.Silos))
+            _silos = new SiloList(_silos.Version + 1, entries);
+    }
+
+    private void SettleFlush()
+    {
+        long settled = _flush.Number;
+        foreach (Member member in _members.Values)
+            settled = Math.Min(settled, FlushedBy(member));
+        if (settled <= _flushSettled)
+            return;
+        _flushSettled = settled;
+        environment.OnFlushProgress();
+    }
+
+    /// <summary>The newest flush that this silo has carried out. One with another partition count holds nothing to flush.</summary>
+    private long FlushedBy(Member member) => member.Reply is null ? 0 : IsUsable(member) ? member.Reply.Flush.Number : long.MaxValue;
+
+    private void SyncIfDue(SiloId silo, Member member, long now)
+    {
+        List<PartitionCommand> commands = _recovered && IsUsable(member) ? CommandsFor(silo, member) : [];
+        bool tableIsOld = _recovered && member.Reply is { } last && last.TableVersion < _table.Version;
+        bool silosAreOld = _recovered && member.Reply is { } known && known.SilosVersion < _silos.Version;
+        bool nobody = _recovered && !_members.Values.Any(member => IsUsable(member) && !member.Reply!.Draining);
+        bool due = now - member.SentMilliseconds >= SyncMilliseconds || member.Reply is null;
+        bool news = member.Nudged || (tableIsOld && member.TableSent < _table.Version) || !commands.SequenceEqual(member.CommandsSent)
+            || (silosAreOld && member.SilosSent < _silos.Version)
+            || (member.FlushSent < _flush.Number && FlushedBy(member) < _flush.Number);
+        if (!due && !news)
+            return;
+
+        member.Nudged = false;
+        member.OutstandingSequence = ++_sequence;
+        member.SentMilliseconds = now;
+        member.CommandsSent = commands;
+        member.FlushSent = _flush.Number;
+        if (tableIsOld)
+            member.TableSent = _table.Version;
+        if (silosAreOld)
+            member.SilosSent = _silos.Version;
+        environment.SendSync(silo, new SyncRequest
+        {
+            Term = _term,
+            Sequence = member.OutstandingSequence,
+            Coordinator = self,
+            PartitionCount = partitionCount,
+            MembershipVersion = _membershipVersion,
+            NobodyTakesOver = nobody,
+            Flush = _flush,
+            Silos = silosAreOld ? _silos : null,
+            Table = tableIsOld ? _table : null,
+            Commands = commands,
+        });
+    }
+
+    private bool IsStillSealed(int partition, long moveEpoch)
+    {
+        foreach (Member member in _members.Values)
+        {
+            PartitionReport source = Find(member.Reply, partition);
+            if (source.Phase == PartitionPhase.Sealed && source.MoveEpoch == moveEpoch)
+                return true;
+        }
+
+        return false;
+    }
+
+    private void Decide(long now)
+    {
+        bool changed = false;
+
+        // A silo that the membership showed only after the take-over may still hold something from the term before.
+        foreach ((SiloId silo, Member member) in _members)
+        {
+            if (!member.Adopted && member.Reply is not null)
+                changed |= Adopt(silo, member);
+        }
+
+        foreach (int partition in _moves.Keys.ToArray())
+            changed |= FollowMove(partition, _moves[partition], now);
+
+        for (int partition = 0; partition < _owners.Length; partition++)
+        {
+            SiloId owner = _owners[partition];
+            if (owner.IsNone || _moves.ContainsKey(partition))
+                continue;
+            if (!_members.TryGetValue(owner, out Member? member))
+            {
+                _owners[partition] = default;
+                changed = true;
+            }
+            else if (member.Reply is { } reply)
+            {
+                PartitionReport held = Find(reply, partition);
+                if (held.Phase == PartitionPhase.Active && held.Epoch == _epochs[partition])
+                {
+                    _confirmed[partition] = held.Epoch;
+                }
+                else if (held.Phase == PartitionPhase.None && _confirmed[partition] == _epochs[partition])
+                {
+                    // It was served and is no more, though the silo lives: what is opened now is another content, hence another epoch.
+                    _epochs[partition] = NextEpoch(partition);
+                    environment.OnEvent(CoordinatorEvent.Reassigned, partition, owner);
+                    changed = true;
+                }
+            }
+        }
+
+        changed |= Plan(now);
+        if (changed)
+            Publish();
+    }
+
+    /// <summary>Gives homeless partitions away, and starts moves. Returns whether the table has changed.</summary>
+    private bool Plan(long now)
+    {
+        List<SiloWeight> candidates = [];
+        foreach ((SiloId silo, Member member) in _members)
+        {
+            if (IsCandidate(member) && IsKnownToAll(member))
+                candidates.Add(new SiloWeight(silo, member.Reply!.MemoryBytes));
+        }
+
+        if (candidates.Count == 0)
+            return false;
+
+        SiloId[] current = (SiloId[])_owners.Clone();
+        foreach ((int partition, Move move) in _moves)
+            current[partition] = move.Target;
+        SiloId[] plan = TablePlanner.Plan(current, candidates);
+        bool changed = false;
+        for (int partition = 0; partition < plan.Length; partition++)
+        {
+            if (_moves.ContainsKey(partition) || plan[partition] == _owners[partition])
+                continue;
+            if (_owners[partition].IsNone)
+            {
+                _owners[partition] = plan[partition];
+                _epochs[partition] = NextEpoch(partition);
+                environment.OnEvent(CoordinatorEvent.Reassigned, partition, plan[partition]);
+                changed = true;
+            }
+            else if (now >= _failures[partition].NotBeforeMilliseconds
+                && _confirmed[partition] == _epochs[partition] && MayMove(_owners[partition], plan[partition]))
+            {
+                _moves.Add(partition, new Move(_owners[partition], plan[partition], NextEpoch(partition)));
+                environment.OnEvent(CoordinatorEvent.MoveStarted, partition, plan[partition]);
+            }
+        }
+
+        return changed;
+    }
+
+    private bool MayMove(SiloId source, SiloId target)
+    {
+        int arriving = 0;
+        foreach (Move move in _moves.Values)
+        {
+            if (move.Source == source)
+                return false;
+            if (move.Target == target)
+                arriving++;
+        }
+
+        return arriving < MovesPerTargetMax;
+    }
+
+    /// <summary>Carries a move on by what its two silos report. Returns whether the table has changed.</summary>
+    private bool FollowMove(int partition, Move move, long now)
+    {
+        _members.TryGetValue(move.Source, out Member? source);
+        _members.TryGetValue(move.Target, out Member? target);
+        if (!move.Committing)
+        {
+            if (target is null || source is null || !IsCandidate(target))
+            {
+                Fail(partition, now);
+                return false;
+            }
+
+            PartitionReport sent = Find(source.Reply, partition);
+            if (sent.Phase == PartitionPhase.None)
+                Fail(partition, now);
+            else if (sent.Phase == PartitionPhase.Sealed && sent.MoveEpoch == move.Epoch && sent.Send == SendState.Failed)
+                Fail(partition, now);
+            else if (sent.Phase == PartitionPhase.Sealed && sent.MoveEpoch == move.Epoch && sent.Send == SendState.Done)
+                move.Committing = true;
+            return false;
+        }
+
+        PartitionReport received = Find(target?.Reply, partition);
+        if (received.Phase is PartitionPhase.Active or PartitionPhase.Sealed && received.Epoch == move.Epoch)
+        {
+            _owners[partition] = move.Target;
+            _epochs[partition] = _confirmed[partition] = move.Epoch;
+            _failures[partition] = default;
+            _moves.Remove(partition);
+            MovesCommitted++;
+            environment.OnEvent(CoordinatorEvent.MoveCommitted, partition, move.Target);
+            return true;
+        }
+
+        if (target is null && move.ActivateSequence == 0)
+        {
+            Fail(partition, now);
+            return false;
+        }
+
+        bool hasNothing = received.Phase is PartitionPhase.None or PartitionPhase.Importing || received.Epoch != move.Epoch;
+        if (target is null || (move.ActivateSequence != 0 && target.Reply is { } reply && reply.Sequence >= move.ActivateSequence && hasNothing))
+        {
+            // It may have served the partition for a moment before it was lost. What the source still holds would bring back what clients have deleted since.
+            Fail(partition, now);
+            _owners[partition] = default;
+            return true;
+        }
+
+        return false;
+    }
+
+    /// <summary>The move is off. Source and target are put right by <see cref="CommandsFor"/>, because no move explains any more what they hold.</summary>
+    private void Fail(int partition, long now)
+    {
+        ref Failures failures = ref _failures[partition];
+        failures.Count = Math.Min(failures.Count + 1, 16);
+        failures.NotBeforeMilliseconds = now + Math.Min((long)RetryMilliseconds << (failures.Count - 1), RetryMillisecondsMax);
+        SiloId target = _moves[partition].Target;
+        _moves.Remove(partition);
+        MovesFailed++;
+        environment.OnEvent(CoordinatorEvent.MoveFailed, partition, target);
+    }
+
+    /// <summary>What this silo must be told, given what it held when it answered last.</summary>
+    private List<PartitionCommand> CommandsFor(SiloId silo, Member member)
+    {
+        List<PartitionCommand> commands = [];
+        int next = 0;
+        IReadOnlyList<PartitionReport> reports = member.Reply!.Partitions;
+        for (int partition = 0; partition < _owners.Length; partition++)
+        {
+            PartitionReport held = default;
+            if (next < reports.Count && reports[next].Partition == partition)
+                held = reports[next++];
+            bool owns = _owners[partition] == silo;
+            _moves.TryGetValue(partition, out Move? move);
+            if (move is not null && move.Source == silo)
+            {
+                if (!move.Committing && held.Epoch == _epochs[partition]
+                    && (held.Phase == PartitionPhase.Active || (held.Phase == PartitionPhase.Sealed && held.MoveEpoch < move.Epoch)))
+                    commands.Add(PartitionCommand.Send(partition, _epochs[partition], move.Epoch, move.Target));
+                continue;
+            }
+
+            if (move is not null && move.Target == silo)
+            {
+                // Its last answer may be older than the import: the command itself finds out.
+                if (move.Committing)
+                {
+                    commands.Add(PartitionCommand.Activate(partition, move.Epoch));
+                    if (move.ActivateSequence == 0)
+                        move.ActivateSequence = _sequence + 1;
+                    continue;
+                }
+
+                if (held.Epoch == move.Epoch)
+                    continue;
+            }
+
+            switch (held.Phase)
+            {
+                case PartitionPhase.Importing or PartitionPhase.Imported:
+                    // As long as the source is sealed, the import is the proof that nobody else has served the partition since.
+                    if (!IsStillSealed(partition, held.Epoch))
+                        commands.Add(PartitionCommand.Discard(partition, held.Epoch));
+                    break;
+                case PartitionPhase.Sealed when owns && held.Epoch == _epochs[partition]:
+                    commands.Add(PartitionCommand.Unseal(partition, held.Epoch));
+                    break;
+                case PartitionPhase.Active when owns && held.Epoch == _epochs[partition]:
+                    break;
+                case PartitionPhase.Kept when owns && held.Epoch != 0 && _restoring[partition] == new Restoring(held.Epoch, _epochs[partition]):
+                    commands.Add(PartitionCommand.Restore(partition, held.Epoch, _epochs[partition]));
+                    continue;
+                case not PartitionPhase.None when !owns:
+                    // Its epoch is lower than the table's, or it would be the owner.
+                    commands.Add(PartitionCommand.Drop(partition, held.Epoch));
+                    break;
+            }
+
+            bool assigned = held.Phase is PartitionPhase.Active or PartitionPhase.Sealed && held.Epoch == _epochs[partition];
+            if (owns && !assigned)
+                commands.Add(PartitionCommand.Assign(partition, _epochs[partition]));
+        }
+
+        return commands;
+    }
+
+    private long NextEpoch(int partition) =>
+        _epochsUsed[partition] = Math.Max(Math.Max(_epochsUsed[partition], _epochs[partition]) + 1, _epochMin);
+
+    private void Publish()
+    {
+        PartitionTableVersion version = new(_tableTerm, _table.Version.Term == _tableTerm ? _table.Version.Number + 1 : 1);
+        _table = PartitionTable.Create(version, _hashSeed, _owners, _epochs);
+    }
+
+    /// <summary>Whether the silo can hold partitions of this cluster; meaningful while <see cref="Recovered"/>.</summary>
+    private bool IsUsable(Member member) =>
+        member.Reply is { } reply && reply.PartitionCount == partitionCount && (reply.HashSeed.IsNone || reply.HashSeed == _hashSeed);
+
+    /// <summary>
+    /// Whether the silo may be given partitions. It knows the seed then: what a source sends may arrive before anything else that
+    /// the coordinator says.
+    /// </summary>
+    private bool IsCandidate(Member member) => IsUsable(member) && !member.Reply!.Draining && !member.Reply.HashSeed.IsNone;
+
+    /// <summary>
+    /// Whether every silo already sees this one in its membership: one that does not could not reach it, and its clients would get errors for partitions given
+    /// to it.
+    /// </summary>
+    private bool IsKnownToAll(Member candidate) => _members.Values.All(member => member.Reply?.MembershipVersion >= candidate.SinceVersion);
+
+    private static PartitionReport Find(SyncReply? reply, int partition)
+    {
+        if (reply is null)
+            return default;
+
+        // Reports come in ascending order of the partition.
+        IReadOnlyList<PartitionReport> reports = reply.Partitions;
+        int low = 0;
+        int high = reports.Count - 1;
+        while (low <= high)
+        {
+            int middle = (low + high) >>> 1;
+            int number = reports[middle].Partition;
+            if (number == partition)
+                return reports[middle];
+            if (number < partition)
+                low = middle + 1;
+            else
+                high = middle - 1;
+        }
+
+        return default;
+    }
+
+    private struct Failures
+    {
+        public int Count;
+        public long NotBeforeMilliseconds;
+    }
+
+    private sealed class Move(SiloId source, SiloId target, long epoch)
+    {
+        public SiloId Source { get; } = source;
+        public SiloId Target { get; } = target;
+        public long Epoch { get; } = epoch;
+
+        /// <summary>The target has everything; only its answer decides now.</summary>
+        public bool Committing { get; set; }
+
+        /// <summary>The sequence in which the target was first told to activate; 0 before.</summary>
+        public long ActivateSequence { get; set; }
+    }
+
+    /// <param name="sinceVersion">The membership version in which the silo was first seen: a process that knows an older one does not know the silo.</param>
+    private sealed class Member(long sinceVersion)
+    {
+        public readonly long SinceVersion = sinceVersion;
+        public SyncReply? Reply;
+        public long OutstandingSequence;
+        public long SentMilliseconds = -SyncMilliseconds;
+        public bool Nudged;
+        public bool Adopted;
+        public bool ForeignTold;
+        public PartitionTableVersion TableSent;
+        public long FlushSent;
+        public int SilosSent;
+        public List<PartitionCommand> CommandsSent = [];
+    }
+}

@@ -1,0 +1,184 @@
+namespace OrleansCache.Ownership;
+
+/// <summary>What an operator is told of ownership.</summary>
+public enum JournalKind
+{
+    SiloJoined,
+
+    /// <summary>A silo that was told to stop, and has.</summary>
+    SiloLeft,
+
+    /// <summary>A silo that is gone without a word; <see cref="JournalEntry.Partitions"/> were its.</summary>
+    SiloLost,
+
+    /// <summary>Partitions came here with their items.</summary>
+    TakenOver,
+
+    /// <summary>Partitions went from here to other silos with their items.</summary>
+    HandedOver,
+
+    /// <summary>Partitions of a silo that was lost begin empty here.</summary>
+    OpenedEmpty,
+}
+
+/// <summary>One line for the operator.</summary>
+/// <param name="Kind">What happened.</param>
+/// <param name="Silo">HOST:PORT of the other silo; empty where several are meant.</param>
+/// <param name="Silos">The cluster's silos now.</param>
+/// <param name="Partitions">How many.</param>
+/// <param name="Bytes">What of them travelled.</param>
+/// <param name="Seconds">From the first of them to the last.</param>
+public readonly record struct JournalEntry(JournalKind Kind, string Silo, int Silos, int Partitions, long Bytes, double Seconds);
+
+/// <summary>
+/// Turns what happens to single partitions into few lines for a person: moves that follow each other within <see cref="QuietMilliseconds"/> are one line.
+/// Also counts them for the statistics. Non-goals: thread safety (the caller serialises), reading clocks.
+/// </summary>
+public sealed class OwnershipJournal(SiloId self)
+{
+    /// <summary>A burst of moves has ended when nothing has moved for so long.</summary>
+    public const int QuietMilliseconds = 1_000;
+
+    private readonly List<JournalEntry> _entries = [];
+    private readonly Dictionary<SiloId, int> _ownedLast = [];
+    private SiloList _silos = SiloList.Empty;
+    private readonly HashSet<int> _lost = [];
+    private readonly HashSet<int> _released = [];
+    private Burst _in;
+    private Burst _out;
+    private Burst _empty;
+
+    /// <summary>Since the start: partitions that came here with their items, and the bytes they brought.</summary>
+    public (long Partitions, long Bytes) TotalIn { get; private set; }
+
+    /// <summary>Since the start: partitions that went elsewhere with their items, and the bytes they took along.</summary>
+    public (long Partitions, long Bytes) TotalOut { get; private set; }
+
+    /// <summary>The list of silos, as it is now. While this silo leaves, too, others may have been told to stop with it: then none is called lost.</summary>
+    public void OnSilos(SiloList silos, bool isLeaving = false)
+    {
+        ArgumentNullException.ThrowIfNull(silos);
+        if (ReferenceEquals(silos, _silos))
+            return;
+        SiloList before = _silos;
+        _silos = silos;
+        foreach (SiloEntry entry in silos.Silos)
+        {
+            // The first list is the state of things, and so is this silo's own place in it.
+            if (before.Silos.Count > 0 && entry.Silo != self && !before.Contains(entry.Silo))
+                Add(JournalKind.SiloJoined, entry.Silo, 0);
+        }
+
+        foreach (SiloEntry entry in before.Silos)
+        {
+            // One that leaves is taken out of the gateways first.
+            if (!silos.Contains(entry.Silo))
+                Add(isLeaving || entry.Gateway.Length == 0 ? JournalKind.SiloLeft : JournalKind.SiloLost, entry.Silo, _ownedLast.GetValueOrDefault(entry.Silo));
+            _ownedLast.Remove(entry.Silo);
+        }
+
+        void Add(JournalKind kind, SiloId silo, int partitions) => _entries.Add(new JournalEntry(kind, AddressOf(silo), silos.Silos.Count, partitions, 0, 0));
+    }
+
+    /// <summary>Who owns what has changed: remembers what a silo owned before it owned nothing.</summary>
+    public void OnTable(PartitionTable before, PartitionTable after)
+    {
+        ArgumentNullException.ThrowIfNull(before);
+        ArgumentNullException.ThrowIfNull(after);
+        foreach (SiloEntry entry in _silos.Silos)
+        {
+            if (before.CountOf(entry.Silo) is > 0 and int count && after.CountOf(entry.Silo) == 0)
+                _ownedLast[entry.Silo] = count;
+        }
+
+        for (int partition = 0; partition < after.PartitionCount; partition++)
+        {
+            if (after.OwnerOf(new PartitionId(partition)) == self && before.OwnerOf(new PartitionId(partition)) is { IsNone: false } owner && owner != self)
+                _lost.Add(partition);
+        }
+    }
+
+    /// <summary>A partition is served here from now on, with the items that it brought, or empty.</summary>
+    public void OnOpened(int partition, bool isEmpty, long nowMilliseconds)
+    {
+        bool wasLost = _lost.Remove(partition);
+        if (!isEmpty)
+        {
+            _in.Add(1, 0, nowMilliseconds);
+            TotalIn = (TotalIn.Partitions + 1, TotalIn.Bytes);
+        }
+        else if (wasLost)
+            _empty.Add(1, 0, nowMilliseconds);
+    }
+
+    public void OnImported(long bytes, long nowMilliseconds)
+    {
+        _in.Add(0, bytes, nowMilliseconds);
+        TotalIn = (TotalIn.Partitions, TotalIn.Bytes + bytes);
+    }
+
+    public void OnExported(long bytes, long nowMilliseconds)
+    {
+        _out.Add(0, bytes, nowMilliseconds);
+        TotalOut = (TotalOut.Partitions, TotalOut.Bytes + bytes);
+    }
+
+    /// <summary>Another silo has all items of this partition.</summary>
+    public void OnReleased(int partition) => _released.Add(partition);
+
+    /// <summary>The move is off: the partition is served here again.</summary>
+    public void OnUnsealed(int partition) => _released.Remove(partition);
+
+    /// <summary>The partition is gone here: handed over, if another silo has its items.</summary>
+    public void OnDropped(int partition, long nowMilliseconds)
+    {
+        if (!_released.Remove(partition))
+            return;
+        _out.Add(1, 0, nowMilliseconds);
+        TotalOut = (TotalOut.Partitions + 1, TotalOut.Bytes);
+    }
+
+    /// <summary>What is to be told by now; at the end of the silo, everything.</summary>
+    public JournalEntry[] Take(long nowMilliseconds, bool isEnd = false)
+    {
+        Close(ref _in, JournalKind.TakenOver);
+        Close(ref _out, JournalKind.HandedOver);
+        Close(ref _empty, JournalKind.OpenedEmpty);
+        if (_entries.Count == 0)
+            return [];
+        JournalEntry[] entries = [.. _entries];
+        _entries.Clear();
+        return entries;
+
+        void Close(ref Burst burst, JournalKind kind)
+        {
+            if (!burst.IsOpen || (!isEnd && nowMilliseconds - burst.LastMilliseconds < QuietMilliseconds))
+                return;
+            if (burst.Partitions > 0)
+                _entries.Add(new JournalEntry(kind, "", _silos.Silos.Count, burst.Partitions, burst.Bytes,
+                    (burst.LastMilliseconds - burst.FirstMilliseconds) / 1000.0));
+            burst = default;
+        }
+    }
+
+    private static string AddressOf(SiloId silo) => silo.Text[..Math.Max(0, silo.Text.LastIndexOf('@'))];
+
+    private struct Burst
+    {
+        public bool IsOpen;
+        public int Partitions;
+        public long Bytes;
+        public long FirstMilliseconds;
+        public long LastMilliseconds;
+
+        public void Add(int partitions, long bytes, long nowMilliseconds)
+        {
+            if (!IsOpen)
+                FirstMilliseconds = nowMilliseconds;
+            IsOpen = true;
+            Partitions += partitions;
+            Bytes += bytes;
+            LastMilliseconds = nowMilliseconds;
+        }
+    }
+}

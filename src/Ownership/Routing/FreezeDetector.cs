@@ -1,0 +1,114 @@
+namespace OrleansCache.Ownership.Routing;
+
+/// <summary>
+/// Notices that this process did not run for a while: a frozen or paused machine, a stopped process. Meanwhile the cluster may have declared the silo dead
+/// and opened its partitions elsewhere, so nothing may be read or written here until it is known whether it still counts as a member.
+/// <para>
+/// A thread of its own beats every <see cref="BeatInterval"/>. Serving asks twice: a flag, before every request, and the time since the last beat, at the
+/// first request of each turn, because on wake-up a loop may run before the thread does.
+/// </para>
+/// Goals: no cost but a flag per request. Non-goal: a lease. What was under way at the moment of the freeze may still be answered, and a silo that runs
+/// but is cut off notices nothing.
+/// </summary>
+public sealed class FreezeDetector : IDisposable
+{
+    /// <summary>A gap this long cannot yet have cost the silo its membership; it is far beyond what a busy machine makes of a beat.</summary>
+    public static readonly TimeSpan GapMax = TimeSpan.FromMilliseconds(1500);
+
+    public static readonly TimeSpan BeatInterval = TimeSpan.FromMilliseconds(100);
+
+    private const int Serving = 0;
+    private const int Suspended = 1;
+    private const int Evicted = 2;
+
+    private readonly TimeProvider _time;
+    private readonly Action<TimeSpan> _onGap;
+    private readonly ManualResetEventSlim _stop = new();
+    private Thread? _thread;
+    private volatile bool _isStarted;
+    private volatile int _state;
+    private long _beat;
+    private int _gaps;
+
+    /// <param name="time">The clock, which goes on while the process does not.</param>
+    /// <param name="onGap">Called on a pool thread when serving has been suspended, with the length of the gap.</param>
+    public FreezeDetector(TimeProvider time, Action<TimeSpan> onGap)
+    {
+        _time = time;
+        _onGap = onGap;
+    }
+
+    /// <summary>Whether requests may be served, as far as is known without looking at the clock.</summary>
+    public bool MayServe => _state == Serving;
+
+    /// <summary>The cluster goes on without this silo.</summary>
+    public bool IsEvicted => _state == Evicted;
+
+    /// <summary>The gaps so far.</summary>
+    public int GapCount => Volatile.Read(ref _gaps);
+
+    /// <summary>Before this nothing is noticed: a silo that starts has nothing to lose yet.</summary>
+    public void Start()
+    {
+        StartWithoutThread();
+        _thread = new Thread(Run) { IsBackground = true, Name = "freeze-detector" };
+        _thread.Start();
+    }
+
+    /// <summary>For tests, which call <see cref="Beat"/> themselves.</summary>
+    internal void StartWithoutThread()
+    {
+        Volatile.Write(ref _beat, _time.GetTimestamp());
+        _isStarted = true;
+    }
+
+    /// <summary>As <see cref="MayServe"/>, with a look at the clock.</summary>
+    public bool MayServeNow()
+    {
+        if (_state != Serving)
+            return false;
+        if (!_isStarted || _time.GetElapsedTime(Volatile.Read(ref _beat)) <= GapMax)
+            return true;
+        Suspend();
+        return false;
+    }
+
+    public void Beat()
+    {
+        TimeSpan gap = _time.GetElapsedTime(Volatile.Read(ref _beat));
+        if (gap > GapMax)
+        {
+            Suspend();
+            Interlocked.Increment(ref _gaps);
+        }
+
+        Volatile.Write(ref _beat, _time.GetTimestamp());
+    }
+
+    /// <summary>Serves again, unless there was another gap since <paramref name="gapCount"/> was read.</summary>
+    public bool TryResume(int gapCount) =>
+        GapCount == gapCount && _time.GetElapsedTime(Volatile.Read(ref _beat)) <= GapMax
+            && Interlocked.CompareExchange(ref _state, Serving, Suspended) != Evicted;
+
+    public void Evict() => _state = Evicted;
+
+    public void Dispose()
+    {
+        _stop.Set();
+        _thread?.Join();
+        _stop.Dispose();
+    }
+
+    private void Suspend()
+    {
+        TimeSpan gap = _time.GetElapsedTime(Volatile.Read(ref _beat));
+        if (Interlocked.CompareExchange(ref _state, Suspended, Serving) == Serving)
+            ThreadPool.UnsafeQueueUserWorkItem(static state => state.Self._onGap(state.Gap), (Self: this, Gap: gap), preferLocal: false);
+    }
+
+    private void Run()
+    {
+        while (!_stop.Wait(BeatInterval))
+            Beat();
+    }
+}

@@ -1,0 +1,127 @@
+namespace OrleansCache.Ownership.Tests;
+
+public sealed class MessagesTests
+{
+    private static readonly SiloId A = SiloId.Create("127.0.0.1:11111", 7);
+    private static readonly SiloId B = SiloId.Create("[::1]:11112", 9);
+
+    private static readonly HashSeed Seed = new(0x0706050403020100, 0x0F0E0D0C0B0A0908);
+
+    private static readonly SyncRequest Request = new()
+    {
+        Term = 5, Sequence = 77, Coordinator = A, PartitionCount = 3, NobodyTakesOver = true, Flush = new FlushMark(9, 8, 4_000_000_000),
+        Silos = new SiloList(3, [new SiloEntry(A, "a|127.0.0.1|1"), new SiloEntry(B, "")]),
+        Table = PartitionTable.Create(new PartitionTableVersion(5, 2), Seed, [A, default, B], [10, 0, 11]),
+        Commands = [PartitionCommand.Assign(1, 12), PartitionCommand.Send(0, 10, 13, B)],
+    };
+
+    private static readonly SyncReply Reply = new()
+    {
+        Silo = B, Term = 5, Sequence = 77, TableVersion = new PartitionTableVersion(5, 2), HashSeed = Seed, MemoryBytes = 64 << 20, PartitionCount = 3,
+        Draining = true, Flush = new FlushMark(9, 9, 0),
+        SilosVersion = 3, Gateway = "b|::1|2",
+        Partitions = [new(0, PartitionPhase.Sealed, 10, 13, SendState.Streaming), new(2, PartitionPhase.Active, 11, 0, SendState.None)],
+    };
+
+    private static readonly ImportChunk Chunk = new() { Term = 5, Source = A, Partition = 2, MoveEpoch = 13, Number = 4, Last = true,
+        Flush = new FlushMark(7, 5, 77), Items = new byte[] { 1, 2, 3 } };
+
+    [Fact]
+    public void MessagesSurviveTheWire()
+    {
+        Assert.True(SyncRequest.TryDecode(Request.Encode(), out SyncRequest? request));
+        Assert.Equal((Request.Term, Request.Sequence, Request.Coordinator, Request.PartitionCount, Request.NobodyTakesOver, Request.Flush),
+            (request.Term, request.Sequence, request.Coordinator, request.PartitionCount, request.NobodyTakesOver, request.Flush));
+        Assert.Equal(Request.Commands, request.Commands);
+        Assert.Equal(3, request.Silos!.Version);
+        Assert.Equal(Request.Silos!.Silos, request.Silos.Silos);
+        Assert.Equal(Request.Table!.Encode(), request.Table!.Encode());
+        Assert.Equal(Seed, request.Table.HashSeed);
+        Assert.Equal((A, 10L), (request.Table.OwnerOf(new PartitionId(0)), request.Table.EpochOf(new PartitionId(0))));
+        Assert.True(request.Table.OwnerOf(new PartitionId(1)).IsNone);
+
+        Assert.True(SyncReply.TryDecode(Reply.Encode(), out SyncReply? reply));
+        Assert.Equal(Reply with { Partitions = [] }, reply with { Partitions = [] });
+        Assert.Equal(Reply.Partitions, reply.Partitions);
+
+        Assert.True(ImportChunk.TryDecode(Chunk.Encode(), out ImportChunk? chunk));
+        Assert.Equal(Chunk with { Items = default }, chunk with { Items = default });
+        Assert.Equal(Chunk.Items.ToArray(), chunk.Items.ToArray());
+
+        ImportReply answer = new(2, 13, 4, true, 5);
+        Assert.True(ImportReply.TryDecode(answer.Encode(), out ImportReply decoded));
+        Assert.Equal(answer, decoded);
+    }
+
+    /// <summary>Drawn in the comment of <see cref="PartitionTable"/>.</summary>
+    [Fact]
+    public void TheTableCarriesTheSeedBehindItsVersion()
+    {
+        byte[] wire = Request.Table!.Encode();
+        Assert.Equal(2, wire[0]);
+        Assert.Equal(Enumerable.Range(0, HashSeed.Bytes).Select(i => (byte)i), wire[17..33]);
+        wire.AsSpan(17, HashSeed.Bytes).Clear();
+        Assert.False(PartitionTable.TryDecode(wire, out _));
+    }
+
+    [Fact]
+    public void OtherVersionsOfMessagesAreRefused()
+    {
+        foreach ((byte[] wire, byte format) in new[] { (Request.Encode(), (byte)2), (Reply.Encode(), (byte)3), (Request.Table!.Encode(), (byte)2) })
+        {
+            Assert.Equal(format, wire[0]);
+            wire[0] = 1;
+            Assert.False(SyncRequest.TryDecode(wire, out _) || SyncReply.TryDecode(wire, out _) || PartitionTable.TryDecode(wire, out _));
+        }
+    }
+
+    [Fact]
+    public void MessagesDoNotTellTheSeedToALog()
+    {
+        Assert.Contains("HashSeed = secret", Reply.ToString(), StringComparison.Ordinal);
+        Assert.DoesNotContain("506097522914230528", $"{Request} {Reply} {Request.Table}", StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void CutMessagesAreRefusedWithoutAnException()
+    {
+        foreach (byte[] wire in new[] { Request.Encode(), Reply.Encode(), Chunk.Encode(), new ImportReply(2, 13, 4, true, 5).Encode(),
+            Request.Table!.Encode() })
+        {
+            for (int length = 0; length < wire.Length; length++)
+            {
+                byte[] cut = wire[..length];
+                bool any = (wire.Length == Request.Encode().Length && SyncRequest.TryDecode(cut, out _))
+                    || (wire.Length == Reply.Encode().Length && SyncReply.TryDecode(cut, out _))
+                    || (wire.Length == Chunk.Encode().Length && ImportChunk.TryDecode(cut, out _)) || PartitionTable.TryDecode(cut, out _);
+                Assert.False(any, $"{length} of {wire.Length} bytes were taken for a message");
+            }
+        }
+    }
+
+    [Fact]
+    public void RandomBytesAreRefusedWithoutAnException()
+    {
+        int seed = TestSeed.Next();
+        Random random = new(seed);
+        for (int round = 0; round < 20_000; round++)
+        {
+            byte[] wire = Request.Encode();
+            for (int change = random.Next(1, 6); change > 0; change--)
+                wire[random.Next(wire.Length)] = (byte)random.Next(256);
+            SyncRequest.TryDecode(wire, out _);
+            SyncReply.TryDecode(wire, out _);
+            ImportChunk.TryDecode(wire, out _);
+            PartitionTable.TryDecode(wire, out _);
+        }
+    }
+
+    [Fact]
+    public void OldestSiloComesFirst()
+    {
+        SiloId[] silos = [SiloId.Create("b:1", 2), SiloId.Create("a:1", 2), SiloId.Create("z:1", 1)];
+        Assert.Equal(["z:1@1", "a:1@2", "b:1@2"], silos.Order().Select(silo => silo.Text));
+        Assert.Equal(silos[0], SiloId.Parse(silos[0].Text));
+        Assert.False(SiloId.TryParse("127.0.0.1:11111", out _));
+    }
+}

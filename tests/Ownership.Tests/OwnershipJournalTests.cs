@@ -1,0 +1,99 @@
+namespace OrleansCache.Ownership.Tests;
+
+/// <summary>What an operator is told: few lines, with the right figures.</summary>
+public sealed class OwnershipJournalTests
+{
+    private static readonly SiloId A = SiloId.Create("10.0.0.1:11111", 1);
+    private static readonly SiloId B = SiloId.Create("10.0.0.2:11111", 2);
+    private static readonly SiloId C = SiloId.Create("10.0.0.3:11111", 3);
+
+    private static readonly HashSeed Seed = HashSeed.Random();
+
+    private readonly OwnershipJournal _journal = new(A);
+
+    [Fact]
+    public void MovesThatFollowEachOtherAreOneEntry()
+    {
+        _journal.OnSilos(Silos(1, (A, "a"), (B, "b")));
+        for (int partition = 0; partition < 3; partition++)
+        {
+            _journal.OnImported(1000, 100 + (partition * 500));
+            _journal.OnOpened(partition, isEmpty: false, 100 + (partition * 500));
+        }
+
+        Assert.Empty(_journal.Take(1100 + OwnershipJournal.QuietMilliseconds - 1));
+        Assert.Equal([new JournalEntry(JournalKind.TakenOver, "", 2, 3, 3000, 1.0)], _journal.Take(1100 + OwnershipJournal.QuietMilliseconds));
+        Assert.Empty(_journal.Take(10_000));
+        Assert.Equal((3, 3000), _journal.TotalIn);
+    }
+
+    [Fact]
+    public void TheEndOfTheSiloTellsWhatIsOpen()
+    {
+        _journal.OnSilos(Silos(1, (A, "a"), (B, "b")));
+        _journal.OnExported(500, 0);
+        _journal.OnReleased(7);
+        _journal.OnDropped(7, 200);
+
+        Assert.Equal([new JournalEntry(JournalKind.HandedOver, "", 2, 1, 500, 0.2)], _journal.Take(201, isEnd: true));
+    }
+
+    [Fact]
+    public void APartitionThatComesBackOrIsDroppedForAnotherReasonWasNotHandedOver()
+    {
+        _journal.OnExported(500, 0);
+        _journal.OnReleased(7);
+        _journal.OnUnsealed(7);
+        _journal.OnDropped(7, 100);
+        _journal.OnDropped(8, 100);
+
+        Assert.Empty(_journal.Take(100, isEnd: true));
+    }
+
+    [Fact]
+    public void JoinsLeavesAndLossesAreToldApart()
+    {
+        _journal.OnSilos(Silos(1, (A, "a"), (B, "b")));
+        Assert.Empty(_journal.Take(0));
+
+        _journal.OnSilos(Silos(2, (A, "a"), (B, "b"), (C, "c")));
+        Assert.Equal([new JournalEntry(JournalKind.SiloJoined, "10.0.0.3:11111", 3, 0, 0, 0)], _journal.Take(0));
+
+        _journal.OnSilos(Silos(3, (A, "a"), (B, ""), (C, "c")));
+        _journal.OnSilos(Silos(4, (A, "a"), (C, "c")));
+        Assert.Equal([new JournalEntry(JournalKind.SiloLeft, "10.0.0.2:11111", 2, 0, 0, 0)], _journal.Take(0));
+
+        _journal.OnTable(Table(1, A, C, C), Table(2, A, A, A));
+        _journal.OnOpened(1, isEmpty: true, 0);
+        _journal.OnOpened(2, isEmpty: true, 0);
+        _journal.OnSilos(Silos(5, (A, "a")));
+        Assert.Equal(
+            [new JournalEntry(JournalKind.SiloLost, "10.0.0.3:11111", 1, 2, 0, 0), new JournalEntry(JournalKind.OpenedEmpty, "", 1, 2, 0, 0)],
+            _journal.Take(OwnershipJournal.QuietMilliseconds));
+    }
+
+    [Fact]
+    public void WhereAllAreToldToStopNoneIsLost()
+    {
+        _journal.OnSilos(Silos(1, (A, "a"), (B, "b")));
+        _journal.OnSilos(Silos(2, (A, "a")), isLeaving: true);
+
+        Assert.Equal(JournalKind.SiloLeft, Assert.Single(_journal.Take(0)).Kind);
+    }
+
+    [Fact]
+    public void ANewClusterThatOpensItsPartitionsHasLostNothing()
+    {
+        _journal.OnTable(PartitionTable.Unassigned(3), Table(1, A, A, A));
+        for (int partition = 0; partition < 3; partition++)
+            _journal.OnOpened(partition, isEmpty: true, 0);
+
+        Assert.Empty(_journal.Take(10_000));
+    }
+
+    private static SiloList Silos(int version, params (SiloId Silo, string Gateway)[] silos) =>
+        new(version, [.. silos.Select(silo => new SiloEntry(silo.Silo, silo.Gateway))]);
+
+    private static PartitionTable Table(long number, params SiloId[] owners) =>
+        PartitionTable.Create(new PartitionTableVersion(1, number), Seed, owners, [.. owners.Select(_ => 1L)]);
+}

@@ -1,0 +1,105 @@
+using System.Text;
+using OrleansCache.Ownership.Routing;
+
+namespace OrleansCache.Ownership.Tests.Routing;
+
+/// <summary>Silos that only write down what they execute. Each answer can be held back, refused, deferred or made to fail.</summary>
+internal sealed class FakeCluster(int partitionCount) : ITableCache, IBatchTransport
+{
+    private readonly SiloId[] _owners = new SiloId[partitionCount];
+    private long _version;
+
+    public static SiloId A { get; } = SiloId.Create("127.0.0.1:1", 1);
+
+    public static SiloId B { get; } = SiloId.Create("127.0.0.1:2", 2);
+
+    public PartitionTable Current { get; private set; } =
+        PartitionTable.Create(default, new HashSeed(1, 1), new SiloId[partitionCount], new long[partitionCount]);
+
+    /// <summary>What the silos hash keys with.</summary>
+    public KeyHasher Hasher { get; private set; } = new(new HashSeed(1, 1));
+
+    public SiloId LocalSilo { get; init; }
+
+    /// <summary>Batches that arrived and wait for their answer, in order of arrival.</summary>
+    public List<Call> Calls { get; } = [];
+
+    /// <summary>Every operation that any silo executed, in order: key and value.</summary>
+    public List<(string Key, string Value, SiloId Silo)> Executed { get; } = [];
+
+    public int RefreshRequests { get; private set; }
+
+    public event Action<PartitionTable>? Changed;
+
+    /// <summary>The truth: which silo executes a partition now.</summary>
+    public void SetOwner(int partition, SiloId silo) => _owners[partition] = silo;
+
+    public SiloId OwnerOf(int partition) => _owners[partition];
+
+    /// <summary>All silos were lost; others have their names and another seed. The table does not show it yet.</summary>
+    public void BeginNewLife(HashSeed seed) => Hasher = new KeyHasher(seed);
+
+    /// <summary>Lets the table show the truth.</summary>
+    public void PublishTable()
+    {
+        Current = PartitionTable.Create(new PartitionTableVersion(1, ++_version), Hasher.Seed, _owners, new long[partitionCount]);
+        Changed?.Invoke(Current);
+    }
+
+    public void RequestRefresh() => RefreshRequests++;
+
+    public ValueTask<BatchReply> SendAsync(SiloId target, int lane, BatchRequest request, CancellationToken cancellationToken)
+    {
+        var call = new Call(target, lane, request, new TaskCompletionSource<BatchReply>());
+        Calls.Add(call);
+        return new ValueTask<BatchReply>(call.Completion.Task);
+    }
+
+    public ValueTask<ItemScanPage?> ScanAsync(SiloId target, PartitionId partition, ulong position, CancellationToken cancellationToken) =>
+        ValueTask.FromResult<ItemScanPage?>(null);
+
+    public ValueTask FlushAllAsync(uint atUnixSeconds, CancellationToken cancellationToken) => ValueTask.CompletedTask;
+
+    /// <summary>
+    /// Executes the oldest waiting batch of a silo (or any) and answers it. Operations from index <paramref name="deferFrom"/> on are deferred.
+    /// </summary>
+    public bool Answer(int callIndex = 0, int deferFrom = int.MaxValue)
+    {
+        if (Calls.Count <= callIndex)
+            return false;
+        Call call = Calls[callIndex];
+        Calls.RemoveAt(callIndex);
+        var writer = new ReplyWriter();
+        var reader = new BatchReader(call.Request.Payload.Span);
+        int index = 0;
+        while (reader.TryRead(out CacheRequest request))
+        {
+            int partition = PartitionId.OfHash(request.KeyHash, partitionCount).Value;
+            if (index++ >= deferFrom)
+            {
+                writer.WriteStatus(BatchFormat.StatusDeferred);
+            }
+            else if (_owners[partition] != call.Target || reader.HashFingerprint != Hasher.Fingerprint)
+            {
+                writer.WriteStatus(BatchFormat.StatusNotOwner);
+            }
+            else
+            {
+                Executed.Add((Encoding.ASCII.GetString(request.Key), Encoding.ASCII.GetString(request.Value), call.Target));
+                writer.OnReply(new CacheReply { Status = CacheStatus.Ok, ClientFlags = request.ClientFlags });
+            }
+        }
+
+        call.Completion.SetResult(new BatchReply(writer.TakeReply(), 1, _version));
+        return true;
+    }
+
+    public void Fail(int callIndex, Exception exception)
+    {
+        Call call = Calls[callIndex];
+        Calls.RemoveAt(callIndex);
+        call.Completion.SetException(exception);
+    }
+
+    internal sealed record Call(SiloId Target, int Lane, BatchRequest Request, TaskCompletionSource<BatchReply> Completion);
+}
