@@ -1,8 +1,8 @@
 namespace OrleansCache.Membership;
 
 /// <summary>
-/// One register, replicated over the seeds: bytes with a version, changed by compare-and-swap, linearizable. It holds the cluster's membership table. Safe for
-/// concurrent use. All of it ends within <see cref="RegisterClientOptions.OperationTimeout"/> or by the caller's cancellation.
+/// One register, replicated over the seeds: bytes with a version, changed by compare-and-swap, linearizable. It holds the cluster's membership table. Safe
+/// for concurrent use. All of it ends within <see cref="RegisterClientOptions.OperationTimeout"/> or by the caller's cancellation.
 /// </summary>
 public interface IClusterRegister
 {
@@ -16,8 +16,8 @@ public interface IClusterRegister
     ValueTask<WriteResult> TryWriteAsync(long expectedVersion, ReadOnlyMemory<byte> content, CancellationToken cancellationToken = default);
 
     /// <summary>
-    /// Changes the set of seeds if the version still is <paramref name="expectedVersion"/>. Takes two versions: one in which the former and the new set decide
-    /// together, one for the new set alone. Nothing is written unless a majority of the new set answers first.
+    /// Changes the set of seeds if the version still is <paramref name="expectedVersion"/>. Takes two versions: one in which the former and the new set
+    /// decide together, one for the new set alone. Nothing is written unless a majority of the new set answers first.
     /// </summary>
     /// <exception cref="ArgumentException">The change makes no sense for the set that is there.</exception>
     /// <exception cref="RegisterUnavailableException">No majority of the former or of the new set answers.</exception>

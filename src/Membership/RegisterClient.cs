@@ -19,8 +19,8 @@ public sealed class RegisterClientOptions
 }
 
 /// <summary>
-/// The register as seen by a member: drives a <see cref="RegisterRun"/> for each operation over a transport. Any number of clients may work on one register. A
-/// message that is no longer waited for goes on to its seed, so that one that is slow is not left behind.
+/// The register as seen by a member: drives a <see cref="RegisterRun"/> for each operation over a transport. Any number of clients may work on one
+/// register. A message that is no longer waited for goes on to its seed, so that one that is slow is not left behind.
 /// </summary>
 public sealed class RegisterClient : IClusterRegister
 {

@@ -8,8 +8,8 @@ using Microsoft.Win32.SafeHandles;
 namespace OrleansCache.Membership;
 
 /// <summary>
-/// The file of a seed, DIRECTORY/seed: its identity, and what it has promised and accepted last. Two slots are written in turn, so a record is replaced by one
-/// write and one fsync, and a write that breaks off leaves the other slot, which is the record before.
+/// The file of a seed, DIRECTORY/seed: its identity, and what it has promised and accepted last. Two slots are written in turn, so a record is replaced by
+/// one write and one fsync, and a write that breaks off leaves the other slot, which is the record before.
 /// <code>
 ///  0          4096                   4096 + S               (S = <see cref="SlotBytes"/>; holes until they are used)
 ///  +----------+----------------------+----------------------+
@@ -18,8 +18,8 @@ namespace OrleansCache.Membership;
 ///  head: 0 magic(8) | 8 format(4) | 12 identity(16) | 28 checksum of 0-27(4)
 ///  slot: 0 sequence(8) | 8 length(4) | 12 checksum(4) of the identity, 0-11 and the record | 16 record
 /// </code>
-/// Little endian; CRC-32C. The slot with the higher sequence counts. The file is made under another name and renamed once it is whole, with an empty record in
-/// slot 0: a whole file always has a slot that counts. DIRECTORY/seed.lock is locked while the file is open.
+/// Little endian; CRC-32C. The slot with the higher sequence counts. The file is made under another name and renamed once it is whole, with an empty record
+/// in slot 0: a whole file always has a slot that counts. DIRECTORY/seed.lock is locked while the file is open.
 /// Non-goal: a disk that loses or alters what it has confirmed. A newest slot that has rotted looks like a write that broke off.
 /// </summary>
 public sealed partial class SeedFile : ISeedStore, IDisposable
@@ -94,7 +94,8 @@ public sealed partial class SeedFile : ISeedStore, IDisposable
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException or NotSupportedException)
         {
-            throw new SeedFileException($"{path} cannot be used: {exception.Message.ReplaceLineEndings(" ")}; give a --data-dir that can be written", exception);
+            string why = exception.Message.ReplaceLineEndings(" ").TrimEnd('.');
+            throw new SeedFileException($"{path} cannot be used: {why}; give a --data-dir that can be written", exception);
         }
         finally
         {

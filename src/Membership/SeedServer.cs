@@ -13,9 +13,9 @@ public sealed record SeedStatus(Guid Identity, string ClusterId, long Version, S
 }
 
 /// <summary>
-/// A seed: answers the messages of <see cref="RegisterClient"/>s by the <see cref="Acceptor"/>, over a store that outlives it. What must be kept is kept before the
-/// answer leaves, one message after the other; reads do not wait for that. When the disk fails the seed answers that it cannot, and goes on. Safe for concurrent
-/// use. Opens no connection itself.
+/// A seed: answers the messages of <see cref="RegisterClient"/>s by the <see cref="Acceptor"/>, over a store that outlives it. What must be kept is kept
+/// before the answer leaves, one message after the other; reads do not wait for that. When the disk fails the seed answers that it cannot, and goes on.
+/// Safe for concurrent use. Opens no connection itself.
 /// </summary>
 public sealed class SeedServer : IDisposable
 {
@@ -56,8 +56,8 @@ public sealed class SeedServer : IDisposable
     }
 
     /// <summary>
-    /// Founds a cluster with this seed as its only one: version 0, empty content. False: it has a value already, and nothing was changed. Only for a seed that
-    /// has been told to; asks nobody.
+    /// Founds a cluster with this seed as its only one: version 0, empty content. False: it has a value already, and nothing was changed. Only for a seed
+    /// that has been told to; asks nobody.
     /// </summary>
     /// <exception cref="IOException">The store could not keep it.</exception>
     public async ValueTask<bool> TryFoundAsync(SeedAddress self, string clusterId)
@@ -69,8 +69,8 @@ public sealed class SeedServer : IDisposable
     }
 
     /// <summary>
-    /// Changes the address of a seed that is the only one: there is nobody else to ask. False: it is not the only one, or stands there already, and nothing was
-    /// changed. (Among several the others take it in at its new address: <see cref="SeedChange.Replacing"/>.)
+    /// Changes the address of a seed that is the only one: there is nobody else to ask. False: it is not the only one, or stands there already, and nothing
+    /// was changed. (Among several the others take it in at its new address: <see cref="SeedChange.Replacing"/>.)
     /// </summary>
     /// <exception cref="IOException">The store could not keep it.</exception>
     public ValueTask<bool> TryMoveAsync(SeedAddress self) => ChangeAloneAsync(value =>
@@ -92,8 +92,11 @@ public sealed class SeedServer : IDisposable
     internal static SeedStatus ToStatus(Guid identity, RegisterValue? value) =>
         new(identity, value?.ClusterId ?? "", value?.Version ?? -1, value?.Seeds, value?.Former);
 
-    private RegisterValue Alone(RegisterValue value, SeedAddress self) =>
-        new(value.ClusterId, value.Version + 1, new SeedSet(new SeedId(self, _store.Identity)), null, value.Content, [(ulong)Random.Shared.NextInt64(1, long.MaxValue)]);
+    private RegisterValue Alone(RegisterValue value, SeedAddress self)
+    {
+        ulong write = (ulong)Random.Shared.NextInt64(1, long.MaxValue);
+        return new(value.ClusterId, value.Version + 1, new SeedSet(new SeedId(self, _store.Identity)), null, value.Content, [write]);
+    }
 
     /// <param name="change">Null: no change.</param>
     private async ValueTask<bool> ChangeAloneAsync(Func<RegisterValue?, RegisterValue?> change)

@@ -3,8 +3,8 @@ using System.Collections;
 namespace OrleansCache.Membership;
 
 /// <summary>
-/// The seeds that vote: 1 to <see cref="Limits.SeedsMax"/>, ordered by identity, no identity twice. (One address may stand there twice for a while: a seed whose
-/// file was lost, and the new one in its place.) Immutable; equal by content.
+/// The seeds that vote: 1 to <see cref="Limits.SeedsMax"/>, ordered by identity, no identity twice. (One address may stand there twice for a while: a seed
+/// whose file was lost, and the new one in its place.) Immutable; equal by content.
 /// </summary>
 public sealed class SeedSet : IReadOnlyList<SeedId>, IEquatable<SeedSet>
 {

@@ -146,7 +146,8 @@ public sealed class RefusedStartTests(RefusedStarts starts) : IClassFixture<Refu
         Assert.Contains(namedPort.ToString(CultureInfo.InvariantCulture), printed, StringComparison.Ordinal);
         Assert.DoesNotContain("   at ", printed, StringComparison.Ordinal);
         Assert.DoesNotContain("Unhandled", printed, StringComparison.Ordinal);
-        IEnumerable<string> lines = printed.TrimEnd().Split('\n').Where(line => !line.Contains(" info OrleansCache.Cluster: waits for ", StringComparison.Ordinal));
+        IEnumerable<string> lines = printed.TrimEnd().Split('\n')
+            .Where(line => !line.Contains(" info OrleansCache.Cluster: waits for ", StringComparison.Ordinal));
         Assert.True(lines.Count() == 1, $"More than a line, beside the one that says for whom it waited:\n{printed}");
     }
 }

@@ -2,6 +2,7 @@ namespace OrleansCache.Membership.Tests;
 
 public sealed class RegisterClientTests
 {
+    /// <summary>For what is to fail.</summary>
     private static readonly RegisterClientOptions Hasty = new()
     {
         RoundTimeout = TimeSpan.FromMilliseconds(100), OperationTimeout = TimeSpan.FromMilliseconds(500),
@@ -41,12 +42,12 @@ public sealed class RegisterClientTests
         (SeedCluster cluster, RegisterClient client) = await SeedCluster.StartAsync(3);
         long version = (await client.ReadAsync()).Version;
         version = (await client.TryWriteAsync(version, "first"u8.ToArray())).Current.Version;
-        await SettleAsync(cluster, 3, version);
+        await cluster.SettleAsync(3, version);
         cluster.Asked.Clear();
         int[] saves = [.. Enumerable.Range(1, 3).Select(number => cluster.Store(number).Saves)];
 
         Assert.True((await client.TryWriteAsync(version, "second"u8.ToArray())).Written);
-        await SettleAsync(cluster, 3, version + 1);
+        await cluster.SettleAsync(3, version + 1);
         Assert.Equal(3, cluster.Asked.Count);
         Assert.All(cluster.Asked, static asked => Assert.Equal(SeedRequestKind.Accept, asked.Kind));
         Assert.Equal([.. saves.Select(static count => count + 1)], Enumerable.Range(1, 3).Select(number => cluster.Store(number).Saves));
@@ -57,11 +58,11 @@ public sealed class RegisterClientTests
     {
         (SeedCluster cluster, RegisterClient client) = await SeedCluster.StartAsync(3);
         RegisterClient other = cluster.Client();
-        await SettleAsync(cluster, 3, (await client.ReadAsync()).Version);
+        await cluster.SettleAsync(3, (await client.ReadAsync()).Version);
         long version = (await other.ReadAsync()).Version;
         cluster.Asked.Clear();
         Assert.True((await other.TryWriteAsync(version, "theirs"u8.ToArray())).Written);
-        await SettleAsync(cluster, 3, version + 1);
+        await cluster.SettleAsync(3, version + 1);
         Assert.Equal(3, cluster.Asked.Count(static asked => asked.Kind == SeedRequestKind.Prepare));
         Assert.Equal(3, cluster.Asked.Count(static asked => asked.Kind == SeedRequestKind.Accept));
     }
@@ -71,7 +72,7 @@ public sealed class RegisterClientTests
     {
         (SeedCluster cluster, RegisterClient client) = await SeedCluster.StartAsync(3);
         WriteResult written = await client.TryWriteAsync((await client.ReadAsync()).Version, "table"u8.ToArray());
-        await SettleAsync(cluster, 3, written.Current.Version);
+        await cluster.SettleAsync(3, written.Current.Version);
         cluster.Asked.Clear();
         int saves = cluster.Stores.Values.Sum(static store => store.Saves);
 
@@ -101,7 +102,7 @@ public sealed class RegisterClientTests
     {
         (SeedCluster cluster, _) = await SeedCluster.StartAsync(3);
         RegisterClient client = cluster.Client(null, Hasty, 1, 2, 3);
-        RegisterSnapshot read = await client.ReadAsync();
+        RegisterSnapshot read = await cluster.Client().ReadAsync();
         cluster.Down[SeedCluster.Address(2)] = "connection refused";
         cluster.Down[SeedCluster.Address(3)] = "";
         RegisterUnavailableException unread = await Assert.ThrowsAsync<RegisterUnavailableException>(() => client.ReadAsync().AsTask());
@@ -120,9 +121,10 @@ public sealed class RegisterClientTests
     public async Task AChangeThatReachedOneSeedHasAnUnknownOutcome()
     {
         (SeedCluster cluster, _) = await SeedCluster.StartAsync(3);
-        RegisterClient client = cluster.Client(null, Hasty, 1, 2, 3);
+        var options = new RegisterClientOptions { RoundTimeout = TimeSpan.FromSeconds(2), OperationTimeout = TimeSpan.FromSeconds(2) };
+        RegisterClient client = cluster.Client(null, options, 1, 2, 3);
         WriteResult first = await client.TryWriteAsync((await client.ReadAsync()).Version, "1"u8.ToArray());
-        await SettleAsync(cluster, 3, first.Current.Version);
+        await cluster.SettleAsync(3, first.Current.Version);
         cluster.Down[SeedCluster.Address(2)] = cluster.Down[SeedCluster.Address(3)] = "connection refused";
         RegisterUnavailableException unknown =
             await Assert.ThrowsAsync<RegisterUnavailableException>(() => client.TryWriteAsync(first.Current.Version, "2"u8.ToArray()).AsTask());
@@ -144,7 +146,8 @@ public sealed class RegisterClientTests
 
         // With the second one away there is no majority: the new seed does not count.
         cluster.Down[SeedCluster.Address(2)] = "connection refused";
-        RegisterUnavailableException alone = await Assert.ThrowsAsync<RegisterUnavailableException>(() => cluster.Client(null, Hasty, 1, 3).ReadAsync().AsTask());
+        RegisterUnavailableException alone =
+            await Assert.ThrowsAsync<RegisterUnavailableException>(() => cluster.Client(null, Hasty, 1, 3).ReadAsync().AsTask());
         Assert.Contains("seed3:11111: is a new seed", alone.Message, StringComparison.Ordinal);
 
         cluster.Restart(2);
@@ -166,7 +169,7 @@ public sealed class RegisterClientTests
             await Assert.ThrowsAsync<RegisterUnavailableException>(() => client.TryChangeSeedsAsync(0, SeedChange.Adding(nobody)).AsTask());
         Assert.Contains("seed9:11111: connection refused", absent.Message, StringComparison.Ordinal);
         Assert.False(absent.OutcomeUnknown);
-        Assert.True((await client.TryWriteAsync(0, "alone"u8.ToArray())).Written);
+        Assert.True((await cluster.Client().TryWriteAsync(0, "alone"u8.ToArray())).Written);
     }
 
     [Fact]
@@ -206,7 +209,8 @@ public sealed class RegisterClientTests
         await behind.ReadAsync();
         while (now.Seeds.Count > 1)
         {
-            WriteResult changed = await client.TryChangeSeedsAsync(now.Version, SeedChange.Removing(now.Seeds.MinBy(static seed => seed.Address.ToString()).Identity));
+            Guid leaving = now.Seeds.MinBy(static seed => seed.Address.ToString()).Identity;
+            WriteResult changed = await client.TryChangeSeedsAsync(now.Version, SeedChange.Removing(leaving));
             Assert.True(changed.Written);
             now = changed.Current;
         }
@@ -274,7 +278,7 @@ public sealed class RegisterClientTests
         (SeedCluster cluster, RegisterClient first) = await SeedCluster.StartAsync(3);
         await Task.WhenAll(Enumerable.Range(0, 8).Select(async writer =>
         {
-            RegisterClient client = cluster.Client(null, new RegisterClientOptions { OperationTimeout = Wait.TimeMax });
+            RegisterClient client = cluster.Client();
             for (int i = 0; i < 10; i++)
             {
                 string line = $"{writer}.{i};";
@@ -349,7 +353,7 @@ public sealed class RegisterClientTests
         WriteResult moved = await client.TryChangeSeedsAsync(now.Version, SeedChange.Replacing(identity, new SeedId(SeedCluster.Address(4), identity)));
         Assert.True(moved.Written);
         cluster.Down[SeedCluster.Address(2)] = "connection refused";
-        Assert.Equal(moved.Current.Version, (await cluster.Client(null, Hasty, 1, 4).ReadAsync()).Version);
+        Assert.Equal(moved.Current.Version, (await cluster.Client(null, null, 1, 4).ReadAsync()).Version);
     }
 
     [Fact]
@@ -357,7 +361,7 @@ public sealed class RegisterClientTests
     {
         (SeedCluster cluster, RegisterClient client) = await SeedCluster.StartAsync(3);
         WriteResult written = await client.TryWriteAsync((await client.ReadAsync()).Version, "kept"u8.ToArray());
-        await SettleAsync(cluster, 3, written.Current.Version);
+        await cluster.SettleAsync(3, written.Current.Version);
         cluster.Start(1);
         cluster.Start(2);
         Assert.False(await cluster.Server(1).ForceAloneAsync(SeedCluster.Address(1)));
@@ -372,7 +376,7 @@ public sealed class RegisterClientTests
     public async Task ACopyOfASeedsFileDoesNotVote()
     {
         (SeedCluster cluster, RegisterClient client) = await SeedCluster.StartAsync(3);
-        await SettleAsync(cluster, 3, (await client.ReadAsync()).Version);
+        await cluster.SettleAsync(3, (await client.ReadAsync()).Version);
         cluster.Copy(2, 5);
         cluster.Down[SeedCluster.Address(2)] = cluster.Down[SeedCluster.Address(3)] = "connection refused";
         await Assert.ThrowsAsync<RegisterUnavailableException>(() => cluster.Client(null, Hasty, 1, 5).ReadAsync().AsTask());
@@ -409,8 +413,4 @@ public sealed class RegisterClientTests
     }
 
     private static string Text(RegisterSnapshot snapshot) => System.Text.Encoding.UTF8.GetString(snapshot.Content.Span);
-
-    /// <summary>A call returns when a majority has answered; the others get the message a little later.</summary>
-    private static Task SettleAsync(SeedCluster cluster, int seeds, long version) => Wait.UntilAsync(
-        () => Enumerable.Range(1, seeds).All(number => cluster.Server(number).Status.Version == version), $"not all seeds reach version {version}");
 }

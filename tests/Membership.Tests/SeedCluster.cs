@@ -27,6 +27,9 @@ internal sealed class SeedCluster : ISeedTransport, IDisposable
 {
     public const string ClusterId = "test";
 
+    /// <summary>What is to succeed does so on a busy machine as well.</summary>
+    private static readonly RegisterClientOptions Patient = new() { RoundTimeout = TimeSpan.FromSeconds(10), OperationTimeout = Wait.TimeMax };
+
     private readonly ConcurrentDictionary<SeedAddress, SeedServer> _servers = [];
 
     public ConcurrentDictionary<SeedAddress, MemoryStore> Stores { get; } = [];
@@ -53,8 +56,13 @@ internal sealed class SeedCluster : ISeedTransport, IDisposable
             Assert.True((await client.TryChangeSeedsAsync(now.Version, SeedChange.Adding(next))).Written);
         }
 
+        await cluster.SettleAsync(seeds, (await client.ReadAsync()).Version);
         return (cluster, client);
     }
+
+    /// <summary>A call returns when a majority has answered; the others get the message a little later.</summary>
+    public Task SettleAsync(int seeds, long version) => Wait.UntilAsync(
+        () => Enumerable.Range(1, seeds).All(number => Server(number).Status.Version == version), $"not all seeds reach version {version}");
 
     public SeedServer Server(int number) => _servers[Address(number)];
 
@@ -89,7 +97,7 @@ internal sealed class SeedCluster : ISeedTransport, IDisposable
     }
 
     public RegisterClient Client(string? clusterId = null, RegisterClientOptions? options = null, params int[] known) =>
-        new(this, (known.Length == 0 ? [1] : known).Select(Address), clusterId, options ?? new RegisterClientOptions(), TimeProvider.System, Random.Shared);
+        new(this, (known.Length == 0 ? [1] : known).Select(Address), clusterId, options ?? Patient, TimeProvider.System, Random.Shared);
 
     public async ValueTask<ReadOnlyMemory<byte>> AskAsync(SeedAddress seed, ReadOnlyMemory<byte> request, CancellationToken cancellationToken)
     {

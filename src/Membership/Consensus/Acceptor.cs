@@ -29,8 +29,8 @@ internal enum RegisterFaults
 }
 
 /// <summary>
-/// The acceptor of CASPaxos (Rystsov 2018, arXiv 1802.07000) as a function: state and message in, state and answer out. The caller keeps the new state durably
-/// before the answer leaves.
+/// The acceptor of CASPaxos (Rystsov 2018, arXiv 1802.07000) as a function: state and message in, state and answer out. The caller keeps the new state
+/// durably before the answer leaves.
 /// </summary>
 internal static class Acceptor
 {

@@ -1,6 +1,7 @@
 namespace OrleansCache.Membership;
 
-/// <summary>The number of an attempt to decide. Unique: no two proposers have one id, and none uses a counter twice. Compared by counter, then proposer.</summary>
+/// <summary>The number of an attempt to decide. Unique: no two proposers have one id, and none uses a counter twice. Compared by counter, then
+/// proposer.</summary>
 internal readonly record struct Ballot(long Counter, Guid Proposer) : IComparable<Ballot>
 {
     /// <summary>Beyond it a message is garbage, so that counting up never overflows.</summary>

@@ -1,11 +1,12 @@
 namespace OrleansCache.Membership;
 
-/// <summary>A ballot that a majority of each set has promised together with accepting <paramref name="Base"/>: the next change needs no round to prepare.</summary>
+/// <summary>A ballot that a majority of each set has promised together with accepting <paramref name="Base"/>: the next change needs no round to
+/// prepare.</summary>
 internal sealed record Lease(Ballot Ballot, RegisterValue Base);
 
 /// <summary>
-/// What a proposer carries from one operation to the next. Nothing of it is needed to be right, save that no ballot is used twice: hints say where to ask, and a
-/// lease is refused by the seeds once it is out of date. Lost with the process, whose next one has another id.
+/// What a proposer carries from one operation to the next. Nothing of it is needed to be right, save that no ballot is used twice: hints say where to ask,
+/// and a lease is refused by the seeds once it is out of date. Lost with the process, whose next one has another id.
 /// </summary>
 internal sealed class ProposerMemory(Guid id, string clusterId, Random random)
 {

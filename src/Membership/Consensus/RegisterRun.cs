@@ -9,8 +9,8 @@ namespace OrleansCache.Membership;
 ///   Accept   take this value, and promise my next one  a majority has taken it: it is decided, and the next change needs no Prepare (2.2.1 of the paper)
 ///   Pause    a random time, when another proposer was faster
 /// </code>
-/// "A majority" is a majority of each set that the value names (<see cref="RegisterValue.Sets"/>), found out by the answers themselves: a seed that tells of a
-/// newer set makes its members be asked as well. A change of the set is two values, {former, new} and {new}; whoever meets the first finishes it.
+/// "A majority" is a majority of each set that the value names (<see cref="RegisterValue.Sets"/>), found out by the answers themselves: a seed that tells
+/// of a newer set makes its members be asked as well. A change of the set is two values, {former, new} and {new}; whoever meets the first finishes it.
 /// Goals: linearizable whatever messages do; a change of the same proposer costs one round trip. Non-goal: fairness between proposers.
 /// </summary>
 internal sealed partial class RegisterRun

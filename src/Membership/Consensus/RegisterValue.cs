@@ -1,8 +1,8 @@
 namespace OrleansCache.Membership;
 
 /// <summary>
-/// What is decided about: content and version, and who decides about it. A value is decided once a majority of each of its <see cref="Sets"/> has accepted it in
-/// one ballot. Immutable.
+/// What is decided about: content and version, and who decides about it. A value is decided once a majority of each of its <see cref="Sets"/> has accepted
+/// it in one ballot. Immutable.
 /// </summary>
 internal sealed class RegisterValue
 {

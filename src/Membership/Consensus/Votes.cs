@@ -1,12 +1,12 @@
 namespace OrleansCache.Membership;
 
 /// <summary>
-/// Answers of seeds to one ballot, or to one read, and what follows from them. A seed's answer counts only from the address under which it is a member: a copy of its
-/// file elsewhere is nobody.
+/// Answers of seeds to one ballot, or to one read, and what follows from them. A seed's answer counts only from the address under which it is a member: a
+/// copy of its file elsewhere is nobody.
 /// <para>
-/// What follows rests on one rule that proposers keep: a value whose set is {new} alone is only derived from a value of {former, new} that is decided. So between
-/// two decided values that follow each other, all that was ever proposed shares one of the sets of the earlier one, whichever way it went; and two majorities
-/// of that set have a seed in common. The proof stands in docs/decisions/0021-seeds.md.
+/// What follows rests on one rule that proposers keep: a value whose set is {new} alone is only derived from a value of {former, new} that is decided. So
+/// between two decided values that follow each other, all that was ever proposed shares one of the sets of the earlier one, whichever way it went; and two
+/// majorities of that set have a seed in common. The proof stands in docs/decisions/0021-seeds.md.
 /// </para>
 /// </summary>
 internal sealed class Votes
@@ -65,7 +65,8 @@ internal sealed class Votes
         return false;
     }
 
-    /// <summary>A majority of each of the value's sets holds it from this ballot: it is decided, and nothing else can be that does not come after it.</summary>
+    /// <summary>A majority of each of the value's sets holds it from this ballot: it is decided, and nothing else can be that does not come after
+    /// it.</summary>
     public bool IsDecided(Ballot ballot, ReadOnlySpan<SeedSet> sets)
     {
         foreach (SeedSet set in sets)

@@ -3,7 +3,8 @@ using System.Text;
 namespace OrleansCache.Membership;
 
 /// <summary>
-/// Messages and records as bytes, little endian, without padding. Reading is total: garbage gives null, and allocates no more than a small multiple of its size.
+/// Messages and records as bytes, little endian, without padding. Reading is total: garbage gives null, and allocates no more than a small multiple of its
+/// size.
 /// <code>
 ///  ballot   counter(8) | proposer(16)
 ///  text     length(2) | UTF-8
@@ -72,7 +73,10 @@ internal static class SeedCodec
         var reader = new WireReader(bytes);
         if (reader.Byte() != MessageFormat)
             return null;
-        var request = new SeedRequest { Kind = (SeedRequestKind)reader.Byte(), Target = Identity(ref reader), ClusterId = Text(ref reader, Limits.RegisterClusterIdBytesMax) };
+        var request = new SeedRequest
+        {
+            Kind = (SeedRequestKind)reader.Byte(), Target = Identity(ref reader), ClusterId = Text(ref reader, Limits.RegisterClusterIdBytesMax),
+        };
         switch (request.Kind)
         {
             case SeedRequestKind.Read:

@@ -7,7 +7,8 @@ namespace OrleansCache.Silo.Hosting;
 
 /// <summary>
 /// Where a silo keeps its part of the membership: --data-dir, or else a directory of its own by cluster, silo port and --advertise, below the state
-/// directory of the service manager or the user. One that was not asked for must not keep a silo from starting: without a place to write it is kept in memory, with a line.
+/// directory of the service manager or the user. One that was not asked for must not keep a silo from starting: without a place to write it is kept in
+/// memory, and a line says so.
 /// </summary>
 internal static class StateDirectory
 {

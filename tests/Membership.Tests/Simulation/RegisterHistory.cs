@@ -31,14 +31,16 @@ internal sealed class Operation
 }
 
 /// <summary>
-/// Checks what clients are told for linearizability. Versions make it easy: every version has one value, a version that was told is never followed in real time by
-/// an older one, a change takes effect just above the version that it expected, once or not at all, and what was said to have failed is seen by nobody.
+/// Checks what clients are told for linearizability. Versions make it easy: every version has one value, a version that was told is never followed in real
+/// time by an older one, a change takes effect just above the version that it expected, once or not at all, and what was said to have failed is seen by
+/// nobody.
 /// </summary>
 internal sealed class RegisterHistory
 {
     private readonly SortedDictionary<long, (long Op, long Expected, string Sets)> _seen = [];
     private readonly Dictionary<long, long> _written = [];
     private readonly HashSet<long> _failed = [];
+    private readonly HashSet<long> _contentWriters = [];
     private long _ids;
 
     /// <summary>The newest version that a client was told.</summary>
@@ -95,14 +97,15 @@ internal sealed class RegisterHistory
             Check(!_failed.Contains(op), $"version {version} shows op {op}, which had failed");
             Check(version > expected, $"op {op} expected version {expected} and is seen at {version}");
             foreach ((long other, (long otherOp, _, _)) in _seen)
-                Check(other <= expected || other > version || otherOp == op, $"op {op} expected {expected}, is seen at {version}, and lost op {otherOp} at {other}");
-            Check(!_written.TryGetValue(version, out long writer) || writer == op || !IsContent(writer), $"version {version} was written by op {writer}, but shows {op}");
+            {
+                Check(other <= expected || other > version || otherOp == op,
+                    $"op {op} expected {expected}, is seen at {version}, and lost op {otherOp} at {other}");
+            }
+
+            Check(!_written.TryGetValue(version, out long writer) || writer == op || !_contentWriters.Contains(writer),
+                $"version {version} was written by op {writer}, but shows {op}");
         }
     }
-
-    private readonly HashSet<long> _contentWriters = [];
-
-    private bool IsContent(long op) => _contentWriters.Contains(op);
 
     private void See(Operation operation, RegisterValue value)
     {

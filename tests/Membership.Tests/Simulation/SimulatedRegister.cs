@@ -53,8 +53,8 @@ internal enum HostMistake
 }
 
 /// <summary>
-/// A register in one thread under a seed: virtual time, seeds that crash with and without their files, disks that fail, a network that loses, delays, repeats,
-/// reorders and splits, clients whose clocks differ and that crash, and changes of the seed set by any of them. Messages pass through the codec.
+/// A register in one thread under a seed: virtual time, seeds that crash with and without their files, disks that fail, a network that loses, delays,
+/// repeats, reorders and splits, clients whose clocks differ and that crash, and changes of the seed set by any of them. Messages pass through the codec.
 /// </summary>
 internal sealed class SimulatedRegister
 {
@@ -154,7 +154,10 @@ internal sealed class SimulatedRegister
                     break;
                 // Somebody who was slow may just have finished a change.
                 if (attempt == 3 || wrote.Kind != OutcomeKind.Conflict)
-                    throw new StandstillException($"a majority answers, but a write does not succeed: {wrote.Kind} {wrote.Reason} {string.Join("; ", wrote.Missing)}");
+                {
+                    throw new StandstillException(
+                        $"a majority answers, but a write does not succeed: {wrote.Kind} {wrote.Reason} {string.Join("; ", wrote.Missing)}");
+                }
             }
         }
     }
