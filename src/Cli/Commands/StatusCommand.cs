@@ -34,7 +34,8 @@ internal static class StatusCommand
             Shows silos, partitions, memory, hit ratio and what is wrong with them.
             The first line and the exit code are those of a Nagios plugin: 0 OK, 1 WARNING,
             2 CRITICAL. CRITICAL: no answer, or partitions that nobody serves. WARNING: a silo that does
-            not answer, seeds that bear no further loss, connections above 90 % of -c, or a limit of the options below.
+            not answer, seeds that bear no further loss, connections above 90 % of -c, or a limit of the
+            options below.
             """,
         Run = Run,
     };
