@@ -25,6 +25,19 @@ public sealed class MemoryFileTests : IDisposable
     }
 
     [ClusterFact]
+    public async Task StartedAsTheyWereTheyFindTheirClusterAndTheirItems()
+    {
+        await using SiloCluster cluster = await StartAsync(3);
+        await StoreAsync(cluster.Silos[1], "value");
+        ServerProcess[] silos = [.. cluster.Silos];
+        await KillAllAsync(cluster);
+
+        ServerProcess[] again = [.. silos.Reverse().Select(silo => cluster.Restart(silo))];
+        await Task.WhenAll(again.Select(SiloCluster.WaitUntilServingAsync));
+        Assert.Equal(0, await CountMissesAsync(cluster.Silos[0], "value"));
+    }
+
+    [ClusterFact]
     public async Task AfterAllWereToldToStopEverythingIsThereAgain()
     {
         await using SiloCluster cluster = await StartAsync(3);
