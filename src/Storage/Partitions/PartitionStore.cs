@@ -235,7 +235,7 @@ public sealed unsafe partial class PartitionStore : IDisposable
     /// <summary>Sets the time of the scheduled flush, whatever it was; a time that is past takes effect with the next request.</summary>
     public void RescheduleFlush(uint atUnixSeconds, long flushNumber = 0)
     {
-        SetFlushAt(atUnixSeconds);
+        SetFlushAt(Math.Max(atUnixSeconds, 1)); // 0 is "none" wherever it is written down
         NoteFlush(flushNumber);
         LogFlush(clears: false);
     }

@@ -8,7 +8,10 @@ namespace OrleansCache.Storage;
 /// </summary>
 public abstract class EffectLog
 {
-    /// <summary>Position of the last effect committed. A part of a copy carries it (<see cref="ExportCursor.LogPosition"/>), read under the same lock.</summary>
+    /// <summary>
+    /// Position of the last effect committed. A part of a copy carries it (<see cref="ExportCursor.LogPosition"/>), read under the same lock. Whoever copies
+    /// partitions overrides it.
+    /// </summary>
     public virtual long Position => 0;
 
     /// <summary>Asked before a request executes on the direct way: false turns it away, because its reply has to wait for a replica.</summary>

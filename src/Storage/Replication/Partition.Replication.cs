@@ -93,10 +93,10 @@ public sealed partial class Partition
     }
 
     /// <summary>
-    /// Applies a block of effects to this replica: those from position <paramref name="first"/> to <paramref name="last"/> of the owner's log, which must follow
-    /// what is here; one that is here already is Ok. With <paramref name="first"/> = 0 it is a part of a copy, read at position <paramref name="last"/>: a copy's
-    /// first part (its first effect is the state of the flushes) sets the position, for each other one the replica must stand at it.
-    /// An item without memory leaves its key absent. Nothing is done unless the result is Ok, which takes as long as all of it: blocks are to be small.
+    /// Applies a block of effects to this replica: those from position <paramref name="first"/> to <paramref name="last"/> of the owner's log. They must follow
+    /// what is here; a block that is here already is Ok. With <paramref name="first"/> = 0 it is a part of a copy, read at position <paramref name="last"/>:
+    /// a copy's first part (its first effect is the state of the flushes) sets the position, at each other one the replica must stand at it.
+    /// An item without memory leaves its key absent. The lock is held for the whole block, so blocks are to be small.
     /// </summary>
     /// <param name="epoch">The epoch of the owner who sends it; must be that of this replica.</param>
     /// <param name="first">Position of the first effect, from 1; 0 = a part of a copy.</param>

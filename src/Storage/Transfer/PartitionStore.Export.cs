@@ -24,7 +24,9 @@ public sealed unsafe partial class PartitionStore
         return more;
     }
 
-    /// <summary>Writes the next items, one at least, until so many bytes, or until enough buckets were looked at. Returns false when the end is reached.</summary>
+    /// <summary>
+    /// Writes the next items, one at least, until so many bytes, or until enough buckets were looked at. Returns false when the end is reached.
+    /// </summary>
     private bool ExportItems(ref ExportCursor cursor, IBufferWriter<byte> output, long bytesMax, bool asEffects, uint now)
     {
         long written = 0;
