@@ -233,7 +233,7 @@ public class ExportTests
         {
             var reader = new ExportFormat.Reader(block);
             while (reader.Read())
-                keys.Add(System.Text.Encoding.ASCII.GetString(reader.Key));
+                keys.Add(System.Text.Encoding.ASCII.GetString(reader.Item.Key));
             Assert.False(reader.IsMalformed);
         }
 

@@ -8,7 +8,7 @@ namespace OrleansCache.Storage;
 /// Contract: after <see cref="Seal"/>, <see cref="Unseal"/> or <see cref="Close"/> have returned, no request is executing that they were to stop.
 /// Goal: one uncontended lock per request and nothing else. Non-goal: fairness between those who wait.
 /// </summary>
-public sealed class Partition
+public sealed partial class Partition
 {
     /// <summary>Rounds of collecting pages before the request is answered with OutOfMemory.</summary>
     private const int PageRoundsMax = 8;
@@ -17,12 +17,14 @@ public sealed class Partition
     private readonly PartitionStore _store;
     private volatile PartitionState _state;
 
-    internal Partition(PartitionStore store, long epoch, PartitionState state)
+    internal Partition(PartitionStore store, long epoch, PartitionState state, bool isReplica)
     {
         _store = store;
         _gate = store.Shard.Lock;
         Epoch = epoch;
         _state = state;
+        if (isReplica)
+            MarkReplica();
         if (state != PartitionState.Active)
             return;
         lock (_gate)
@@ -39,7 +41,10 @@ public sealed class Partition
     /// <summary>May change at any time unless the caller is the one who changes it.</summary>
     public PartitionState State => _state;
 
-    /// <summary>Executes the request if the partition is active: then the sink has been called when this returns true. Otherwise nothing was done.</summary>
+    /// <summary>
+    /// Executes the request if the partition is active, and its log, if it has one, lets it be answered now: then the sink has been called when this returns
+    /// true. Otherwise nothing was done.
+    /// </summary>
     public bool TryExecute(in CacheRequest request, uint nowUnixSeconds, ReplySink sink)
     {
         int pagesWanted;
@@ -47,12 +52,15 @@ public sealed class Partition
         {
             if (_state != PartitionState.Active)
                 return false;
+            if (_store.Effects is { } effects && !effects.MayAnswerNow(in request))
+                return false;
             if (_store.TryExecute(in request, nowUnixSeconds, sink, waitForPages: true))
                 return true;
             pagesWanted = _store.Shard.PagesWanted;
         }
 
-        return TryExecuteWithPages(in request, nowUnixSeconds, sink, pagesWanted);
+        bool isLogged = false;
+        return TryExecuteWithPages(in request, nowUnixSeconds, sink, pagesWanted, asksLog: true, ref isLogged);
     }
 
     /// <summary>Turns requests away from now on; false if the partition is gone.</summary>
@@ -70,6 +78,7 @@ public sealed class Partition
                 return false;
             Epoch = epoch;
             _store.MarkServed(epoch, true);
+            _store.IsReplica = false;
             _state = PartitionState.Active;
             return true;
         }
@@ -107,25 +116,34 @@ public sealed class Partition
     /// <summary>The sequence number that the last mutation took; 0 when gone.</summary>
     public ulong LastCas => Read(static store => store.LastCas);
 
-    /// <summary>Flushes at once, or schedules a flush; false if the partition is gone. Works when sealed, too.</summary>
-    public bool FlushAll(uint atUnixSeconds, uint nowUnixSeconds)
+    /// <summary>
+    /// Flushes at once, or schedules a flush; false if the partition is gone. Works when sealed, too. A replica does nothing: its owner's flush comes with the
+    /// effects, in its place among them.
+    /// </summary>
+    /// <param name="atUnixSeconds">When; 0 or not in the future: at once.</param>
+    /// <param name="nowUnixSeconds">The time.</param>
+    /// <param name="flushNumber">The cluster's number of the flush; 0 = none.</param>
+    public bool FlushAll(uint atUnixSeconds, uint nowUnixSeconds, long flushNumber = 0)
     {
         lock (_gate)
         {
             if (_state == PartitionState.Gone)
                 return false;
-            _store.FlushAll(atUnixSeconds, nowUnixSeconds);
+            if (!_store.IsReplica)
+                _store.FlushAll(atUnixSeconds, nowUnixSeconds, flushNumber);
             return true;
         }
     }
 
-    /// <summary>Sets the time of the scheduled flush, whatever it was; a time that is past takes effect with the next request.</summary>
-    public void RescheduleFlush(uint atUnixSeconds)
+    /// <summary>
+    /// Sets the time of the scheduled flush, whatever it was; a time that is past takes effect with the next request. A replica does nothing, as above.
+    /// </summary>
+    public void RescheduleFlush(uint atUnixSeconds, long flushNumber = 0)
     {
         lock (_gate)
         {
-            if (_state != PartitionState.Gone)
-                _store.RescheduleFlush(atUnixSeconds);
+            if (_state != PartitionState.Gone && !_store.IsReplica)
+                _store.RescheduleFlush(atUnixSeconds, flushNumber);
         }
     }
 
@@ -188,7 +206,7 @@ public sealed class Partition
     {
         lock (_gate)
         {
-            return _state == PartitionState.Active ? _store.Reclaim(nowUnixSeconds, bucketsMax) : 0;
+            return _state == PartitionState.Active || _store.IsReplica ? _store.Reclaim(nowUnixSeconds, bucketsMax) : 0;
         }
     }
 
@@ -218,6 +236,7 @@ public sealed class Partition
             if (_state == PartitionState.Gone)
                 return;
             _state = PartitionState.Gone;
+            _store.IsReplica = false;
             _store.Dispose();
         }
     }
@@ -228,6 +247,7 @@ public sealed class Partition
         lock (_gate)
         {
             _state = PartitionState.Gone;
+            _store.IsReplica = false;
         }
     }
 
@@ -237,7 +257,7 @@ public sealed class Partition
     /// <summary>
     /// All shards that could have given a page were busy. Collects pages while it holds no lock, so that waiting cannot end in a deadlock, and tries again.
     /// </summary>
-    private bool TryExecuteWithPages(in CacheRequest request, uint nowUnixSeconds, ReplySink sink, int pagesWanted)
+    private bool TryExecuteWithPages(in CacheRequest request, uint nowUnixSeconds, ReplySink sink, int pagesWanted, bool asksLog, ref bool isLogged)
     {
         for (int attempt = 1; ; attempt++)
         {
@@ -245,13 +265,17 @@ public sealed class Partition
             lock (_gate)
             {
                 GrantOrReturn(pages);
-                if (_state != PartitionState.Active)
+
+                // The lock was free: the partition may have been sealed, and another request may have logged something for this key.
+                if (_state != PartitionState.Active || (asksLog && _store.Effects is { } effects && !effects.MayAnswerNow(in request)))
                 {
                     _store.Shard.Heap.ReturnGranted();
                     return false;
                 }
 
+                long before = _store.EffectCount;
                 bool done = _store.TryExecute(in request, nowUnixSeconds, sink, waitForPages: attempt < PageRoundsMax && granted > 0);
+                isLogged |= _store.EffectCount != before;
                 _store.Shard.Heap.ReturnGranted();
                 if (done)
                     return true;

@@ -63,11 +63,14 @@ public sealed class PartitionSet : IDisposable
     }
 
     /// <summary>
-    /// Opens a partition that is not open, empty. Sealed is for one whose items are still to be imported. Throws if it is open already, or no seed is known.
+    /// Opens a partition that is not open, empty. Sealed is for one whose items are still to be imported, and for a replica. Throws if it is open already, or
+    /// no seed is known.
     /// </summary>
-    public Partition Open(PartitionId id, long epoch, PartitionState state = PartitionState.Active)
+    public Partition Open(PartitionId id, long epoch, PartitionState state = PartitionState.Active, bool isReplica = false)
     {
         ArgumentOutOfRangeException.ThrowIfEqual((int)state, (int)PartitionState.Gone, nameof(state));
+        if (isReplica && state != PartitionState.Sealed)
+            throw new ArgumentException("A replica is sealed.", nameof(state));
         lock (_changes)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
@@ -75,7 +78,7 @@ public sealed class PartitionSet : IDisposable
                 throw new InvalidOperationException($"Partition {id} is open already.");
             if (Hasher is null)
                 Throw.HashSeedUnknown();
-            var partition = new Partition(new PartitionStore(Arena, id), epoch, state);
+            var partition = new Partition(new PartitionStore(Arena, id), epoch, state, isReplica);
             Volatile.Write(ref _partitions[id.Value], partition);
             return partition;
         }

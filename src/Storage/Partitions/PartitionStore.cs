@@ -184,6 +184,8 @@ public sealed unsafe partial class PartitionStore : IDisposable
         if (nowUnixSeconds >= _flushAt)
             FireScheduledFlush();
         _shard.Begin(waitForPages);
+        if (Effects is { } log)
+            return DispatchLogged(in request, nowUnixSeconds, sink, log);
         return (_events.Watched & RequestEvents) == 0 ? Dispatch(in request, nowUnixSeconds, sink) : DispatchWatched(in request, nowUnixSeconds, sink);
     }
 
@@ -216,19 +218,27 @@ public sealed unsafe partial class PartitionStore : IDisposable
     /// Drops everything stored so far, now (0 or not in the future) or at the given time; then also what is stored until that time. What is stored straight
     /// after a flush stays. A later call replaces a scheduled flush whose time has not come.
     /// </summary>
-    public void FlushAll(uint atUnixSeconds, uint nowUnixSeconds)
+    public void FlushAll(uint atUnixSeconds, uint nowUnixSeconds, long flushNumber = 0)
     {
         // Nobody may have come by since the time of the former one.
         if (nowUnixSeconds >= _flushAt)
             FireScheduledFlush();
         SetSequence(_sequence + 1);
         SetFlushAt(atUnixSeconds > nowUnixSeconds ? atUnixSeconds : uint.MaxValue);
-        if (atUnixSeconds <= nowUnixSeconds)
+        NoteFlush(flushNumber);
+        bool isNow = atUnixSeconds <= nowUnixSeconds;
+        if (isNow)
             FlushNow();
+        LogFlush(clears: isNow);
     }
 
     /// <summary>Sets the time of the scheduled flush, whatever it was; a time that is past takes effect with the next request.</summary>
-    public void RescheduleFlush(uint atUnixSeconds) => SetFlushAt(atUnixSeconds);
+    public void RescheduleFlush(uint atUnixSeconds, long flushNumber = 0)
+    {
+        SetFlushAt(Math.Max(atUnixSeconds, 1)); // 0 is "none" wherever it is written down
+        NoteFlush(flushNumber);
+        LogFlush(clears: false);
+    }
 
     /// <summary>
     /// Looks at up to <paramref name="bucketsMax"/> hash buckets for expired items, frees them and returns their number. The next call goes on from there.
@@ -237,6 +247,7 @@ public sealed unsafe partial class PartitionStore : IDisposable
     public int Reclaim(uint nowUnixSeconds, int bucketsMax)
     {
         SettleBeforePass(nowUnixSeconds);
+        nowUnixSeconds = ExpiryTime(nowUnixSeconds);
         int reclaimed = 0;
         Span<uint> handles = stackalloc uint[BucketItemsMax];
         for (uint left = Math.Min((uint)bucketsMax, _index.BucketCount); left > 0; left--)
@@ -308,7 +319,7 @@ public sealed unsafe partial class PartitionStore : IDisposable
 
     private void SettleBeforePass(uint now)
     {
-        if (now >= _flushAt)
+        if (now >= _flushAt && !IsReplica)
             FireScheduledFlush();
         if (_shard.Pins.HasReleased)
             _shard.FreeReleased();
@@ -318,6 +329,7 @@ public sealed unsafe partial class PartitionStore : IDisposable
     {
         SetFlushAt(uint.MaxValue);
         FlushNow();
+        LogFlush(clears: true);
     }
 
     // ---- helpers of the operations ----
@@ -417,7 +429,10 @@ public sealed unsafe partial class PartitionStore : IDisposable
             return allocated;
         Unlink(request.KeyHash, old, LossCause.Deleted);
         old = 0;
-        return TryAllocate(in request, clientFlags, request.Value.Length, expiresAt, now, out handle);
+        if (TryAllocate(in request, clientFlags, request.Value.Length, expiresAt, now, out handle))
+            return true;
+        SetSequence(_sequence + 1); // the old value is gone
+        return false;
     }
 
     /// <summary>Puts a filled item in the place of the old one (0 if there is none).</summary>

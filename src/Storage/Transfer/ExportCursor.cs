@@ -11,4 +11,7 @@ public struct ExportCursor
 
     /// <summary>Items exported so far.</summary>
     public long ItemCount { readonly get; internal set; }
+
+    /// <summary>Of a copy as effects: the position in the partition's log at which the last part was read.</summary>
+    public long LogPosition { readonly get; internal set; }
 }

@@ -14,6 +14,10 @@ internal static class ExportFormat
     public const int BlockHeaderBytes = 13;
     public const int ItemHeaderBytes = 26;
 
+    /// <summary>The bits of an item's word that <see cref="WordOf"/> may set.</summary>
+    public const uint WordMask =
+        ItemWord.FrequencyMask | ItemWord.Stale | ItemWord.TokenSent | ItemWord.Fetched | ItemWord.BinaryKey | ItemWord.ExplicitCas;
+
     public static void WriteBlockHeader(Span<byte> destination, ulong sequence, uint scheduledFlush)
     {
         var writer = new WireWriter(destination);
@@ -46,7 +50,8 @@ internal static class ExportFormat
         return word | ((marks & ItemMarks.ExplicitCas) != 0 ? ItemWord.ExplicitCas : 0);
     }
 
-    private static unsafe ItemMarks MarksOf(ItemHeader* item)
+    /// <summary>The marks of an item as they travel.</summary>
+    public static unsafe ItemMarks MarksOf(ItemHeader* item)
     {
         ItemMarks marks = (ItemMarks)(item->Frequency << 4);
         marks |= item->Has(ItemWord.Stale) ? ItemMarks.Stale : 0;
@@ -67,13 +72,7 @@ internal static class ExportFormat
         public ulong Sequence { get; private set; }
         public uint ScheduledFlush { get; private set; }
 
-        public ItemMarks Marks { get; private set; }
-        public uint ClientFlags { get; private set; }
-        public uint ExpiresAt { get; private set; }
-        public uint LastAccess { get; private set; }
-        public ulong Cas { get; private set; }
-        public ReadOnlySpan<byte> Key { get; private set; }
-        public ReadOnlySpan<byte> Value { get; private set; }
+        public ExportedItem Item { get; private set; }
 
         /// <summary>Reads the next item; false at the end, and where the input is malformed.</summary>
         public bool Read()
@@ -98,22 +97,13 @@ internal static class ExportFormat
                 if (_wire.Failed)
                     return Fail();
                 if (keyBytes != 0)
-                    return ReadItem(keyBytes);
+                {
+                    Item = ExportedItem.Read(ref _wire, keyBytes);
+                    return !_wire.Failed || Fail();
+                }
+
                 _inBlock = false;
             }
-        }
-
-        private bool ReadItem(int keyBytes)
-        {
-            Marks = (ItemMarks)_wire.Byte();
-            ClientFlags = _wire.UInt32();
-            ExpiresAt = _wire.UInt32();
-            LastAccess = _wire.UInt32();
-            Cas = _wire.UInt64();
-            int valueBytes = _wire.Int32();
-            Key = _wire.Bytes(keyBytes);
-            Value = _wire.Bytes(valueBytes);
-            return (!_wire.Failed && keyBytes <= Limits.KeyBytesMax && valueBytes <= Limits.ItemBytesMax) || Fail();
         }
 
         private bool Fail()

@@ -18,7 +18,18 @@ public sealed unsafe partial class PartitionStore
         SettleBeforePass(nowUnixSeconds);
         ExportFormat.WriteBlockHeader(output.GetSpan(ExportFormat.BlockHeaderBytes), _sequence, ScheduledFlushUnixSeconds);
         output.Advance(ExportFormat.BlockHeaderBytes);
-        long written = ExportFormat.BlockHeaderBytes + 1;
+        bool more = ExportItems(ref cursor, output, bytesMax - ExportFormat.BlockHeaderBytes - 1L, asEffects: false, nowUnixSeconds);
+        output.GetSpan(1)[0] = 0;
+        output.Advance(1);
+        return more;
+    }
+
+    /// <summary>
+    /// Writes the next items, one at least, until so many bytes, or until enough buckets were looked at. Returns false when the end is reached.
+    /// </summary>
+    private bool ExportItems(ref ExportCursor cursor, IBufferWriter<byte> output, long bytesMax, bool asEffects, uint now)
+    {
+        long written = 0;
         var bucketItems = new List<(uint Order, uint Handle)>();
         var handles = new List<uint>();
         ulong position = cursor.Position;
@@ -35,19 +46,22 @@ public sealed unsafe partial class PartitionStore
             foreach ((uint order, uint handle) in bucketItems)
             {
                 ItemHeader* item = _space.At(handle);
-                if (order < position || Expiry.IsExpired(item->ExpiresAt, nowUnixSeconds))
+                if (order < position || Expiry.IsExpired(item->ExpiresAt, now))
                     continue;
-                long bytes = ExportFormat.ItemHeaderBytes + item->KeyLength + (long)_space.ValueLength(item);
+                long bytes = (asEffects ? EffectFormat.KindBytes : 0) + ExportFormat.ItemHeaderBytes + item->KeyLength + (long)_space.ValueLength(item);
 
                 // Two items of one place (a matter of chance in four thousand million) go out together.
-                if (written + bytes > bytesMax && written > ExportFormat.BlockHeaderBytes + 1 && order != cursor.LastOrder)
+                if (written + bytes > bytesMax && written > 0 && order != cursor.LastOrder)
                 {
                     position = order;
                     isFull = true;
                     break;
                 }
 
-                WriteItem(handle, item, output, nowUnixSeconds);
+                if (asEffects)
+                    WritePut(handle, item, output, now);
+                else
+                    WriteItem(handle, item, output, now);
                 written += bytes;
                 cursor.ItemCount++;
                 cursor.LastOrder = order;
@@ -58,8 +72,6 @@ public sealed unsafe partial class PartitionStore
         }
 
         cursor.Position = position;
-        output.GetSpan(1)[0] = 0;
-        output.Advance(1);
         return position <= uint.MaxValue && _index.BucketCount != 0;
     }
 
@@ -80,7 +92,7 @@ public sealed unsafe partial class PartitionStore
         var check = new ExportFormat.Reader(input);
         while (check.Read())
         {
-            if (PartitionId.OfHash(_arena.Hasher.Compute(check.Key), _arena.Options.PartitionCount) != Id)
+            if (PartitionId.OfHash(_arena.Hasher.Compute(check.Item.Key), _arena.Options.PartitionCount) != Id)
                 return ImportStatus.Malformed;
         }
 
@@ -90,9 +102,10 @@ public sealed unsafe partial class PartitionStore
         var reader = new ExportFormat.Reader(input);
         while (reader.Read())
         {
-            if (Expiry.IsExpired(reader.ExpiresAt, now))
+            ExportedItem item = reader.Item;
+            if (Expiry.IsExpired(item.ExpiresAt, now))
                 continue;
-            if (ImportItem(in reader, now))
+            if (ImportItem(in item, now))
                 itemCount++;
             else if (_shard.PagesWanted != 0)
                 return ImportStatus.OutOfMemory;
@@ -106,7 +119,7 @@ public sealed unsafe partial class PartitionStore
         return status;
     }
 
-    private bool ImportItem(in ExportFormat.Reader source, uint now)
+    private bool ImportItem(in ExportedItem source, uint now)
     {
         ulong hash = _arena.Hasher.Compute(source.Key);
         uint old = _index.Find(hash, source.Key);
@@ -117,7 +130,18 @@ public sealed unsafe partial class PartitionStore
             Unlink(hash, old, LossCause.Replaced);
         }
 
-        if (!TryGrowIndex(now) || !_shard.TryAllocate(source.Key.Length, source.ClientFlags, source.Value.Length, source.ExpiresAt, now, out uint handle))
+        return TryStoreExported(hash, in source, 0, now);
+    }
+
+    /// <summary>Stores an item with everything that is known of it, in place of the old one (0 if there is none); that stays if there is no memory.</summary>
+    private bool TryStoreExported(ulong hash, in ExportedItem source, uint old, uint now)
+    {
+        _shard.Guarded = old;
+        uint handle = 0;
+        bool allocated = TryGrowIndex(now)
+            && _shard.TryAllocate(source.Key.Length, source.ClientFlags, source.Value.Length, source.ExpiresAt, now, out handle);
+        _shard.Guarded = 0;
+        if (!allocated)
             return false;
         ItemHeader* item = _space.At(handle);
         item->Word |= ExportFormat.WordOf(source.Marks);
@@ -128,7 +152,16 @@ public sealed unsafe partial class PartitionStore
         writer.Write(source.Value);
         if (_hasChecksums)
             ItemChecksum.Set(in _space, _sizes, handle);
-        _index.Insert(hash, handle);
+        if (old == 0)
+        {
+            _index.Insert(hash, handle);
+        }
+        else
+        {
+            _index.Replace(hash, old, handle);
+            _shard.Unlink(this, old, LossCause.Replaced);
+        }
+
         bool hasProvenItself = (source.Marks & ItemMarks.Main) != 0;
         _shard.Link(this, handle, _arena.Eviction.QueueOf(item->ExpiresAt, now, hasProvenItself));
         _shard.Counters.TotalItems--; // it was counted where it was stored
