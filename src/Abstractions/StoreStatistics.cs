@@ -23,7 +23,7 @@ public sealed class StoreStatistics
     public long LruTailReflocked, MovesToWarm, MovesWithinLru;
 
     // What has become of all items that were ever stored here, by clients, by a move from another silo or by a restart. Never reset:
-    // stored = present (CurrItems) + waiting + the sum of all lost.
+    // stored = present (CurrItems and ReplicaItems) + waiting + the sum of all lost.
     public long ItemsStored;
 
     /// <summary>Flushed, or of a partition that is closed: nobody finds them any more, and their memory is being freed.</summary>
@@ -39,6 +39,9 @@ public sealed class StoreStatistics
 
     // Gauges.
     public long CurrItems, Bytes, LimitMaxBytes;
+
+    /// <summary>Items of replicas of what other silos serve, and what they asked for; they are not among CurrItems, but take memory like others.</summary>
+    public long ReplicaItems, ReplicaBytes;
 
     /// <summary>Bytes of the hash index, and the power of two of buckets in all.</summary>
     public long HashBytes;

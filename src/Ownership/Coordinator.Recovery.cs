@@ -12,6 +12,7 @@ public sealed partial class Coordinator
         _hashSeed = restore?.Seed ?? ChooseHashSeed();
         foreach ((SiloId silo, Member member) in _members)
             Adopt(silo, member);
+        AdoptKnownEpochs();
         NumberAbove();
         if (restore is not null)
             Restore(restore);
@@ -54,32 +55,33 @@ public sealed partial class Coordinator
         foreach (PartitionReport report in member.Reply!.Partitions)
         {
             _epochsUsed[report.Partition] = Math.Max(_epochsUsed[report.Partition], Math.Max(report.Epoch, report.MoveEpoch));
-            if (report.Send == SendState.Done && !IsStillImported(report))
-                continue;
             if (report.Phase is PartitionPhase.Opening or PartitionPhase.Active or PartitionPhase.Sealed && report.Epoch > _epochs[report.Partition])
             {
                 _owners[report.Partition] = silo;
                 _epochs[report.Partition] = report.Epoch;
+                _copies[report.Partition].Clear();
                 changed = true;
             }
+        }
+
+        foreach (CopyReport copy in member.Reply.Copies)
+        {
+            _epochsUsed[copy.Partition] = Math.Max(_epochsUsed[copy.Partition], copy.Copy);
+            if (_owners[copy.Partition] == silo)
+                _copies[copy.Partition].Add(new Copy(copy.Copy, copy.Target));
         }
 
         return changed;
     }
 
-    /// <summary>
-    /// Whether a silo holds what this sealed partition's owner sent, and was not activated. If none does, the target may have served the partition and been
-    /// lost since; then what the source holds is out of date.
-    /// </summary>
-    private bool IsStillImported(PartitionReport sealedPartition)
+    /// <summary>Epochs of the tables of former terms: what is older is out of date, although nobody may live who served it.</summary>
+    private void AdoptKnownEpochs()
     {
-        foreach (Member member in _members.Values)
+        PartitionTable known = environment.KnownTable;
+        for (int partition = 0; partition < partitionCount && known.PartitionCount == partitionCount && known.HashSeed == _hashSeed; partition++)
         {
-            PartitionReport other = Find(member.Reply, sealedPartition.Partition);
-            if (other.Phase is PartitionPhase.Importing or PartitionPhase.Imported && other.Epoch == sealedPartition.MoveEpoch)
-                return true;
+            if (_owners[partition].IsNone)
+                _epochs[partition] = Math.Max(_epochs[partition], known.EpochOf(new PartitionId(partition)));
         }
-
-        return false;
     }
 }

@@ -14,6 +14,9 @@ public interface ICoordinatorEnvironment
 
     /// <summary>A random seed for the key hash of a cluster that has none yet.</summary>
     HashSeed DrawHashSeed();
+
+    /// <summary>The newest table that this silo knows, of whatever coordinator.</summary>
+    PartitionTable KnownTable { get; }
 }
 
 /// <summary>Things that a coordinator tells the operator.</summary>
@@ -26,12 +29,16 @@ public enum CoordinatorEvent
     MoveStarted,
     MoveCommitted,
     MoveFailed,
+    /// <summary>The partition's owner is gone, and goes on at this silo from its replica.</summary>
+    Promoted,
     /// <summary>The partition's owner is gone and the partition begins empty at this silo.</summary>
     Reassigned,
     /// <summary>The cluster was down as a whole, and goes on from its silos' memory files; partition = partitions found in them.</summary>
     Restored,
     /// <summary>A silo with another partition count gets nothing; partition = its count.</summary>
     PartitionCountDiffers,
+    /// <summary>A silo with another number of replicas gets nothing; partition = its number.</summary>
+    ReplicasDiffer,
     /// <summary>A silo whose items are stored under another seed of the key hash gets nothing.</summary>
     HashSeedDiffers,
 }
@@ -46,10 +53,9 @@ public enum CoordinatorEvent
 /// partition for its owner, and goes on from there.
 /// </para>
 /// <para>
-/// A move: the source seals and streams; when it reports that the target has everything, the target is told to activate (from then on only the target's answer
-/// decides: it serves the partition, or it has nothing and the move has failed); when it serves, the table changes, and the source, whose epoch is
-/// now lower than the table's, is told to drop. A move that fails before leaves a sealed source, which is told to unseal, and an import nobody wants, which is
-/// discarded. At most one move leaves a silo at a time, and at most <see cref="MovesPerTargetMax"/> arrive.
+/// Copies (Coordinator.Copies.cs): joining, draining, rebalancing, repair and failover are one mechanism. A copy is attached to the owner and becomes a replica
+/// when it has everything; from then on the owner acknowledges nothing that it does not have. A partition without an owner goes on from its most advanced
+/// replica, in a new epoch. A move makes the target a replica, and then lets the owner become one: what follows is the same as after a loss, without one.
 /// </para>
 /// <para>
 /// The seed of the key hash lives as long as any silo that knows it: the first coordinator draws it, every later one finds it in
@@ -68,7 +74,7 @@ public enum CoordinatorEvent
 /// </para>
 /// Non-goals: thread safety (the caller serialises), reading clocks, knowing Orleans.
 /// </summary>
-public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordinatorEnvironment environment)
+public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordinatorEnvironment environment, int replicas = 0)
 {
     /// <summary>How often a silo is asked when there is nothing to tell.</summary>
     public const int SyncMilliseconds = 500;
@@ -80,8 +86,11 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
     public const int RetryMilliseconds = 1_000;
     public const int RetryMillisecondsMax = 10_000;
 
-    /// <summary>Moves that arrive at one silo at the same time.</summary>
-    public const int MovesPerTargetMax = 2;
+    /// <summary>Copies that are being made from one silo, or to one, at the same time.</summary>
+    public const int CopiesUnderWayMax = 4;
+
+    /// <summary>An answer, or the membership, is so fresh that the coordinator does not count as cut off.</summary>
+    public const int ContactMilliseconds = 3_000;
 
     /// <summary>Epochs of a term start at the term times 2^20, terms of a membership at its version times 2^8.</summary>
     private const int EpochBits = 20;
@@ -94,12 +103,16 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
     /// <summary>The epoch in which the owner has been seen to serve the partition.</summary>
     private readonly long[] _confirmed = new long[partitionCount];
     private readonly Failures[] _failures = new Failures[partitionCount];
-    private readonly Dictionary<int, Move> _moves = [];
+    private readonly SortedDictionary<int, Move> _moves = [];
+    private readonly Dictionary<int, Promotion> _promotions = [];
+    private readonly Dictionary<int, Election> _elections = [];
+    private readonly List<Copy>[] _copies = [.. Enumerable.Range(0, partitionCount).Select(static _ => new List<Copy>())];
     private readonly SortedDictionary<SiloId, Member> _members = [];
     private bool _leads;
     private bool _recovered;
     private long _term;
     private long _membershipVersion = -1;
+    private long _confirmedMilliseconds = long.MinValue / 2;
     private long _sequence;
     private FlushMark _flush;
     private long _flushSettled;
@@ -167,7 +180,11 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
             StepDown();
 
         foreach (SiloId gone in _members.Keys.Except(active).ToArray())
+        {
             _members.Remove(gone);
+            _lossVersion = membershipVersion;
+        }
+
         foreach (SiloId silo in active)
         {
             if (!_members.ContainsKey(silo))
@@ -177,6 +194,21 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
         if (oldest && !_leads)
             TakeOver(membershipVersion << TermBits);
         Pump(nowMilliseconds);
+    }
+
+    /// <summary>The membership store has answered, and still counts this silo in.</summary>
+    public void OnMembershipConfirmed(long nowMilliseconds) => _confirmedMilliseconds = nowMilliseconds;
+
+    /// <summary>
+    /// Whether this coordinator is in touch with the membership store, or with more than half of the silos. One that is not may have been replaced, and the
+    /// silos that hear only it serve what others have taken over: so they are not told to serve on.
+    /// </summary>
+    public bool GrantsLeases(long nowMilliseconds)
+    {
+        if (nowMilliseconds - _confirmedMilliseconds <= ContactMilliseconds)
+            return true;
+        int answering = _members.Values.Count(member => nowMilliseconds - member.AnsweredMilliseconds <= ContactMilliseconds);
+        return 2 * answering > _members.Count;
     }
 
     /// <summary>A silo has something to report.</summary>
@@ -206,12 +238,18 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
             return;
         member.OutstandingSequence = 0;
         member.Reply = reply;
+        member.AnsweredMilliseconds = nowMilliseconds;
         if (reply.Flush.Number > _flush.Number)
             _flush = reply.Flush;
         if (reply.PartitionCount != partitionCount && !member.ForeignTold)
         {
             member.ForeignTold = true;
             environment.OnEvent(CoordinatorEvent.PartitionCountDiffers, reply.PartitionCount, reply.Silo);
+        }
+        else if (reply.Replicas != replicas && !member.ForeignTold)
+        {
+            member.ForeignTold = true;
+            environment.OnEvent(CoordinatorEvent.ReplicasDiffer, reply.Replicas, reply.Silo);
         }
         else if (_recovered && !IsUsable(member) && !member.ForeignTold)
         {
@@ -236,7 +274,13 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
         _hashSeed = default;
         _silos = SiloList.Empty;
         _gatheringSince = null;
+        _lossVersion = _membershipVersion;
         _moves.Clear();
+        _promotions.Clear();
+        _elections.Clear();
+        _homeless.Clear();
+        foreach (List<Copy> copies in _copies)
+            copies.Clear();
         Array.Clear(_owners);
         Array.Clear(_epochs);
         Array.Clear(_confirmed);
@@ -253,6 +297,8 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
         _leads = false;
         _recovered = false;
         _moves.Clear();
+        _promotions.Clear();
+        _elections.Clear();
         environment.OnEvent(CoordinatorEvent.SteppedDown, 0, self);
         environment.OnFlushProgress();
     }
@@ -346,255 +392,15 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
             Sequence = member.OutstandingSequence,
             Coordinator = self,
             PartitionCount = partitionCount,
+            Replicas = replicas,
             MembershipVersion = _membershipVersion,
             NobodyTakesOver = nobody,
+            GrantsLease = GrantsLeases(now),
             Flush = _flush,
             Silos = silosAreOld ? _silos : null,
             Table = tableIsOld ? _table : null,
             Commands = commands,
         });
-    }
-
-    private bool IsStillSealed(int partition, long moveEpoch)
-    {
-        foreach (Member member in _members.Values)
-        {
-            PartitionReport source = Find(member.Reply, partition);
-            if (source.Phase == PartitionPhase.Sealed && source.MoveEpoch == moveEpoch)
-                return true;
-        }
-
-        return false;
-    }
-
-    private void Decide(long now)
-    {
-        bool changed = false;
-
-        // A silo that the membership showed only after the take-over may still hold something from the term before.
-        foreach ((SiloId silo, Member member) in _members)
-        {
-            if (!member.Adopted && member.Reply is not null)
-                changed |= Adopt(silo, member);
-        }
-
-        foreach (int partition in _moves.Keys.ToArray())
-            changed |= FollowMove(partition, _moves[partition], now);
-
-        for (int partition = 0; partition < _owners.Length; partition++)
-        {
-            SiloId owner = _owners[partition];
-            if (owner.IsNone || _moves.ContainsKey(partition))
-                continue;
-            if (!_members.TryGetValue(owner, out Member? member))
-            {
-                _owners[partition] = default;
-                changed = true;
-            }
-            else if (member.Reply is { } reply)
-            {
-                PartitionReport held = Find(reply, partition);
-                if (held.Phase == PartitionPhase.Active && held.Epoch == _epochs[partition])
-                {
-                    _confirmed[partition] = held.Epoch;
-                }
-                else if (held.Phase == PartitionPhase.None && _confirmed[partition] == _epochs[partition])
-                {
-                    // It was served and is no more, though the silo lives: what is opened now is another content, hence another epoch.
-                    _epochs[partition] = NextEpoch(partition);
-                    environment.OnEvent(CoordinatorEvent.Reassigned, partition, owner);
-                    changed = true;
-                }
-            }
-        }
-
-        changed |= Plan(now);
-        if (changed)
-            Publish();
-    }
-
-    /// <summary>Gives homeless partitions away, and starts moves. Returns whether the table has changed.</summary>
-    private bool Plan(long now)
-    {
-        List<SiloWeight> candidates = [];
-        foreach ((SiloId silo, Member member) in _members)
-        {
-            if (IsCandidate(member) && IsKnownToAll(member))
-                candidates.Add(new SiloWeight(silo, member.Reply!.MemoryBytes));
-        }
-
-        if (candidates.Count == 0)
-            return false;
-
-        SiloId[] current = (SiloId[])_owners.Clone();
-        foreach ((int partition, Move move) in _moves)
-            current[partition] = move.Target;
-        SiloId[] plan = TablePlanner.Plan(current, candidates);
-        bool changed = false;
-        for (int partition = 0; partition < plan.Length; partition++)
-        {
-            if (_moves.ContainsKey(partition) || plan[partition] == _owners[partition])
-                continue;
-            if (_owners[partition].IsNone)
-            {
-                _owners[partition] = plan[partition];
-                _epochs[partition] = NextEpoch(partition);
-                environment.OnEvent(CoordinatorEvent.Reassigned, partition, plan[partition]);
-                changed = true;
-            }
-            else if (now >= _failures[partition].NotBeforeMilliseconds
-                && _confirmed[partition] == _epochs[partition] && MayMove(_owners[partition], plan[partition]))
-            {
-                _moves.Add(partition, new Move(_owners[partition], plan[partition], NextEpoch(partition)));
-                environment.OnEvent(CoordinatorEvent.MoveStarted, partition, plan[partition]);
-            }
-        }
-
-        return changed;
-    }
-
-    private bool MayMove(SiloId source, SiloId target)
-    {
-        int arriving = 0;
-        foreach (Move move in _moves.Values)
-        {
-            if (move.Source == source)
-                return false;
-            if (move.Target == target)
-                arriving++;
-        }
-
-        return arriving < MovesPerTargetMax;
-    }
-
-    /// <summary>Carries a move on by what its two silos report. Returns whether the table has changed.</summary>
-    private bool FollowMove(int partition, Move move, long now)
-    {
-        _members.TryGetValue(move.Source, out Member? source);
-        _members.TryGetValue(move.Target, out Member? target);
-        if (!move.Committing)
-        {
-            if (target is null || source is null || !IsCandidate(target))
-            {
-                Fail(partition, now);
-                return false;
-            }
-
-            PartitionReport sent = Find(source.Reply, partition);
-            if (sent.Phase == PartitionPhase.None)
-                Fail(partition, now);
-            else if (sent.Phase == PartitionPhase.Sealed && sent.MoveEpoch == move.Epoch && sent.Send == SendState.Failed)
-                Fail(partition, now);
-            else if (sent.Phase == PartitionPhase.Sealed && sent.MoveEpoch == move.Epoch && sent.Send == SendState.Done)
-                move.Committing = true;
-            return false;
-        }
-
-        PartitionReport received = Find(target?.Reply, partition);
-        if (received.Phase is PartitionPhase.Active or PartitionPhase.Sealed && received.Epoch == move.Epoch)
-        {
-            _owners[partition] = move.Target;
-            _epochs[partition] = _confirmed[partition] = move.Epoch;
-            _failures[partition] = default;
-            _moves.Remove(partition);
-            MovesCommitted++;
-            environment.OnEvent(CoordinatorEvent.MoveCommitted, partition, move.Target);
-            return true;
-        }
-
-        if (target is null && move.ActivateSequence == 0)
-        {
-            Fail(partition, now);
-            return false;
-        }
-
-        bool hasNothing = received.Phase is PartitionPhase.None or PartitionPhase.Importing || received.Epoch != move.Epoch;
-        if (target is null || (move.ActivateSequence != 0 && target.Reply is { } reply && reply.Sequence >= move.ActivateSequence && hasNothing))
-        {
-            // It may have served the partition for a moment before it was lost. What the source still holds would bring back what clients have deleted since.
-            Fail(partition, now);
-            _owners[partition] = default;
-            return true;
-        }
-
-        return false;
-    }
-
-    /// <summary>The move is off. Source and target are put right by <see cref="CommandsFor"/>, because no move explains any more what they hold.</summary>
-    private void Fail(int partition, long now)
-    {
-        ref Failures failures = ref _failures[partition];
-        failures.Count = Math.Min(failures.Count + 1, 16);
-        failures.NotBeforeMilliseconds = now + Math.Min((long)RetryMilliseconds << (failures.Count - 1), RetryMillisecondsMax);
-        SiloId target = _moves[partition].Target;
-        _moves.Remove(partition);
-        MovesFailed++;
-        environment.OnEvent(CoordinatorEvent.MoveFailed, partition, target);
-    }
-
-    /// <summary>What this silo must be told, given what it held when it answered last.</summary>
-    private List<PartitionCommand> CommandsFor(SiloId silo, Member member)
-    {
-        List<PartitionCommand> commands = [];
-        int next = 0;
-        IReadOnlyList<PartitionReport> reports = member.Reply!.Partitions;
-        for (int partition = 0; partition < _owners.Length; partition++)
-        {
-            PartitionReport held = default;
-            if (next < reports.Count && reports[next].Partition == partition)
-                held = reports[next++];
-            bool owns = _owners[partition] == silo;
-            _moves.TryGetValue(partition, out Move? move);
-            if (move is not null && move.Source == silo)
-            {
-                if (!move.Committing && held.Epoch == _epochs[partition]
-                    && (held.Phase == PartitionPhase.Active || (held.Phase == PartitionPhase.Sealed && held.MoveEpoch < move.Epoch)))
-                    commands.Add(PartitionCommand.Send(partition, _epochs[partition], move.Epoch, move.Target));
-                continue;
-            }
-
-            if (move is not null && move.Target == silo)
-            {
-                // Its last answer may be older than the import: the command itself finds out.
-                if (move.Committing)
-                {
-                    commands.Add(PartitionCommand.Activate(partition, move.Epoch));
-                    if (move.ActivateSequence == 0)
-                        move.ActivateSequence = _sequence + 1;
-                    continue;
-                }
-
-                if (held.Epoch == move.Epoch)
-                    continue;
-            }
-
-            switch (held.Phase)
-            {
-                case PartitionPhase.Importing or PartitionPhase.Imported:
-                    // As long as the source is sealed, the import is the proof that nobody else has served the partition since.
-                    if (!IsStillSealed(partition, held.Epoch))
-                        commands.Add(PartitionCommand.Discard(partition, held.Epoch));
-                    break;
-                case PartitionPhase.Sealed when owns && held.Epoch == _epochs[partition]:
-                    commands.Add(PartitionCommand.Unseal(partition, held.Epoch));
-                    break;
-                case PartitionPhase.Active when owns && held.Epoch == _epochs[partition]:
-                    break;
-                case PartitionPhase.Kept when owns && held.Epoch != 0 && _restoring[partition] == new Restoring(held.Epoch, _epochs[partition]):
-                    commands.Add(PartitionCommand.Restore(partition, held.Epoch, _epochs[partition]));
-                    continue;
-                case not PartitionPhase.None when !owns:
-                    // Its epoch is lower than the table's, or it would be the owner.
-                    commands.Add(PartitionCommand.Drop(partition, held.Epoch));
-                    break;
-            }
-
-            bool assigned = held.Phase is PartitionPhase.Active or PartitionPhase.Sealed && held.Epoch == _epochs[partition];
-            if (owns && !assigned)
-                commands.Add(PartitionCommand.Assign(partition, _epochs[partition]));
-        }
-
-        return commands;
     }
 
     private long NextEpoch(int partition) =>
@@ -608,7 +414,7 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
 
     /// <summary>Whether the silo can hold partitions of this cluster; meaningful while <see cref="Recovered"/>.</summary>
     private bool IsUsable(Member member) =>
-        member.Reply is { } reply && reply.PartitionCount == partitionCount && (reply.HashSeed.IsNone || reply.HashSeed == _hashSeed);
+        member.Reply is { } reply && reply.PartitionCount == partitionCount && reply.Replicas == replicas && (reply.HashSeed.IsNone || reply.HashSeed == _hashSeed);
 
     /// <summary>
     /// Whether the silo may be given partitions. It knows the seed then: what a source sends may arrive before anything else that
@@ -652,19 +458,6 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
         public long NotBeforeMilliseconds;
     }
 
-    private sealed class Move(SiloId source, SiloId target, long epoch)
-    {
-        public SiloId Source { get; } = source;
-        public SiloId Target { get; } = target;
-        public long Epoch { get; } = epoch;
-
-        /// <summary>The target has everything; only its answer decides now.</summary>
-        public bool Committing { get; set; }
-
-        /// <summary>The sequence in which the target was first told to activate; 0 before.</summary>
-        public long ActivateSequence { get; set; }
-    }
-
     /// <param name="sinceVersion">The membership version in which the silo was first seen: a process that knows an older one does not know the silo.</param>
     private sealed class Member(long sinceVersion)
     {
@@ -672,6 +465,7 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
         public SyncReply? Reply;
         public long OutstandingSequence;
         public long SentMilliseconds = -SyncMilliseconds;
+        public long AnsweredMilliseconds = long.MinValue / 2;
         public bool Nudged;
         public bool Adopted;
         public bool ForeignTold;

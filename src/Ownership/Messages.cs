@@ -10,27 +10,37 @@ public enum PartitionPhase : byte
     Opening = 1,
     /// <summary>Served here.</summary>
     Active = 2,
-    /// <summary>Held, but not served: its items are being sent to another silo, or wait for the coordinator's word.</summary>
+    /// <summary>
+    /// Held, but not served: it becomes a replica (of the copy MoveEpoch) as soon as all its copies have everything, unless the coordinator says otherwise
+    /// before.
+    /// </summary>
     Sealed = 3,
-    /// <summary>Items arrive from the owner; not served.</summary>
-    Importing = 4,
-    /// <summary>All items are here; not served until the coordinator says so.</summary>
-    Imported = 5,
+
+    // 4 and 5 were phases of a move by a former version.
+
     /// <summary>
     /// Kept in this silo's memory file since before it was started; not served. Epoch: in which it was served here, 0 if it was not; MoveEpoch: the highest in
     /// which this silo knew it to be held by anybody.
     /// </summary>
     Kept = 6,
+
+    /// <summary>A copy that is not complete yet: items arrive from the owner. Epoch: the copy's number.</summary>
+    Copying = 7,
+
+    /// <summary>A complete copy: whatever the owner has acknowledged is here. Epoch: the copy's number.</summary>
+    Replica = 8,
 }
 
-/// <summary>How far a sealed partition's sending has come. Travels between silos: never renumber, only append.</summary>
-public enum SendState : byte
+/// <summary>How far a copy has come, as its owner sees it. Travels between silos: never renumber, only append.</summary>
+public enum CopyState : byte
 {
     None = 0,
-    Streaming = 1,
-    /// <summary>The target has acknowledged everything.</summary>
-    Done = 2,
-    /// <summary>The target refused, or made no progress for too long.</summary>
+    Copying = 1,
+
+    /// <summary>Complete: the owner acknowledges nothing that the copy does not have.</summary>
+    Synced = 2,
+
+    /// <summary>The silo that should hold it has refused it. If it was complete, the owner goes on waiting for it until told to detach it.</summary>
     Failed = 3,
 }
 
@@ -40,40 +50,61 @@ public enum CommandKind : byte
     None = 0,
     /// <summary>Own it in <see cref="PartitionCommand.Epoch"/>; empty unless it is active here already.</summary>
     Assign = 1,
-    /// <summary>You hold it in Epoch: seal it and stream it to Target, which is to own it in MoveEpoch.</summary>
-    Send = 2,
-    /// <summary>Everything that was imported for MoveEpoch is now yours: serve it in that epoch.</summary>
-    Activate = 3,
-    /// <summary>Forget what was imported for epochs up to MoveEpoch, and accept no more of it.</summary>
-    Discard = 4,
-    /// <summary>The move is off: serve it again in Epoch.</summary>
+
+    // 2 to 4 were steps of a move by a former version.
+
+    /// <summary>It is not to be handed over: serve it again in Epoch.</summary>
     Unseal = 5,
-    /// <summary>Somebody else owns it in a higher epoch than yours, which is at most Epoch: delete it.</summary>
+    /// <summary>What you hold of it, in an epoch or as a copy of a number up to Epoch, is not wanted any more: delete it.</summary>
     Drop = 6,
     /// <summary>What you keep of it in your memory file, served in Epoch, is the newest there is: serve it in MoveEpoch.</summary>
     Restore = 7,
+    /// <summary>You serve it in Epoch: keep a copy at Target, of number Copy.</summary>
+    Attach = 8,
+    /// <summary>You serve it in Epoch: the copy of number Copy is gone, do not wait for it.</summary>
+    Detach = 9,
+    /// <summary>You serve it in Epoch: stop, and become a replica of number Copy when all copies have everything.</summary>
+    Yield = 10,
+    /// <summary>You have the replica of number Epoch: serve it in MoveEpoch, with the copies that follow as Retain.</summary>
+    Promote = 11,
+    /// <summary>You serve it from now on in Epoch: Target has an equal replica, of number Copy. Keep it, from now on under number MoveEpoch.</summary>
+    Retain = 12,
 }
 
-/// <summary>One command. Every command names the epoch that it is about, so that a late or repeated one finds nothing to do.</summary>
-public readonly record struct PartitionCommand(CommandKind Kind, int Partition, long Epoch, long MoveEpoch, SiloId Target)
+/// <summary>
+/// One command. Every command names the epoch, or the number of the copy, that it is about, so that a late or repeated one finds nothing to do. Numbers of
+/// copies come from the same sequence as epochs: a copy is of use as long as its number is higher than the epoch in which the partition is known to be served.
+/// </summary>
+public readonly record struct PartitionCommand(CommandKind Kind, int Partition, long Epoch, long MoveEpoch, long Copy, SiloId Target)
 {
-    public static PartitionCommand Assign(int partition, long epoch) => new(CommandKind.Assign, partition, epoch, 0, default);
+    public static PartitionCommand Assign(int partition, long epoch) => new(CommandKind.Assign, partition, epoch, 0, 0, default);
 
-    public static PartitionCommand Send(int partition, long epoch, long moveEpoch, SiloId target) => new(CommandKind.Send, partition, epoch, moveEpoch, target);
+    public static PartitionCommand Unseal(int partition, long epoch) => new(CommandKind.Unseal, partition, epoch, 0, 0, default);
 
-    public static PartitionCommand Activate(int partition, long moveEpoch) => new(CommandKind.Activate, partition, 0, moveEpoch, default);
+    public static PartitionCommand Restore(int partition, long epoch, long newEpoch) => new(CommandKind.Restore, partition, epoch, newEpoch, 0, default);
 
-    public static PartitionCommand Discard(int partition, long moveEpoch) => new(CommandKind.Discard, partition, 0, moveEpoch, default);
+    public static PartitionCommand Drop(int partition, long epoch) => new(CommandKind.Drop, partition, epoch, 0, 0, default);
 
-    public static PartitionCommand Unseal(int partition, long epoch) => new(CommandKind.Unseal, partition, epoch, 0, default);
+    public static PartitionCommand Attach(int partition, long epoch, long copy, SiloId target) => new(CommandKind.Attach, partition, epoch, 0, copy, target);
 
-    public static PartitionCommand Restore(int partition, long epoch, long newEpoch) => new(CommandKind.Restore, partition, epoch, newEpoch, default);
+    public static PartitionCommand Detach(int partition, long epoch, long copy) => new(CommandKind.Detach, partition, epoch, 0, copy, default);
 
-    public static PartitionCommand Drop(int partition, long epoch) => new(CommandKind.Drop, partition, epoch, 0, default);
+    public static PartitionCommand Yield(int partition, long epoch, long copy) => new(CommandKind.Yield, partition, epoch, 0, copy, default);
+
+    public static PartitionCommand Promote(int partition, long copy, long newEpoch) => new(CommandKind.Promote, partition, copy, newEpoch, 0, default);
+
+    public static PartitionCommand Retain(int partition, long epoch, long copy, long newCopy, SiloId target) =>
+        new(CommandKind.Retain, partition, epoch, newCopy, copy, target);
 }
 
-/// <summary>One partition as a silo holds it. MoveEpoch and Send are about a sealed partition on its way to somebody else.</summary>
-public readonly record struct PartitionReport(int Partition, PartitionPhase Phase, long Epoch, long MoveEpoch, SendState Send);
+/// <summary>
+/// One partition as a silo holds it. MoveEpoch: of a sealed one, the number of the replica that it becomes; of one in a memory file, the highest epoch known.
+/// Position: of a replica, how much of the owner's log it has.
+/// </summary>
+public readonly record struct PartitionReport(int Partition, PartitionPhase Phase, long Epoch, long MoveEpoch = 0, long Position = 0);
+
+/// <summary>A copy that this silo, as the owner, keeps at another.</summary>
+public readonly record struct CopyReport(int Partition, long Copy, SiloId Target, CopyState State);
 
 /// <summary>
 /// The coordinator's only message to a silo: its newest table if the silo's is older, and what is to be done. The answer says what the silo then holds.
@@ -82,7 +113,7 @@ public readonly record struct PartitionReport(int Partition, PartitionPhase Phas
 public sealed record SyncRequest
 {
     /// <summary>The first byte on the wire; version 1 had none.</summary>
-    private const byte WireFormat = 2;
+    public const byte WireFormat = 3;
 
     public required long Term { get; init; }
 
@@ -93,8 +124,14 @@ public sealed record SyncRequest
     /// <summary>The cluster's partition count, which no silo may differ from.</summary>
     public required int PartitionCount { get; init; }
 
+    /// <summary>How many copies the cluster keeps of each partition beside the owner's, which no silo may differ about.</summary>
+    public int Replicas { get; init; }
+
     /// <summary>The membership that the coordinator acts on; a silo that knows only an older one reads it again.</summary>
     public long MembershipVersion { get; init; }
+
+    /// <summary>The coordinator is not cut off: who gets this may serve on for a while.</summary>
+    public bool GrantsLease { get; init; }
 
     /// <summary>Tells a draining silo that no other can take its partitions, so that waiting is in vain.</summary>
     public bool NobodyTakesOver { get; init; }
@@ -117,8 +154,9 @@ public sealed record SyncRequest
         writer.Int64(Sequence);
         writer.Text(Coordinator.Text);
         writer.Int32(PartitionCount);
+        writer.Int32(Replicas);
         writer.Int64(MembershipVersion);
-        writer.Byte(NobodyTakesOver ? (byte)1 : (byte)0);
+        writer.Byte((byte)((NobodyTakesOver ? 1 : 0) | (GrantsLease ? 2 : 0)));
         Flush.Write(writer);
         writer.Bytes(Silos is null ? [] : Silos.Encode());
         writer.Bytes(Table is null ? [] : Table.Encode());
@@ -129,6 +167,7 @@ public sealed record SyncRequest
             writer.Int32(command.Partition);
             writer.Int64(command.Epoch);
             writer.Int64(command.MoveEpoch);
+            writer.Int64(command.Copy);
             writer.Text(command.Target.Text);
         }
 
@@ -145,8 +184,9 @@ public sealed record SyncRequest
         long sequence = reader.Int64();
         SiloId coordinator = reader.Silo();
         int partitionCount = reader.Int32();
+        int replicas = reader.Int32();
         long membership = reader.Int64();
-        bool nobody = reader.Byte() != 0;
+        byte marks = reader.Byte();
         FlushMark flush = FlushMark.Read(ref reader);
         ReadOnlySpan<byte> silosWire = reader.Bytes();
         SiloList? silos = null;
@@ -161,13 +201,13 @@ public sealed record SyncRequest
             return false;
         PartitionCommand[] commands = new PartitionCommand[count];
         for (int i = 0; i < count; i++)
-            commands[i] = new PartitionCommand((CommandKind)reader.Byte(), reader.Int32(), reader.Int64(), reader.Int64(), reader.Silo());
+            commands[i] = new PartitionCommand((CommandKind)reader.Byte(), reader.Int32(), reader.Int64(), reader.Int64(), reader.Int64(), reader.Silo());
         if (reader.Failed || reader.Remaining != 0)
             return false;
         request = new SyncRequest
         {
-            Term = term, Sequence = sequence, Coordinator = coordinator, PartitionCount = partitionCount, MembershipVersion = membership,
-            NobodyTakesOver = nobody,
+            Term = term, Sequence = sequence, Coordinator = coordinator, PartitionCount = partitionCount, Replicas = replicas,
+            MembershipVersion = membership, NobodyTakesOver = (marks & 1) != 0, GrantsLease = (marks & 2) != 0,
             Flush = flush, Silos = silos, Table = table, Commands = commands,
         };
         return true;
@@ -178,7 +218,7 @@ public sealed record SyncRequest
 public sealed record SyncReply
 {
     /// <summary>The first byte on the wire; version 1 had none.</summary>
-    private const byte WireFormat = 3;
+    private const byte WireFormat = 4;
 
     public required SiloId Silo { get; init; }
 
@@ -196,6 +236,9 @@ public sealed record SyncReply
     public required long MemoryBytes { get; init; }
 
     public required int PartitionCount { get; init; }
+
+    /// <summary>--replicas of the silo.</summary>
+    public int Replicas { get; init; }
 
     /// <summary>The newest membership that the silo knows. A silo that appeared later is unknown to it, and calls to it would fail.</summary>
     public long MembershipVersion { get; init; }
@@ -221,7 +264,13 @@ public sealed record SyncReply
     /// <summary>What a memory file has brought along, until the cluster has decided about it.</summary>
     public KeptReport Kept { get; init; } = KeptReport.None;
 
+    /// <summary>--zone: copies of one partition are kept in different ones, where that is possible; empty for none.</summary>
+    public string Zone { get; init; } = "";
+
     public IReadOnlyList<PartitionReport> Partitions { get; init; } = [];
+
+    /// <summary>The copies that this silo keeps elsewhere of what it serves, in ascending order of the partition.</summary>
+    public IReadOnlyList<CopyReport> Copies { get; init; } = [];
 
     public byte[] Encode()
     {
@@ -235,6 +284,7 @@ public sealed record SyncReply
         writer.Seed(HashSeed);
         writer.Int64(MemoryBytes);
         writer.Int32(PartitionCount);
+        writer.Int32(Replicas);
         writer.Int64(MembershipVersion);
         writer.Byte(Draining ? (byte)1 : (byte)0);
         Flush.Write(writer);
@@ -245,6 +295,7 @@ public sealed record SyncReply
         writer.Seed(Kept.Seed);
         writer.Int32(Kept.AgeSeconds);
         writer.Int32(Kept.SiloCount);
+        writer.Text(Zone);
         writer.Int32(Partitions.Count);
         foreach (PartitionReport report in Partitions)
         {
@@ -252,7 +303,16 @@ public sealed record SyncReply
             writer.Byte((byte)report.Phase);
             writer.Int64(report.Epoch);
             writer.Int64(report.MoveEpoch);
-            writer.Byte((byte)report.Send);
+            writer.Int64(report.Position);
+        }
+
+        writer.Int32(Copies.Count);
+        foreach (CopyReport copy in Copies)
+        {
+            writer.Int32(copy.Partition);
+            writer.Int64(copy.Copy);
+            writer.Text(copy.Target.Text);
+            writer.Byte((byte)copy.State);
         }
 
         return writer.ToArray();
@@ -271,6 +331,7 @@ public sealed record SyncReply
         HashSeed hashSeed = reader.Seed();
         long memory = reader.Int64();
         int partitionCount = reader.Int32();
+        int replicas = reader.Int32();
         long membership = reader.Int64();
         bool draining = reader.Byte() != 0;
         FlushMark flush = FlushMark.Read(ref reader);
@@ -279,12 +340,19 @@ public sealed record SyncReply
         long epochMax = reader.Int64();
         long tableTermMax = reader.Int64();
         KeptReport kept = new(reader.Seed(), reader.Int32(), reader.Int32());
+        string zone = reader.String();
         int count = reader.Int32();
         if (count < 0 || count > reader.Remaining)
             return false;
         PartitionReport[] partitions = new PartitionReport[count];
         for (int i = 0; i < count; i++)
-            partitions[i] = new PartitionReport(reader.Int32(), (PartitionPhase)reader.Byte(), reader.Int64(), reader.Int64(), (SendState)reader.Byte());
+            partitions[i] = new PartitionReport(reader.Int32(), (PartitionPhase)reader.Byte(), reader.Int64(), reader.Int64(), reader.Int64());
+        int copyCount = reader.Int32();
+        if (copyCount < 0 || copyCount > reader.Remaining)
+            return false;
+        CopyReport[] copies = new CopyReport[copyCount];
+        for (int i = 0; i < copyCount; i++)
+            copies[i] = new CopyReport(reader.Int32(), reader.Int64(), reader.Silo(), (CopyState)reader.Byte());
         if (reader.Failed || reader.Remaining != 0)
             return false;
         reply = new SyncReply
@@ -292,7 +360,7 @@ public sealed record SyncReply
             Silo = silo, Term = term, Sequence = sequence, TableVersion = version, HashSeed = hashSeed, MemoryBytes = memory, PartitionCount = partitionCount,
             MembershipVersion = membership, Draining = draining,
             Flush = flush, SilosVersion = silosVersion, Gateway = gateway, Partitions = partitions,
-            EpochMax = epochMax, TableTermMax = tableTermMax, Kept = kept,
+            Replicas = replicas, EpochMax = epochMax, TableTermMax = tableTermMax, Kept = kept, Zone = zone, Copies = copies,
         };
         return true;
     }
@@ -305,84 +373,4 @@ public sealed record SyncReply
 public readonly record struct KeptReport(HashSeed Seed, int AgeSeconds, int SiloCount)
 {
     public static KeptReport None { get; } = new(default, -1, 0);
-}
-
-/// <summary>Items of a moving partition. Chunks are numbered from 0; the receiver takes them in order, each once, and acknowledges repeats.</summary>
-public sealed record ImportChunk
-{
-    public required long Term { get; init; }
-
-    public required SiloId Source { get; init; }
-
-    public required int Partition { get; init; }
-
-    public required long MoveEpoch { get; init; }
-
-    public required int Number { get; init; }
-
-    /// <summary>Nothing follows. The last chunk may be empty.</summary>
-    public required bool Last { get; init; }
-
-    /// <summary>The newest flush_all that the items had gone through when they were read.</summary>
-    public FlushMark Flush { get; init; }
-
-    public required ReadOnlyMemory<byte> Items { get; init; }
-
-    public byte[] Encode()
-    {
-        MessageWriter writer = new(Items.Length + 128);
-        writer.Int64(Term);
-        writer.Text(Source.Text);
-        writer.Int32(Partition);
-        writer.Int64(MoveEpoch);
-        writer.Int32(Number);
-        writer.Byte(Last ? (byte)1 : (byte)0);
-        Flush.Write(writer);
-        writer.Bytes(Items.Span);
-        return writer.ToArray();
-    }
-
-    /// <summary>Decodes without copying the items: they stay inside <paramref name="wire"/>.</summary>
-    public static bool TryDecode(ReadOnlyMemory<byte> wire, [NotNullWhen(true)] out ImportChunk? chunk)
-    {
-        WireReader reader = new(wire.Span);
-        chunk = null;
-        long term = reader.Int64();
-        SiloId source = reader.Silo();
-        int partition = reader.Int32();
-        long moveEpoch = reader.Int64();
-        int number = reader.Int32();
-        bool last = reader.Byte() != 0;
-        FlushMark flush = FlushMark.Read(ref reader);
-        int length = reader.Bytes().Length;
-        if (reader.Failed || reader.Remaining != 0)
-            return false;
-        chunk = new ImportChunk
-        {
-            Term = term, Source = source, Partition = partition, MoveEpoch = moveEpoch, Number = number, Last = last, Flush = flush, Items = wire[^length..],
-        };
-        return true;
-    }
-}
-
-/// <summary>The receiver's answer to one chunk: the number that it wants next, or that it wants none.</summary>
-public readonly record struct ImportReply(int Partition, long MoveEpoch, int Number, bool Accepted, int NextNumber)
-{
-    public byte[] Encode()
-    {
-        MessageWriter writer = new(32);
-        writer.Int32(Partition);
-        writer.Int64(MoveEpoch);
-        writer.Int32(Number);
-        writer.Byte(Accepted ? (byte)1 : (byte)0);
-        writer.Int32(NextNumber);
-        return writer.ToArray();
-    }
-
-    public static bool TryDecode(ReadOnlySpan<byte> wire, out ImportReply reply)
-    {
-        WireReader reader = new(wire);
-        reply = new ImportReply(reader.Int32(), reader.Int64(), reader.Int32(), reader.Byte() != 0, reader.Int32());
-        return !reader.Failed && reader.Remaining == 0;
-    }
 }

@@ -19,6 +19,9 @@ public enum JournalKind
 
     /// <summary>Partitions of a silo that was lost begin empty here.</summary>
     OpenedEmpty,
+
+    /// <summary>Partitions of a silo that was lost go on here, from their replicas.</summary>
+    Promoted,
 }
 
 /// <summary>One line for the operator.</summary>
@@ -42,11 +45,11 @@ public sealed class OwnershipJournal(SiloId self)
     private readonly List<JournalEntry> _entries = [];
     private readonly Dictionary<SiloId, int> _ownedLast = [];
     private SiloList _silos = SiloList.Empty;
-    private readonly HashSet<int> _lost = [];
-    private readonly HashSet<int> _released = [];
+    private readonly Dictionary<int, SiloId> _otherOwners = [];
     private Burst _in;
     private Burst _out;
     private Burst _empty;
+    private Burst _promoted;
 
     /// <summary>Since the start: partitions that came here with their items, and the bytes they brought.</summary>
     public (long Partitions, long Bytes) TotalIn { get; private set; }
@@ -91,51 +94,44 @@ public sealed class OwnershipJournal(SiloId self)
                 _ownedLast[entry.Silo] = count;
         }
 
-        for (int partition = 0; partition < after.PartitionCount; partition++)
+        for (int partition = 0; partition < Math.Min(before.PartitionCount, after.PartitionCount); partition++)
         {
-            if (after.OwnerOf(new PartitionId(partition)) == self && before.OwnerOf(new PartitionId(partition)) is { IsNone: false } owner && owner != self)
-                _lost.Add(partition);
+            foreach (PartitionTable table in (ReadOnlySpan<PartitionTable>)[before, after])
+            {
+                SiloId owner = table.OwnerOf(new PartitionId(partition));
+                if (!owner.IsNone && owner != self)
+                    _otherOwners[partition] = owner;
+            }
         }
     }
 
-    /// <summary>A partition is served here from now on, with the items that it brought, or empty.</summary>
-    public void OnOpened(int partition, bool isEmpty, long nowMilliseconds)
+    /// <summary>
+    /// A partition is served here from now on, with so many bytes of items that were there before, or empty (null). Whether that is a move or the end of
+    /// another silo is told by whether the former owner is a member still.
+    /// </summary>
+    public void OnOpened(int partition, long? itemBytes, Predicate<SiloId> isMember, long nowMilliseconds)
     {
-        bool wasLost = _lost.Remove(partition);
-        if (!isEmpty)
+        ArgumentNullException.ThrowIfNull(isMember);
+        bool wasLost = _otherOwners.Remove(partition, out SiloId former) && !isMember(former);
+        if (itemBytes is not { } bytes)
         {
-            _in.Add(1, 0, nowMilliseconds);
-            TotalIn = (TotalIn.Partitions + 1, TotalIn.Bytes);
+            if (wasLost)
+                _empty.Add(1, 0, nowMilliseconds);
         }
         else if (wasLost)
-            _empty.Add(1, 0, nowMilliseconds);
+            _promoted.Add(1, bytes, nowMilliseconds);
+        else
+        {
+            _in.Add(1, bytes, nowMilliseconds);
+            TotalIn = (TotalIn.Partitions + 1, TotalIn.Bytes + bytes);
+        }
     }
 
-    public void OnImported(long bytes, long nowMilliseconds)
+    /// <summary>A partition is not served here any more, because another silo that has all its items goes on with it.</summary>
+    public void OnHandedOver(long itemBytes, long nowMilliseconds)
     {
-        _in.Add(0, bytes, nowMilliseconds);
-        TotalIn = (TotalIn.Partitions, TotalIn.Bytes + bytes);
-    }
-
-    public void OnExported(long bytes, long nowMilliseconds)
-    {
-        _out.Add(0, bytes, nowMilliseconds);
-        TotalOut = (TotalOut.Partitions, TotalOut.Bytes + bytes);
-    }
-
-    /// <summary>Another silo has all items of this partition.</summary>
-    public void OnReleased(int partition) => _released.Add(partition);
-
-    /// <summary>The move is off: the partition is served here again.</summary>
-    public void OnUnsealed(int partition) => _released.Remove(partition);
-
-    /// <summary>The partition is gone here: handed over, if another silo has its items.</summary>
-    public void OnDropped(int partition, long nowMilliseconds)
-    {
-        if (!_released.Remove(partition))
-            return;
-        _out.Add(1, 0, nowMilliseconds);
-        TotalOut = (TotalOut.Partitions + 1, TotalOut.Bytes);
+        _out.Add(1, itemBytes, nowMilliseconds);
+        TotalOut = (TotalOut.Partitions + 1, TotalOut.Bytes + itemBytes);
     }
 
     /// <summary>What is to be told by now; at the end of the silo, everything.</summary>
@@ -144,6 +140,7 @@ public sealed class OwnershipJournal(SiloId self)
         Close(ref _in, JournalKind.TakenOver);
         Close(ref _out, JournalKind.HandedOver);
         Close(ref _empty, JournalKind.OpenedEmpty);
+        Close(ref _promoted, JournalKind.Promoted);
         if (_entries.Count == 0)
             return [];
         JournalEntry[] entries = [.. _entries];

@@ -1,19 +1,21 @@
-using System.Diagnostics;
-
 namespace OrleansCache.Ownership;
 
 /// <summary>
-/// What a <see cref="SiloAgent"/> does to the world: the partitions' gates of its silo, and messages to others. None of it calls back into the agent.
+/// What a <see cref="SiloAgent"/> does to the world: the partitions' gates and replication of its silo, and messages to others. None of it calls back into the
+/// agent.
 /// </summary>
 public interface ISiloAgentEnvironment
 {
     /// <summary>
     /// Starts to serve the partition; <see cref="SiloAgent.OnActivated"/> follows when it is served. Called again as long as it is not: repeats do no harm.
-    /// <paramref name="keepItems"/>: what was imported stays; otherwise it begins empty.
+    /// <paramref name="keepItems"/>: what is held stays; otherwise it begins empty.
     /// </summary>
     void Activate(int partition, long epoch, bool keepItems);
 
-    /// <summary>Turns requests away from now on. When this has returned no request is executing.</summary>
+    /// <summary>
+    /// Turns requests away from now on. When this has returned no request is executing; <see cref="SiloAgent.OnDrained"/> follows when all complete copies have
+    /// everything.
+    /// </summary>
     void Seal(int partition);
 
     void Unseal(int partition);
@@ -21,47 +23,56 @@ public interface ISiloAgentEnvironment
     /// <summary>What is served here is held in this higher epoch from now on.</summary>
     void Renew(int partition, long epoch);
 
-    /// <summary>Another silo has all items of this sealed partition, and may serve them without this silo's hearing of it.</summary>
-    void Release(int partition);
-
-    /// <summary>Deletes the partition, whatever its state.</summary>
+    /// <summary>Deletes the partition, whatever its state, and ends its replication.</summary>
     void Drop(int partition);
 
-    /// <summary>Makes an empty partition that is not served and takes imports.</summary>
-    void BeginImport(int partition, long epoch);
+    /// <summary>Makes an empty partition that is not served and takes what its owner sends for this copy.</summary>
+    void BeginCopy(int partition, long copy);
 
-    /// <summary>Takes over the items of one chunk; false if it cannot.</summary>
-    bool Import(int partition, ReadOnlySpan<byte> items);
+    /// <summary>This sealed partition, which has been served here, is a replica of that number from now on; its own copies are nobody's business here.</summary>
+    void BecomeReplica(int partition, long copy);
+
+    /// <summary>The replica takes nothing any more from whoever was the owner. It is held in this epoch from now on, and not served yet.</summary>
+    void Fence(int partition, long epoch);
+
+    /// <summary>The replica is of another number from now on, if it has exactly this much of the log; false if it has not.</summary>
+    bool Rename(int partition, long newCopy, long position);
+
+    /// <summary>How much of its owner's log the replica has.</summary>
+    long PositionOf(int partition);
+
+    /// <summary>Starts to keep a copy at that silo; <see cref="SiloAgent.OnCopySynced"/> or <see cref="SiloAgent.OnCopyFailed"/> follow.</summary>
+    void Attach(int partition, long copy, SiloId target);
+
+    /// <summary>
+    /// That silo has a replica equal to what is held here, of one number, and is to keep it under another: from now on nothing is acknowledged that it does not
+    /// have. <see cref="SiloAgent.OnRetained"/> or <see cref="SiloAgent.OnCopyFailed"/> follow.
+    /// </summary>
+    void Retain(int partition, long copy, long newCopy, SiloId target);
+
+    /// <summary>The copy is gone: nothing is sent to it or awaited from it.</summary>
+    void Detach(int partition, long copy);
 
     /// <summary>
     /// Flushes what is held of the partition, served or not: at once if the time is 0 or past, otherwise then (replacing what was to be flushed at another
-    /// time). Nothing to do if nothing is held.
+    /// time). From then on it has gone through the flushes up to this number. Nothing to do if nothing is held.
     /// </summary>
-    void Flush(int partition, uint atUnixSeconds);
+    void Flush(int partition, uint atUnixSeconds, long number);
 
     /// <summary>
-    /// The time at which an imported partition is to be flushed, instead of what its items brought along. If it is past, that happens before anybody is
-    /// served.
+    /// The time at which the partition is to be flushed, instead of what was brought along; it has gone through the flushes up to this number. If the time is
+    /// past, that happens before anybody is served; 0 leaves it as it is.
     /// </summary>
-    void RescheduleFlush(int partition, uint atUnixSeconds);
+    void NoteFlush(int partition, uint atUnixSeconds, long number);
 
-    /// <summary>Has a partition that was opened empty flushed at this time, unless it is past.</summary>
-    void ScheduleFlush(int partition, uint atUnixSeconds);
-
-    /// <summary>Begins to read a sealed partition's items from the start.</summary>
-    void BeginExport(int partition);
-
-    /// <summary>The next items, some <see cref="SiloAgent.ChunkBytes"/> of them, and whether they were the last.</summary>
-    ReadOnlyMemory<byte> Export(int partition, out bool last);
-
-    /// <summary>Sends a chunk; the answer goes to <see cref="SiloAgent.OnImportReply"/>. Chunks may be lost, late or repeated.</summary>
-    void SendChunk(SiloId target, ImportChunk chunk);
+    /// <summary>The flushes up to this number have been carried out on what is held, as far as its owner has told.</summary>
+    long FlushNumberOf(int partition);
 
     /// <summary>Asks that silo, where the coordinator was last, to look at this one soon. May be lost.</summary>
     void Nudge(SiloId coordinator);
 
     /// <summary>
-    /// The seed of the key hash is known: called once, before any partition is opened or imported. What a memory file kept under another has been dropped.
+    /// The seed of the key hash is known: called once, before any partition is opened or copied. What a memory file kept under another has been dropped.
     /// </summary>
     void UseHashSeed(HashSeed seed);
 
@@ -82,36 +93,22 @@ public interface ISiloAgentEnvironment
 /// One silo's side of ownership: what it holds of every partition, and how the coordinator's commands change that.
 /// <para>
 /// Rules that make it safe whatever messages are lost, late or repeated: commands of lower terms, and of sequences that are not the highest yet, are refused. A
-/// partition is served only after a command said so. A sealed partition is never served again unless a command says so, because the target of its move may have
-/// been activated. Every command names an epoch, and finds nothing to do if the partition is not held in that epoch.
+/// partition is served only after a command said so. A replica is served only after a command said so, and takes nothing from its former owner from then on.
+/// Every command names an epoch or a copy, and finds nothing to do if the partition is not held in that epoch, or as that copy.
 /// </para>
 /// <para>
-/// Sending a partition: chunks go out in order, at most <see cref="ChunksInFlightMax"/> unacknowledged; what is not acknowledged in time is sent again; no
-/// progress for <see cref="SendGiveUpMilliseconds"/>, or a refusal, ends the sending as failed and the coordinator decides what follows. One partition at a
-/// time is sent, because the coordinator asks for no more.
+/// Copies (<c>SiloAgent.Copies.cs</c>): what replication does is decided here, and done by the environment. A complete copy is never given up by this silo
+/// alone: only when the coordinator says so, who has made sure that it is gone, or when the membership has declared its silo dead.
 /// </para>
 /// <para>
-/// Flushing: everything held here has gone through the same flushes, those up to <see cref="FlushMark"/>. A chunk brings its own mark: a newer one is carried
-/// out here first, and the items of one that lacks a flush which has taken effect are left out.
+/// Flushing: everything served here has gone through the same flushes, those up to <see cref="FlushMark"/>. Copies go through them in the order of their
+/// owner's log; one that is promoted catches up first.
 /// </para>
 /// Non-goals: thread safety (the caller serialises), reading clocks (time is an argument), deciding anything about other silos.
 /// </summary>
 public sealed partial class SiloAgent(SiloId self, int partitionCount, long memoryBytes, ISiloAgentEnvironment environment)
 {
-    /// <summary>Items of one chunk, about. One item may exceed it.</summary>
-    public const int ChunkBytes = 1024 * 1024;
-
-    /// <summary>Chunks on their way at once.</summary>
-    public const int ChunksInFlightMax = 2;
-
-    /// <summary>An unacknowledged chunk is sent again after this long.</summary>
-    public const int ChunkResendMilliseconds = 2_000;
-
-    /// <summary>A sending without progress for this long has failed.</summary>
-    public const int SendGiveUpMilliseconds = 10_000;
-
     private readonly Held?[] _held = new Held?[partitionCount];
-    private readonly long[] _discardedEpochs = new long[partitionCount];
     private long _term;
     private long _sequence = -1;
     private long _membershipVersion;
@@ -135,6 +132,9 @@ public sealed partial class SiloAgent(SiloId self, int partitionCount, long memo
     /// <summary>The newest list of the cluster's silos.</summary>
     public SiloList Silos { get; private set; } = SiloList.Empty;
 
+    /// <summary>--zone of this silo; empty for none.</summary>
+    public string Zone { get; init; } = "";
+
     /// <summary>Where clients reach this silo's gateway.</summary>
     public string Gateway { get; private set; } = "";
 
@@ -147,6 +147,12 @@ public sealed partial class SiloAgent(SiloId self, int partitionCount, long memo
     /// <summary>The cluster's partition count if it differs from ours: this silo can then hold nothing. 0 if it does not.</summary>
     public int ForeignPartitionCount { get; private set; }
 
+    /// <summary>--replicas of this silo.</summary>
+    public int Replicas { get; init; }
+
+    /// <summary>The number of replicas that the cluster keeps, if it differs from ours: this silo can then hold nothing. Null if it does not.</summary>
+    public int? ForeignReplicas { get; private set; }
+
     /// <summary>
     /// Whether the cluster's table has another seed of the key hash than everything that this silo has stored. A silo hashes under
     /// one seed all its life, because at any time requests are on their way whose hashes are computed already: so it drops what it
@@ -158,7 +164,19 @@ public sealed partial class SiloAgent(SiloId self, int partitionCount, long memo
     public int HeldCount => _held.Count(held => held is not null and not { Phase: PartitionPhase.Kept });
 
     /// <summary>Partitions that are on their way to this silo or from it.</summary>
-    public int MovingCount => _held.Count(held => held?.Phase is PartitionPhase.Sealed or PartitionPhase.Importing or PartitionPhase.Imported);
+    public int MovingCount => _held.Count(held => held?.Phase is PartitionPhase.Sealed or PartitionPhase.Copying);
+
+    /// <summary>Complete copies of other silos' partitions.</summary>
+    public int ReplicaCount => _held.Count(held => held?.Phase is PartitionPhase.Replica);
+
+    /// <summary>Partitions that are served here.</summary>
+    public int ServedCount => _held.Count(held => held?.Phase is PartitionPhase.Active);
+
+    /// <summary>Copies that this silo keeps elsewhere of what it serves.</summary>
+    public int CopyCount => _held.Sum(held => held?.Copies.Count ?? 0);
+
+    /// <summary>Those of them that are not complete.</summary>
+    public int IncompleteCopyCount => _held.Sum(held => held?.Copies.Count(copy => copy.State != CopyState.Synced) ?? 0);
 
     /// <summary>What is held of a partition.</summary>
     public PartitionPhase PhaseOf(int partition) => _held[partition]?.Phase ?? PartitionPhase.None;
@@ -185,15 +203,6 @@ public sealed partial class SiloAgent(SiloId self, int partitionCount, long memo
         Nudge();
     }
 
-    /// <summary>This silo knows the membership of this version now.</summary>
-    public void OnMembership(long version)
-    {
-        if (version <= _membershipVersion)
-            return;
-        _membershipVersion = version;
-        Nudge();
-    }
-
     /// <summary>Obeys and answers; null for a request that a later one has overtaken.</summary>
     public SyncReply? HandleSync(SyncRequest request, long nowMilliseconds)
     {
@@ -213,7 +222,8 @@ public sealed partial class SiloAgent(SiloId self, int partitionCount, long memo
         if (request.MembershipVersion > _membershipVersion)
             environment.RefreshMembership(request.MembershipVersion);
         ForeignPartitionCount = request.PartitionCount == _held.Length ? 0 : request.PartitionCount;
-        if (ForeignPartitionCount != 0)
+        ForeignReplicas = request.Replicas == Replicas ? null : request.Replicas;
+        if (ForeignPartitionCount != 0 || ForeignReplicas is not null)
             return Report(request.Sequence, nowMilliseconds);
 
         PartitionTable? newTable = request.Table is { } sent && sent.PartitionCount == _held.Length && sent.Version > _table.Version ? sent : null;
@@ -234,8 +244,10 @@ public sealed partial class SiloAgent(SiloId self, int partitionCount, long memo
         foreach (PartitionCommand command in request.Commands)
         {
             if ((uint)command.Partition < (uint)_held.Length)
-                Execute(command, nowMilliseconds);
+                Execute(command);
         }
+
+        ActivatePromoted(request.Commands);
 
         if (newTable is not null)
         {
@@ -252,8 +264,8 @@ public sealed partial class SiloAgent(SiloId self, int partitionCount, long memo
         if (_held[partition] is { Phase: PartitionPhase.Opening } held && held.Epoch == epoch)
         {
             held.Phase = PartitionPhase.Active;
-            if (!held.KeepItems && _flush.AtUnixSeconds != 0)
-                environment.ScheduleFlush(partition, _flush.AtUnixSeconds);
+            if (!held.KeepItems || held.IsRestored)
+                environment.NoteFlush(partition, _flush.AtUnixSeconds, _flush.Number);
             Nudge();
         }
     }
@@ -263,72 +275,10 @@ public sealed partial class SiloAgent(SiloId self, int partitionCount, long memo
     {
         if (_held[partition] is { Phase: PartitionPhase.Active or PartitionPhase.Sealed })
         {
+            EndCopies(partition);
             _held[partition] = null;
             Nudge();
         }
-    }
-
-    /// <summary>Takes over a chunk of a partition that is on its way here.</summary>
-    public ImportReply HandleChunk(ImportChunk chunk)
-    {
-        int partition = chunk.Partition;
-        if ((uint)partition >= (uint)_held.Length || chunk.Term < _term || chunk.MoveEpoch <= _discardedEpochs[partition]
-            || _table.HashSeed.IsNone || HashSeedDiffers)
-            return new ImportReply(partition, chunk.MoveEpoch, chunk.Number, false, 0);
-
-        ApplyFlush(chunk.Flush);
-        Held? held = _held[partition];
-        bool isThisImport = held?.Phase is PartitionPhase.Importing or PartitionPhase.Imported && held.Epoch == chunk.MoveEpoch;
-        if (!isThisImport)
-        {
-            bool inTheWay = held?.Phase is PartitionPhase.Opening or PartitionPhase.Active
-                || (held?.Epoch >= chunk.MoveEpoch && held.Phase != PartitionPhase.Kept);
-            if (inTheWay)
-                return new ImportReply(partition, chunk.MoveEpoch, chunk.Number, false, 0);
-
-            // It has overtaken the first one, which will come, or its import is gone; then the sender sees no progress and gives up.
-            if (chunk.Number != 0)
-                return new ImportReply(partition, chunk.MoveEpoch, chunk.Number, true, 0);
-            if (held is not null)
-                environment.Drop(partition);
-            held = _held[partition] = new Held { Phase = PartitionPhase.Importing, Epoch = chunk.MoveEpoch };
-            environment.BeginImport(partition, chunk.MoveEpoch);
-        }
-
-        Debug.Assert(held is not null);
-        if (held.Phase == PartitionPhase.Importing && chunk.Number == held.NextChunk)
-        {
-            if (!Import(chunk))
-            {
-                DiscardImport(partition, chunk.MoveEpoch);
-                return new ImportReply(partition, chunk.MoveEpoch, chunk.Number, false, 0);
-            }
-
-            held.NextChunk++;
-            if (chunk.Last)
-                held.Phase = PartitionPhase.Imported;
-        }
-
-        return new ImportReply(partition, chunk.MoveEpoch, chunk.Number, true, held.NextChunk);
-    }
-
-    private bool Import(ImportChunk chunk)
-    {
-        // The source was sealed all the while: what it read before it heard of the flush was stored before the flush.
-        if (!chunk.Flush.IsCutBy(_flush) && !environment.Import(chunk.Partition, chunk.Items.Span))
-            return false;
-
-        // The items have brought along the time at which their source would have flushed them; a flush that it did not know of has put another in its place,
-        // before that time or after it.
-        if (chunk.Flush.Number < _flush.Number && _flush.AtUnixSeconds != 0)
-        {
-            if (chunk.Flush.Number == _flush.Cut)
-                environment.Flush(chunk.Partition, _flush.AtUnixSeconds);
-            else
-                environment.RescheduleFlush(chunk.Partition, _flush.AtUnixSeconds);
-        }
-
-        return true;
     }
 
     private void LeaveForeignCluster()
@@ -340,14 +290,13 @@ public sealed partial class SiloAgent(SiloId self, int partitionCount, long memo
         {
             if (_held[partition] is null)
                 continue;
-            _held[partition] = null;
-            environment.Drop(partition);
+            Discard(partition);
         }
 
         environment.OnHashSeedDiffers();
     }
 
-    /// <summary>Carries out flushes that this silo has not heard of before, on all that it holds, in whatever phase.</summary>
+    /// <summary>Carries out flushes that this silo has not heard of before, on all that it serves or is about to.</summary>
     private void ApplyFlush(FlushMark mark)
     {
         if (mark.Number <= _flush.Number)
@@ -356,71 +305,34 @@ public sealed partial class SiloAgent(SiloId self, int partitionCount, long memo
         _flush = mark;
         for (int partition = 0; partition < _held.Length; partition++)
         {
-            if (_held[partition] is null)
+            // A copy goes through it when its owner has: what the owner stored since must not be lost with it.
+            if (_held[partition] is null or { Phase: PartitionPhase.Copying or PartitionPhase.Replica })
                 continue;
             if (cut)
-                environment.Flush(partition, 0);
+                environment.Flush(partition, 0, mark.Number);
             if (mark.AtUnixSeconds != 0)
-                environment.Flush(partition, mark.AtUnixSeconds);
+                environment.Flush(partition, mark.AtUnixSeconds, mark.Number);
         }
     }
 
-    /// <summary>The target's answer to a chunk.</summary>
-    public void OnImportReply(ImportReply reply, long nowMilliseconds)
+    /// <summary>What was a copy may not have heard of flushes that its owner has not shipped any more.</summary>
+    private void CatchUpWithFlushes(int partition)
     {
-        if ((uint)reply.Partition >= (uint)_held.Length
-            || _held[reply.Partition] is not { Phase: PartitionPhase.Sealed, Sending: { State: SendState.Streaming } sending }
-            || sending.MoveEpoch != reply.MoveEpoch)
+        long seen = environment.FlushNumberOf(partition);
+        if (seen >= _flush.Number)
             return;
-        if (!reply.Accepted)
-        {
-            EndSending(sending, SendState.Failed);
-            return;
-        }
+        if (_flush.Cut > seen)
+            environment.Flush(partition, 0, _flush.Number);
 
-        if (reply.Number >= reply.NextNumber && sending.InFlight.TryPeek(out ImportChunk? missing) && missing.Number == reply.NextNumber)
-        {
-            // It arrived before its turn and was ignored.
-            SendAgain(sending, nowMilliseconds);
-            return;
-        }
-
-        while (sending.InFlight.Count > 0 && sending.InFlight.Peek().Number < reply.NextNumber)
-        {
-            sending.InFlight.Dequeue();
-            sending.LastProgressMilliseconds = nowMilliseconds;
-        }
-
-        Pump(reply.Partition, sending, nowMilliseconds);
+        // The copy has brought along the time at which its owner would have flushed it; a flush that it did not know of has put another in its place, before
+        // that time or after it.
+        if (_flush.AtUnixSeconds != 0 && seen == _flush.Cut)
+            environment.Flush(partition, _flush.AtUnixSeconds, _flush.Number);
+        else
+            environment.NoteFlush(partition, _flush.AtUnixSeconds, _flush.Number);
     }
 
-    /// <summary>Time passes: sends again what was not answered, gives up what does not get on.</summary>
-    public void Tick(long nowMilliseconds)
-    {
-        for (int partition = 0; partition < _held.Length; partition++)
-        {
-            if (_held[partition]?.Sending is not { State: SendState.Streaming } sending)
-                continue;
-            if (nowMilliseconds - sending.LastProgressMilliseconds >= SendGiveUpMilliseconds)
-            {
-                EndSending(sending, SendState.Failed);
-                continue;
-            }
-
-            if (nowMilliseconds - sending.LastSentMilliseconds < ChunkResendMilliseconds)
-                continue;
-            SendAgain(sending, nowMilliseconds);
-        }
-    }
-
-    private void SendAgain(Sending sending, long nowMilliseconds)
-    {
-        sending.LastSentMilliseconds = nowMilliseconds;
-        foreach (ImportChunk chunk in sending.InFlight)
-            environment.SendChunk(sending.Target, chunk with { Term = _term });
-    }
-
-    private void Execute(PartitionCommand command, long nowMilliseconds)
+    private void Execute(PartitionCommand command)
     {
         int partition = command.Partition;
         Held? held = _held[partition];
@@ -430,30 +342,9 @@ public sealed partial class SiloAgent(SiloId self, int partitionCount, long memo
                 Assign(partition, held, command.Epoch);
                 break;
 
-            case CommandKind.Send when held?.Phase == PartitionPhase.Active && held.Epoch == command.Epoch:
-                held.Phase = PartitionPhase.Sealed;
-                environment.Seal(partition);
-                BeginSending(partition, held, command, nowMilliseconds);
-                break;
-
-            case CommandKind.Send when held?.Phase == PartitionPhase.Sealed
-                && held.Epoch == command.Epoch && (held.Sending?.MoveEpoch ?? 0) < command.MoveEpoch:
-                BeginSending(partition, held, command, nowMilliseconds);
-                break;
-
-            case CommandKind.Activate when held?.Phase is PartitionPhase.Imported or PartitionPhase.Opening && held.Epoch == command.MoveEpoch:
-                held.KeepItems |= held.Phase == PartitionPhase.Imported;
-                held.Phase = PartitionPhase.Opening;
-                environment.Activate(partition, held.Epoch, held.KeepItems);
-                break;
-
-            case CommandKind.Discard:
-                DiscardImport(partition, command.MoveEpoch);
-                break;
-
             case CommandKind.Unseal when held?.Phase == PartitionPhase.Sealed && held.Epoch == command.Epoch:
                 held.Phase = PartitionPhase.Active;
-                held.Sending = null;
+                held.YieldsTo = 0;
                 environment.Unseal(partition);
                 break;
 
@@ -461,16 +352,26 @@ public sealed partial class SiloAgent(SiloId self, int partitionCount, long memo
                 held.Phase = PartitionPhase.Opening;
                 held.Epoch = command.MoveEpoch;
                 held.KeepItems = true;
+                held.IsRestored = true;
                 RestoredCount++;
                 environment.Activate(partition, held.Epoch, keepItems: true);
                 break;
 
-            case CommandKind.Drop when held?.Phase is PartitionPhase.Opening or PartitionPhase.Active or PartitionPhase.Sealed or PartitionPhase.Kept
-                && held.Epoch <= command.Epoch:
-                _held[partition] = null;
-                environment.Drop(partition);
+            case CommandKind.Drop when held is not null && held.Epoch <= command.Epoch:
+                Discard(partition);
+                break;
+
+            default:
+                ExecuteOnCopies(command, held);
                 break;
         }
+    }
+
+    private void Discard(int partition)
+    {
+        EndCopies(partition);
+        _held[partition] = null;
+        environment.Drop(partition);
     }
 
     private void Assign(int partition, Held? held, long epoch)
@@ -485,74 +386,24 @@ public sealed partial class SiloAgent(SiloId self, int partitionCount, long memo
 
             case PartitionPhase.Sealed when held.Epoch == epoch:
                 held.Phase = PartitionPhase.Active;
-                held.Sending = null;
+                held.YieldsTo = 0;
                 environment.Unseal(partition);
                 return;
 
             case PartitionPhase.Opening when held.Epoch <= epoch:
                 held.Epoch = epoch;
-                environment.Activate(partition, epoch, held.KeepItems);
+                ActivateIfReady(partition, held);
                 return;
 
-            case not null when held.Epoch >= epoch && held.Phase is not (PartitionPhase.Importing or PartitionPhase.Imported or PartitionPhase.Kept):
+            case not null when held.Epoch >= epoch && held.Phase is not PartitionPhase.Kept:
                 return;
         }
 
-        // Whatever else is held is older than what others had since, or an import that is off.
+        // Whatever else is held is older than what others had since.
         if (held is not null)
-            environment.Drop(partition);
+            Discard(partition);
         _held[partition] = new Held { Phase = PartitionPhase.Opening, Epoch = epoch };
         environment.Activate(partition, epoch, keepItems: false);
-    }
-
-    private void DiscardImport(int partition, long moveEpoch)
-    {
-        _discardedEpochs[partition] = Math.Max(_discardedEpochs[partition], moveEpoch);
-        if (_held[partition] is { Phase: PartitionPhase.Importing or PartitionPhase.Imported } held && held.Epoch <= moveEpoch)
-        {
-            _held[partition] = null;
-            environment.Drop(partition);
-        }
-    }
-
-    private void BeginSending(int partition, Held held, PartitionCommand command, long nowMilliseconds)
-    {
-        held.Sending = new Sending
-        {
-            Target = command.Target, MoveEpoch = command.MoveEpoch, State = SendState.Streaming, LastProgressMilliseconds = nowMilliseconds,
-        };
-        environment.BeginExport(partition);
-        Pump(partition, held.Sending, nowMilliseconds);
-    }
-
-    private void Pump(int partition, Sending sending, long nowMilliseconds)
-    {
-        while (!sending.ReadAll && sending.InFlight.Count < ChunksInFlightMax)
-        {
-            ReadOnlyMemory<byte> items = environment.Export(partition, out bool last);
-            ImportChunk chunk = new()
-            {
-                Term = _term, Source = Self, Partition = partition, MoveEpoch = sending.MoveEpoch, Number = sending.NextChunk++, Last = last,
-                Flush = _flush, Items = items,
-            };
-            sending.ReadAll = last;
-            sending.InFlight.Enqueue(chunk);
-            sending.LastSentMilliseconds = nowMilliseconds;
-            environment.SendChunk(sending.Target, chunk);
-        }
-
-        if (sending.ReadAll && sending.InFlight.Count == 0)
-        {
-            environment.Release(partition);
-            EndSending(sending, SendState.Done);
-        }
-    }
-
-    private void EndSending(Sending sending, SendState state)
-    {
-        sending.State = state;
-        sending.InFlight.Clear();
-        Nudge();
     }
 
     private void Nudge()
@@ -567,19 +418,20 @@ public sealed partial class SiloAgent(SiloId self, int partitionCount, long memo
         for (int partition = 0; partition < _held.Length; partition++)
         {
             if (_held[partition] is { Phase: PartitionPhase.Kept } kept)
-                partitions.Add(new PartitionReport(partition, PartitionPhase.Kept, kept.Epoch, _kept!.KnownEpochs[partition], SendState.None));
+                partitions.Add(new PartitionReport(partition, PartitionPhase.Kept, kept.Epoch, _kept!.KnownEpochs[partition]));
             else if (_held[partition] is { } held)
-                partitions.Add(new PartitionReport(partition, held.Phase, held.Epoch, held.Sending?.MoveEpoch ?? 0, held.Sending?.State ?? SendState.None));
+                partitions.Add(new PartitionReport(
+                    partition, held.Phase, held.Epoch, held.YieldsTo, held.Phase == PartitionPhase.Replica ? environment.PositionOf(partition) : 0));
             else if (_table.HashSeed.IsNone && _kept is not null && _kept.KnownEpochs[partition] != 0)
-                partitions.Add(new PartitionReport(partition, PartitionPhase.Kept, 0, _kept.KnownEpochs[partition], SendState.None));
+                partitions.Add(new PartitionReport(partition, PartitionPhase.Kept, 0, _kept.KnownEpochs[partition]));
         }
 
         return new SyncReply
         {
             Silo = Self, Term = _term, Sequence = sequence, TableVersion = _table.Version, HashSeed = _table.HashSeed,
-            MemoryBytes = memoryBytes, PartitionCount = _held.Length,
+            MemoryBytes = memoryBytes, PartitionCount = _held.Length, Replicas = Replicas,
             MembershipVersion = _membershipVersion, Draining = Draining,
-            Flush = _flush, SilosVersion = Silos.Version, Gateway = Gateway, Partitions = partitions,
+            Flush = _flush, SilosVersion = Silos.Version, Gateway = Gateway, Partitions = partitions, Copies = ReportCopies(), Zone = Zone,
             EpochMax = EpochMax(), TableTermMax = Math.Max(_table.Version.Term, _kept?.TableTerm ?? 0), Kept = ReportKept(nowMilliseconds),
         };
     }
@@ -589,25 +441,19 @@ public sealed partial class SiloAgent(SiloId self, int partitionCount, long memo
         public PartitionPhase Phase;
         public long Epoch;
 
-        /// <summary>While opening: the items were imported.</summary>
+        /// <summary>While opening: what is held stays.</summary>
         public bool KeepItems;
 
-        /// <summary>While importing: the number of the chunk that comes next.</summary>
-        public int NextChunk;
+        /// <summary>While opening, of a promoted replica: it has gone through all flushes.</summary>
+        public bool HasCaughtUp;
 
-        /// <summary>While sealed: the sending under way, or the last one.</summary>
-        public Sending? Sending;
-    }
+        /// <summary>While opening: it comes from a memory file.</summary>
+        public bool IsRestored;
 
-    private sealed class Sending
-    {
-        public SiloId Target;
-        public long MoveEpoch;
-        public SendState State;
-        public int NextChunk;
-        public bool ReadAll;
-        public long LastProgressMilliseconds;
-        public long LastSentMilliseconds;
-        public readonly Queue<ImportChunk> InFlight = new(ChunksInFlightMax);
+        /// <summary>While sealed: the number of the replica that it becomes.</summary>
+        public long YieldsTo;
+
+        /// <summary>Of what is served, or about to be: the copies elsewhere.</summary>
+        public readonly List<Copy> Copies = [];
     }
 }

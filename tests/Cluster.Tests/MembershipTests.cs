@@ -28,9 +28,9 @@ public sealed class MembershipTests
     }
 
     [ClusterFact]
-    public async Task AKilledSiloLosesItsOwnItemsOnly()
+    public async Task WithoutReplicasAKilledSiloLosesItsOwnItemsOnly()
     {
-        await using SiloCluster cluster = await SiloCluster.StartAsync(3);
+        await using SiloCluster cluster = await SiloCluster.StartAsync(3, null, "--replicas", "0");
         await using Checker checker = await Checker.StartAsync(cluster);
         await AssertBalancedAsync(cluster, checker);
         await checker.RunAsync(1000);

@@ -138,6 +138,16 @@ public sealed class RefusedStartTests(RefusedStarts starts) : IClassFixture<Refu
         Assert.Contains("--allow-insecure-cluster", printed, StringComparison.Ordinal);
     }
 
+    [ClusterFact]
+    public async Task AnotherNumberOfReplicasIsAClearError()
+    {
+        await using SiloCluster cluster = await SiloCluster.StartAsync(1);
+        (int exitCode, string printed, _) = await cluster.StartRefusedSiloAsync("--replicas", "2");
+        Assert.True(exitCode == 69, printed);
+        Assert.Contains("--replicas", Assert.Single(printed.TrimEnd().Split('\n')), StringComparison.Ordinal);
+        Assert.Contains("keeps 1 replica of each partition, this silo was started with 2", printed, StringComparison.Ordinal);
+    }
+
     private static async Task AssertClearErrorAsync(Task<(int ExitCode, string Printed, TimeSpan Took)> start, int namedPort)
     {
         (int exitCode, string printed, TimeSpan took) = await start;

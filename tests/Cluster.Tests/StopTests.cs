@@ -29,6 +29,16 @@ public sealed class StopTests
     }
 
     [ClusterFact]
+    public async Task AllToldToStopAtOnceDoNotWaitForEachOther()
+    {
+        await using SiloCluster cluster = await SiloCluster.StartAsync(3);
+        await cluster.WaitUntilWholeAsync();
+        var watch = Stopwatch.StartNew();
+        await Task.WhenAll(cluster.Silos.ToArray().Select(cluster.StopSiloAsync));
+        Assert.True(watch.Elapsed < s_stopMax, $"The stop took {watch.Elapsed.TotalSeconds:f1} s.\n{cluster.Output}");
+    }
+
+    [ClusterFact]
     public async Task ASecondSignalEndsAtOnce()
     {
         await using SiloCluster cluster = await SiloCluster.StartAsync(2);

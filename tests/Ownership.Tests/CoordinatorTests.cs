@@ -98,13 +98,15 @@ public sealed class CoordinatorTests : ICoordinatorEnvironment
     {
     }
 
+    PartitionTable ICoordinatorEnvironment.KnownTable => PartitionTable.Unassigned(Partitions);
+
     HashSeed ICoordinatorEnvironment.DrawHashSeed()
     {
         _draws++;
         return Drawn;
     }
 
-    private static PartitionReport Active(int partition, long epoch) => new(partition, PartitionPhase.Active, epoch, 0, SendState.None);
+    private static PartitionReport Active(int partition, long epoch) => new(partition, PartitionPhase.Active, epoch);
 
     /// <summary>A cluster of silo A alone; returns what A reports once it serves everything.</summary>
     private PartitionReport[] Found(Coordinator coordinator)

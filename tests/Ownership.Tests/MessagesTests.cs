@@ -12,19 +12,22 @@ public sealed class MessagesTests
         Term = 5, Sequence = 77, Coordinator = A, PartitionCount = 3, NobodyTakesOver = true, Flush = new FlushMark(9, 8, 4_000_000_000),
         Silos = new SiloList(3, [new SiloEntry(A, "a|127.0.0.1|1"), new SiloEntry(B, "")]),
         Table = PartitionTable.Create(new PartitionTableVersion(5, 2), Seed, [A, default, B], [10, 0, 11]),
-        Commands = [PartitionCommand.Assign(1, 12), PartitionCommand.Send(0, 10, 13, B)],
+        Commands =
+        [
+            PartitionCommand.Assign(1, 12), PartitionCommand.Attach(0, 10, 13, B), PartitionCommand.Detach(0, 10, 9), PartitionCommand.Yield(0, 10, 14),
+            PartitionCommand.Promote(2, 15, 16), PartitionCommand.Retain(2, 16, 14, 17, A), PartitionCommand.Drop(1, 3), PartitionCommand.Restore(1, 2, 12),
+            PartitionCommand.Unseal(0, 10),
+        ],
     };
 
     private static readonly SyncReply Reply = new()
     {
         Silo = B, Term = 5, Sequence = 77, TableVersion = new PartitionTableVersion(5, 2), HashSeed = Seed, MemoryBytes = 64 << 20, PartitionCount = 3,
         Draining = true, Flush = new FlushMark(9, 9, 0),
-        SilosVersion = 3, Gateway = "b|::1|2",
-        Partitions = [new(0, PartitionPhase.Sealed, 10, 13, SendState.Streaming), new(2, PartitionPhase.Active, 11, 0, SendState.None)],
+        SilosVersion = 3, Gateway = "b|::1|2", MembershipVersion = 4, EpochMax = 18, TableTermMax = 6, Kept = new KeptReport(Seed, 12, 3), Zone = "west",
+        Partitions = [new(0, PartitionPhase.Sealed, 10, 13), new(1, PartitionPhase.Replica, 12, Position: 99), new(2, PartitionPhase.Active, 11)],
+        Copies = [new(0, 9, A, CopyState.Failed), new(2, 14, A, CopyState.Synced)],
     };
-
-    private static readonly ImportChunk Chunk = new() { Term = 5, Source = A, Partition = 2, MoveEpoch = 13, Number = 4, Last = true,
-        Flush = new FlushMark(7, 5, 77), Items = new byte[] { 1, 2, 3 } };
 
     [Fact]
     public void MessagesSurviveTheWire()
@@ -41,16 +44,9 @@ public sealed class MessagesTests
         Assert.True(request.Table.OwnerOf(new PartitionId(1)).IsNone);
 
         Assert.True(SyncReply.TryDecode(Reply.Encode(), out SyncReply? reply));
-        Assert.Equal(Reply with { Partitions = [] }, reply with { Partitions = [] });
+        Assert.Equal(Reply with { Partitions = [], Copies = [] }, reply with { Partitions = [], Copies = [] });
         Assert.Equal(Reply.Partitions, reply.Partitions);
-
-        Assert.True(ImportChunk.TryDecode(Chunk.Encode(), out ImportChunk? chunk));
-        Assert.Equal(Chunk with { Items = default }, chunk with { Items = default });
-        Assert.Equal(Chunk.Items.ToArray(), chunk.Items.ToArray());
-
-        ImportReply answer = new(2, 13, 4, true, 5);
-        Assert.True(ImportReply.TryDecode(answer.Encode(), out ImportReply decoded));
-        Assert.Equal(answer, decoded);
+        Assert.Equal(Reply.Copies, reply.Copies);
     }
 
     /// <summary>Drawn in the comment of <see cref="PartitionTable"/>.</summary>
@@ -67,7 +63,7 @@ public sealed class MessagesTests
     [Fact]
     public void OtherVersionsOfMessagesAreRefused()
     {
-        foreach ((byte[] wire, byte format) in new[] { (Request.Encode(), (byte)2), (Reply.Encode(), (byte)3), (Request.Table!.Encode(), (byte)2) })
+        foreach ((byte[] wire, byte format) in new[] { (Request.Encode(), (byte)3), (Reply.Encode(), (byte)4), (Request.Table!.Encode(), (byte)2) })
         {
             Assert.Equal(format, wire[0]);
             wire[0] = 1;
@@ -85,15 +81,12 @@ public sealed class MessagesTests
     [Fact]
     public void CutMessagesAreRefusedWithoutAnException()
     {
-        foreach (byte[] wire in new[] { Request.Encode(), Reply.Encode(), Chunk.Encode(), new ImportReply(2, 13, 4, true, 5).Encode(),
-            Request.Table!.Encode() })
+        foreach (byte[] wire in new[] { Request.Encode(), Reply.Encode(), Request.Table!.Encode() })
         {
             for (int length = 0; length < wire.Length; length++)
             {
                 byte[] cut = wire[..length];
-                bool any = (wire.Length == Request.Encode().Length && SyncRequest.TryDecode(cut, out _))
-                    || (wire.Length == Reply.Encode().Length && SyncReply.TryDecode(cut, out _))
-                    || (wire.Length == Chunk.Encode().Length && ImportChunk.TryDecode(cut, out _)) || PartitionTable.TryDecode(cut, out _);
+                bool any = SyncRequest.TryDecode(cut, out _) || SyncReply.TryDecode(cut, out _) || PartitionTable.TryDecode(cut, out _);
                 Assert.False(any, $"{length} of {wire.Length} bytes were taken for a message");
             }
         }
@@ -106,12 +99,11 @@ public sealed class MessagesTests
         Random random = new(seed);
         for (int round = 0; round < 20_000; round++)
         {
-            byte[] wire = Request.Encode();
+            byte[] wire = round % 2 == 0 ? Request.Encode() : Reply.Encode();
             for (int change = random.Next(1, 6); change > 0; change--)
                 wire[random.Next(wire.Length)] = (byte)random.Next(256);
             SyncRequest.TryDecode(wire, out _);
             SyncReply.TryDecode(wire, out _);
-            ImportChunk.TryDecode(wire, out _);
             PartitionTable.TryDecode(wire, out _);
         }
     }

@@ -17,8 +17,7 @@ public sealed class OwnershipJournalTests
         _journal.OnSilos(Silos(1, (A, "a"), (B, "b")));
         for (int partition = 0; partition < 3; partition++)
         {
-            _journal.OnImported(1000, 100 + (partition * 500));
-            _journal.OnOpened(partition, isEmpty: false, 100 + (partition * 500));
+            _journal.OnOpened(partition, 1000, AllAreMembers, 100 + (partition * 500));
         }
 
         Assert.Empty(_journal.Take(1100 + OwnershipJournal.QuietMilliseconds - 1));
@@ -31,23 +30,24 @@ public sealed class OwnershipJournalTests
     public void TheEndOfTheSiloTellsWhatIsOpen()
     {
         _journal.OnSilos(Silos(1, (A, "a"), (B, "b")));
-        _journal.OnExported(500, 0);
-        _journal.OnReleased(7);
-        _journal.OnDropped(7, 200);
+        _journal.OnHandedOver(300, 0);
+        _journal.OnHandedOver(200, 200);
 
-        Assert.Equal([new JournalEntry(JournalKind.HandedOver, "", 2, 1, 500, 0.2)], _journal.Take(201, isEnd: true));
+        Assert.Equal([new JournalEntry(JournalKind.HandedOver, "", 2, 2, 500, 0.2)], _journal.Take(201, isEnd: true));
     }
 
     [Fact]
-    public void APartitionThatComesBackOrIsDroppedForAnotherReasonWasNotHandedOver()
+    public void APartitionThatComesFromALivingSiloWasTakenOverAndOneOfALostSiloWasPromoted()
     {
-        _journal.OnExported(500, 0);
-        _journal.OnReleased(7);
-        _journal.OnUnsealed(7);
-        _journal.OnDropped(7, 100);
-        _journal.OnDropped(8, 100);
+        _journal.OnSilos(Silos(1, (A, "a"), (B, "b"), (C, "c")));
+        _journal.OnTable(PartitionTable.Unassigned(3), Table(1, B, C, C));
+        _journal.OnOpened(0, 10, silo => silo != C, 0);
+        _journal.OnOpened(1, 20, silo => silo != C, 0);
+        _journal.OnOpened(2, 30, silo => silo != C, 100);
 
-        Assert.Empty(_journal.Take(100, isEnd: true));
+        Assert.Equal(
+            [new JournalEntry(JournalKind.TakenOver, "", 3, 1, 10, 0), new JournalEntry(JournalKind.Promoted, "", 3, 2, 50, 0.1)],
+            _journal.Take(100, isEnd: true));
     }
 
     [Fact]
@@ -64,8 +64,8 @@ public sealed class OwnershipJournalTests
         Assert.Equal([new JournalEntry(JournalKind.SiloLeft, "10.0.0.2:11111", 2, 0, 0, 0)], _journal.Take(0));
 
         _journal.OnTable(Table(1, A, C, C), Table(2, A, A, A));
-        _journal.OnOpened(1, isEmpty: true, 0);
-        _journal.OnOpened(2, isEmpty: true, 0);
+        _journal.OnOpened(1, null, silo => silo != C, 0);
+        _journal.OnOpened(2, null, silo => silo != C, 0);
         _journal.OnSilos(Silos(5, (A, "a")));
         Assert.Equal(
             [new JournalEntry(JournalKind.SiloLost, "10.0.0.3:11111", 1, 2, 0, 0), new JournalEntry(JournalKind.OpenedEmpty, "", 1, 2, 0, 0)],
@@ -86,10 +86,12 @@ public sealed class OwnershipJournalTests
     {
         _journal.OnTable(PartitionTable.Unassigned(3), Table(1, A, A, A));
         for (int partition = 0; partition < 3; partition++)
-            _journal.OnOpened(partition, isEmpty: true, 0);
+            _journal.OnOpened(partition, null, AllAreMembers, 0);
 
         Assert.Empty(_journal.Take(10_000));
     }
+
+    private static bool AllAreMembers(SiloId silo) => true;
 
     private static SiloList Silos(int version, params (SiloId Silo, string Gateway)[] silos) =>
         new(version, [.. silos.Select(silo => new SiloEntry(silo.Silo, silo.Gateway))]);

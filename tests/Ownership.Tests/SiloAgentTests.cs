@@ -1,128 +1,310 @@
 namespace OrleansCache.Ownership.Tests;
 
-/// <summary>What the simulation does not reach: a silo between two clusters.</summary>
+/// <summary>What the simulation does not reach, or not for certain: a silo between two clusters, and commands and replication that come late, twice or from nobody.</summary>
 public sealed class SiloAgentTests : ISiloAgentEnvironment
 {
     private const int Partitions = 4;
     private static readonly SiloId A = SiloId.Create("127.0.0.1:1", 1);
     private static readonly SiloId B = SiloId.Create("127.0.0.1:2", 2);
+    private static readonly SiloId C = SiloId.Create("127.0.0.1:3", 3);
+    private static readonly HashSeed Seed = new(1, 1);
     private readonly List<string> _calls = [];
     private readonly SiloAgent _agent;
     private long _sequence;
+    private bool _isEqual = true;
+    private long _flushSeen;
 
     public SiloAgentTests() => _agent = new SiloAgent(A, Partitions, 64, this);
 
     [Fact]
     public void TheSeedIsKnownBeforeAnythingIsOpened()
     {
-        SyncReply? reply = Sync(new HashSeed(1, 1), 1, [PartitionCommand.Assign(2, 5)]);
-        Assert.Equal(["seed True", "activate 2", "table"], _calls);
-        Assert.Equal(new HashSeed(1, 1), reply!.HashSeed);
+        SyncReply? reply = Sync(Seed, 1, [PartitionCommand.Assign(2, 5)]);
+        Assert.Equal(["seed True", "activate 2 empty", "table"], _calls);
+        Assert.Equal(Seed, reply!.HashSeed);
 
         _calls.Clear();
-        Sync(new HashSeed(1, 1), 2, []);
+        Sync(Seed, 2, []);
         Assert.Equal(["table"], _calls);
     }
 
     [Fact]
-    public void BeforeTheSeedIsKnownItemsAreRefused()
+    public void BeforeTheSeedIsKnownCopiesAreRefused()
     {
-        Assert.False(_agent.HandleChunk(Chunk()).Accepted);
-        Sync(new HashSeed(1, 1), 1, []);
-        Assert.True(_agent.HandleChunk(Chunk()).Accepted);
+        _agent.OnMembership(1, [A, B]);
+        Assert.False(_agent.HandleBegin(B, 0, 7));
+        Sync(Seed, 1, []);
+        Assert.True(_agent.HandleBegin(B, 0, 7));
     }
 
     [Fact]
     public void WhenTheClustersSeedIsAnotherTheSiloDropsEverythingAndStaysOut()
     {
-        Sync(new HashSeed(1, 1), 1, [PartitionCommand.Assign(2, 5), PartitionCommand.Assign(3, 5)]);
+        _agent.OnMembership(1, [A, B]);
+        Sync(Seed, 1, [PartitionCommand.Assign(2, 5), PartitionCommand.Assign(3, 5)]);
         _agent.OnActivated(2, 5);
         _calls.Clear();
 
         SyncReply? reply = Sync(new HashSeed(2, 2), 2, [PartitionCommand.Assign(1, 6)]);
         Assert.Equal(["drop 2", "drop 3", "differs"], _calls);
         Assert.True(_agent.HashSeedDiffers);
-        Assert.Equal((0, new HashSeed(1, 1)), (reply!.Partitions.Count, reply.HashSeed));
+        Assert.Equal((0, Seed), (reply!.Partitions.Count, reply.HashSeed));
 
         _calls.Clear();
         Sync(new HashSeed(2, 2), 3, [PartitionCommand.Assign(1, 6)]);
         Sync(null, 0, [PartitionCommand.Assign(1, 6)]);
-        Assert.False(_agent.HandleChunk(Chunk()).Accepted);
+        Assert.False(_agent.HandleBegin(B, 0, 7));
         Assert.Empty(_calls);
     }
 
-    void ISiloAgentEnvironment.UseHashSeed(HashSeed seed) => _calls.Add($"seed {seed == new HashSeed(1, 1)}");
+    [Fact]
+    public void CommandsOfAnOlderTermOrThatWereOvertakenDoNothing()
+    {
+        Sync(Seed, 1, []);
+        _calls.Clear();
+        Assert.Null(_agent.HandleSync(Request([PartitionCommand.Assign(1, 5)], sequence: 1), 0));
+        Assert.Equal(1, _agent.HandleSync(Request([PartitionCommand.Assign(1, 5)], sequence: 99, term: 0), 0)!.Term);
+        Assert.Empty(_calls);
+    }
+
+    [Fact]
+    public void OnlyMembersReplicateAndACompleteCopyIsNotReplaced()
+    {
+        Sync(Seed, 1, []);
+        Assert.False(_agent.HandleBegin(B, 0, 7));
+        _agent.OnMembership(1, [A, B, C]);
+        _calls.Clear();
+        Assert.True(_agent.HandleBegin(B, 0, 7));
+        Assert.True(_agent.HandleBegin(B, 0, 7)); // the message is repeated by another stream
+        Assert.True(_agent.HandleBegin(C, 0, 8)); // a newer one takes the place of what is not complete
+        Assert.False(_agent.HandleBegin(B, 0, 7));
+        _agent.HandleComplete(B, 0, 7);
+        Assert.Equal(PartitionPhase.Copying, _agent.PhaseOf(0));
+        _agent.HandleComplete(C, 0, 8);
+        Assert.Equal(PartitionPhase.Replica, _agent.PhaseOf(0));
+        Assert.False(_agent.HandleBegin(B, 0, 9));
+        Assert.Equal(["copy 0 as 7", "drop 0", "copy 0 as 8"], _calls.Where(static call => call != "nudge"));
+
+        _agent.OnMembership(2, [A, B]);
+        Assert.False(_agent.HandleRetain(C, 0, 8, 10, 0));
+        Assert.True(_agent.HandleRetain(B, 0, 8, 10, 0));
+        Assert.True(_agent.HandleRetain(B, 0, 8, 10, 0));
+        Assert.False(_agent.HandleBegin(B, -1, 7) || _agent.HandleBegin(B, Partitions, 7) || _agent.HandleRetain(B, Partitions, 7, 8, 0));
+    }
+
+    [Fact]
+    public void ACopyOfAFormerEpochIsRefused()
+    {
+        _agent.OnMembership(1, [A, B]);
+        Sync(Seed, 1, [], epochs: [20, 0, 0, 0]);
+        Assert.False(_agent.HandleBegin(B, 0, 20));
+        Assert.True(_agent.HandleBegin(B, 0, 21));
+    }
+
+    [Fact]
+    public void WhatIsPromotedIsServedWhenTheOtherReplicaHasItsNewNumber()
+    {
+        Replica(0, 7);
+        PartitionCommand[] commands = [PartitionCommand.Promote(0, 7, 10), PartitionCommand.Retain(0, 10, 6, 11, C)];
+        Sync(null, 0, commands);
+        Assert.Equal(["fence 0 in 10", "retain 0 as 11"], _calls);
+        Sync(null, 0, commands);
+        Assert.Equal(["fence 0 in 10", "retain 0 as 11"], _calls);
+        _agent.OnRetained(0, 11);
+        Assert.Equal("activate 0", _calls[^1]);
+        _agent.OnActivated(0, 10);
+        SyncReply reply = Sync(null, 0, [])!;
+        Assert.Equal([new PartitionReport(0, PartitionPhase.Active, 10)], reply.Partitions);
+        Assert.Equal([new CopyReport(0, 11, C, CopyState.Synced)], reply.Copies);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void WhatIsPromotedDoesNotWaitForAReplicaThatIsRefusedOrLost(bool isLost)
+    {
+        Replica(0, 7);
+        Sync(null, 0, [PartitionCommand.Promote(0, 7, 10), PartitionCommand.Retain(0, 10, 6, 11, C)]);
+        if (isLost)
+            _agent.OnMembership(2, [A, B]);
+        else
+            _agent.OnCopyFailed(0, 11);
+        Assert.Contains("activate 0", _calls);
+        Assert.Equal(isLost, _calls.Contains("detach 0 11"));
+    }
+
+    [Fact]
+    public void APromotionCatchesUpWithTheFlushesThatTheOwnerHasNotShipped()
+    {
+        Replica(0, 7);
+        _flushSeen = 4;
+        _agent.HandleSync(Request([]) with { Flush = new FlushMark(6, 5, 0) }, 0);
+        Assert.DoesNotContain("flush 0 at 0", _calls);
+        PartitionCommand[] commands = [PartitionCommand.Promote(0, 7, 10), PartitionCommand.Retain(0, 10, 6, 11, C)];
+        Sync(null, 0, commands);
+
+        // The replica that stays goes through them with the log, or it would flush again, what is newer, when it is promoted.
+        string[] expected = ["fence 0 in 10", "retain 0 as 11", "flush 0 at 0", "note 0 at 0"];
+        Assert.Equal(expected, _calls.Where(static call => call != "nudge"));
+
+        // One that is named only now has not, and does not stay.
+        Sync(null, 0, [.. commands, PartitionCommand.Retain(0, 10, 5, 12, B)]);
+        Assert.Equal(expected, _calls.Where(static call => call != "nudge"));
+    }
+
+    [Fact]
+    public void WhatWasPromotedOnceCatchesUpAgainWhenItIsPromotedAgain()
+    {
+        Replica(0, 7);
+        Sync(null, 0, [PartitionCommand.Promote(0, 7, 10)]);
+        _agent.OnActivated(0, 10);
+        Sync(null, 0, [PartitionCommand.Yield(0, 10, 12)]);
+        _agent.OnDrained(0);
+        _flushSeen = 4;
+        _agent.HandleSync(Request([]) with { Flush = new FlushMark(6, 6, 0) }, 0);
+        _calls.Clear();
+        Sync(null, 0, [PartitionCommand.Promote(0, 12, 13)]);
+        Assert.Equal(["fence 0 in 13", "flush 0 at 0", "note 0 at 0", "activate 0"], _calls.Where(static call => call != "nudge"));
+    }
+
+    [Fact]
+    public void AnOwnerThatYieldsIsAReplicaWhenItsCopiesHaveEverything()
+    {
+        _agent.OnMembership(1, [A, B]);
+        Sync(Seed, 1, [PartitionCommand.Assign(0, 5)]);
+        _agent.OnActivated(0, 5);
+        Sync(null, 0, [PartitionCommand.Attach(0, 5, 6, B)]);
+        _agent.OnCopySynced(0, 6);
+        _calls.Clear();
+        PartitionCommand[] yields = [PartitionCommand.Yield(0, 5, 7)];
+        SyncReply reply = Sync(null, 0, yields)!;
+        Assert.Equal([new PartitionReport(0, PartitionPhase.Sealed, 5, 7)], reply.Partitions);
+        Sync(null, 0, yields);
+        Assert.Equal(["seal 0"], _calls);
+        _agent.OnDrained(0);
+        _agent.OnDrained(0);
+        Assert.Equal(["seal 0", "detach 0 6", "replica 0 as 7"], _calls.Where(static call => call != "nudge"));
+        reply = Sync(null, 0, [PartitionCommand.Unseal(0, 5)])!;
+        Assert.Equal((PartitionPhase.Replica, 7L, 0), (reply.Partitions[0].Phase, reply.Partitions[0].Epoch, reply.Copies.Count));
+    }
+
+    [Fact]
+    public void AYieldThatIsTakenBackBeforeItsEndOpensTheGateAgain()
+    {
+        Sync(Seed, 1, [PartitionCommand.Assign(0, 5)]);
+        _agent.OnActivated(0, 5);
+        Sync(null, 0, [PartitionCommand.Yield(0, 5, 7)]);
+        Sync(null, 0, [PartitionCommand.Unseal(0, 5)]);
+        _agent.OnDrained(0);
+        Assert.Equal(PartitionPhase.Active, _agent.PhaseOf(0));
+        Assert.Equal("unseal 0", _calls.Last(static call => call != "nudge"));
+    }
+
+    [Fact]
+    public void ACompleteCopyThatFailsIsWaitedForUntilTheCoordinatorDetachesIt()
+    {
+        _agent.OnMembership(1, [A, B]);
+        Sync(Seed, 1, [PartitionCommand.Assign(0, 5)]);
+        _agent.OnActivated(0, 5);
+        Sync(null, 0, [PartitionCommand.Attach(0, 5, 6, B)]);
+        _agent.OnCopySynced(0, 6);
+        _agent.OnCopyFailed(0, 6);
+        Assert.Equal(CopyState.Failed, Sync(null, 0, [])!.Copies[0].State);
+        Assert.DoesNotContain("detach 0 6", _calls);
+        Assert.Empty(Sync(null, 0, [PartitionCommand.Detach(0, 5, 6)])!.Copies);
+        Assert.Contains("detach 0 6", _calls);
+    }
+
+    [Fact]
+    public void LateCommandsFindNothingToDo()
+    {
+        Replica(0, 7);
+        Sync(null, 0,
+        [
+            PartitionCommand.Promote(0, 6, 10), PartitionCommand.Promote(0, 7, 7), PartitionCommand.Drop(0, 6), PartitionCommand.Unseal(0, 7),
+            PartitionCommand.Yield(0, 7, 9), PartitionCommand.Attach(0, 7, 9, B), PartitionCommand.Detach(0, 7, 9), PartitionCommand.Retain(0, 7, 5, 9, B),
+            PartitionCommand.Restore(0, 7, 9), PartitionCommand.Promote(Partitions, 7, 9), PartitionCommand.Assign(-1, 9), PartitionCommand.Assign(0, 7),
+        ]);
+        Assert.Empty(_calls);
+        Assert.Equal(PartitionPhase.Replica, _agent.PhaseOf(0));
+    }
+
+    [Fact]
+    public void AReplicaThatIsNotEqualIsNotRetained()
+    {
+        Replica(0, 7);
+        _isEqual = false;
+        Assert.False(_agent.HandleRetain(B, 0, 7, 9, 3));
+        _isEqual = true;
+        Assert.False(_agent.HandleRetain(B, 0, 6, 9, 3));
+        Assert.False(_agent.HandleRetain(B, 0, 7, 7, 3) && _calls.Contains("rename 0"));
+        Assert.True(_agent.HandleRetain(B, 0, 7, 9, 3));
+    }
+
+    void ISiloAgentEnvironment.UseHashSeed(HashSeed seed) => _calls.Add($"seed {seed == Seed}");
 
     void ISiloAgentEnvironment.OnHashSeedDiffers() => _calls.Add("differs");
 
-    void ISiloAgentEnvironment.Activate(int partition, long epoch, bool keepItems) => _calls.Add($"activate {partition}");
+    void ISiloAgentEnvironment.Activate(int partition, long epoch, bool keepItems) => _calls.Add($"activate {partition}{(keepItems ? "" : " empty")}");
 
     void ISiloAgentEnvironment.Drop(int partition) => _calls.Add($"drop {partition}");
 
     void ISiloAgentEnvironment.OnTable(PartitionTable table) => _calls.Add("table");
 
-    void ISiloAgentEnvironment.BeginImport(int partition, long epoch) => _calls.Add($"import {partition}");
+    void ISiloAgentEnvironment.Seal(int partition) => _calls.Add($"seal {partition}");
 
-    bool ISiloAgentEnvironment.Import(int partition, ReadOnlySpan<byte> items) => true;
+    void ISiloAgentEnvironment.Unseal(int partition) => _calls.Add($"unseal {partition}");
 
-    void ISiloAgentEnvironment.Seal(int partition)
-    {
-    }
+    void ISiloAgentEnvironment.Renew(int partition, long epoch) => _calls.Add($"renew {partition}");
 
-    void ISiloAgentEnvironment.Unseal(int partition)
-    {
-    }
+    void ISiloAgentEnvironment.BeginCopy(int partition, long copy) => _calls.Add($"copy {partition} as {copy}");
 
-    void ISiloAgentEnvironment.Renew(int partition, long epoch)
-    {
-    }
+    void ISiloAgentEnvironment.BecomeReplica(int partition, long copy) => _calls.Add($"replica {partition} as {copy}");
 
-    void ISiloAgentEnvironment.Release(int partition)
-    {
-    }
+    void ISiloAgentEnvironment.Fence(int partition, long epoch) => _calls.Add($"fence {partition} in {epoch}");
 
-    void ISiloAgentEnvironment.Flush(int partition, uint atUnixSeconds)
-    {
-    }
+    bool ISiloAgentEnvironment.Rename(int partition, long newCopy, long position) => _isEqual;
 
-    void ISiloAgentEnvironment.RescheduleFlush(int partition, uint atUnixSeconds)
-    {
-    }
+    long ISiloAgentEnvironment.PositionOf(int partition) => 3;
 
-    void ISiloAgentEnvironment.ScheduleFlush(int partition, uint atUnixSeconds)
-    {
-    }
+    void ISiloAgentEnvironment.Attach(int partition, long copy, SiloId target) => _calls.Add($"attach {partition} {copy}");
 
-    void ISiloAgentEnvironment.BeginExport(int partition)
-    {
-    }
+    void ISiloAgentEnvironment.Retain(int partition, long copy, long newCopy, SiloId target) => _calls.Add($"retain {partition} as {newCopy}");
 
-    ReadOnlyMemory<byte> ISiloAgentEnvironment.Export(int partition, out bool last)
-    {
-        last = true;
-        return default;
-    }
+    void ISiloAgentEnvironment.Detach(int partition, long copy) => _calls.Add($"detach {partition} {copy}");
 
-    void ISiloAgentEnvironment.SendChunk(SiloId target, ImportChunk chunk)
-    {
-    }
+    void ISiloAgentEnvironment.Flush(int partition, uint atUnixSeconds, long number) => _calls.Add($"flush {partition} at {atUnixSeconds}");
 
-    void ISiloAgentEnvironment.Nudge(SiloId coordinator)
-    {
-    }
+    void ISiloAgentEnvironment.NoteFlush(int partition, uint atUnixSeconds, long number) => _calls.Add($"note {partition} at {atUnixSeconds}");
+
+    long ISiloAgentEnvironment.FlushNumberOf(int partition) => _flushSeen;
+
+    void ISiloAgentEnvironment.Nudge(SiloId coordinator) => _calls.Add("nudge");
 
     void ISiloAgentEnvironment.RefreshMembership(long version)
     {
     }
 
-    private static ImportChunk Chunk() => new() { Term = 9, Source = B, Partition = 0, MoveEpoch = 7, Number = 0, Last = true, Items = default };
+    /// <summary>A complete copy is here.</summary>
+    private void Replica(int partition, long copy)
+    {
+        _agent.OnMembership(1, [A, B, C]);
+        Sync(Seed, 1, []);
+        Assert.True(_agent.HandleBegin(B, partition, copy));
+        _agent.HandleComplete(B, partition, copy);
+        _calls.Clear();
+    }
 
-    private SyncReply? Sync(HashSeed? seed, long tableNumber, PartitionCommand[] commands) => _agent.HandleSync(
-        new SyncRequest
+    private SyncReply? Sync(HashSeed? seed, long tableNumber, PartitionCommand[] commands, long[]? epochs = null) => _agent.HandleSync(
+        Request(commands) with
         {
-            Term = 1, Sequence = ++_sequence, Coordinator = B, PartitionCount = Partitions, Commands = commands,
             Table = seed is { } known
-                ? PartitionTable.Create(new PartitionTableVersion(1, tableNumber), known, new SiloId[Partitions], new long[Partitions]) : null,
+                ? PartitionTable.Create(new PartitionTableVersion(1, tableNumber), known, new SiloId[Partitions], epochs ?? new long[Partitions]) : null,
         },
         0);
+
+    private SyncRequest Request(PartitionCommand[] commands, long? sequence = null, long term = 1) => new()
+    {
+        Term = term, Sequence = sequence ?? ++_sequence, Coordinator = B, PartitionCount = Partitions, Commands = commands,
+    };
 }

@@ -1,5 +1,7 @@
 using System.Globalization;
 
+using OrleansCache.Ownership.Tests.Simulation;
+
 namespace OrleansCache.Ownership.Tests;
 
 /// <summary>
@@ -20,12 +22,12 @@ public sealed class WholeRestartTests
         for (int run = 0; run < 8; run++)
         {
             var random = new Random(unchecked(seed + run));
-            SimulatedCluster cluster = Started(unchecked(seed + run), 3);
-            HashSet<int>[] before = Snapshot(cluster);
+            using SimulatedCluster cluster = Started(unchecked(seed + run), 3);
+            HashSet<string>[] before = Snapshot(cluster);
             HashSeed hashSeed = cluster.Nodes.First().HashSeed;
-            SimulatedCluster.Node[] former = Stop(cluster, random.Next(0, 30_000));
+            SimulatedNode[] former = Stop(cluster, random.Next(0, 30_000));
             random.Shuffle(former);
-            foreach (SimulatedCluster.Node node in former)
+            foreach (SimulatedNode node in former)
             {
                 cluster.Join(former: node);
                 cluster.Run(random.Next(0, 700));
@@ -42,9 +44,9 @@ public sealed class WholeRestartTests
     [Fact]
     public void WhatASiloKeptThatDoesNotComeBackIsMissingAndNothingElse()
     {
-        SimulatedCluster cluster = Started(TestSeed.Next(), 3);
-        HashSet<int>[] before = Snapshot(cluster);
-        SimulatedCluster.Node[] former = Stop(cluster, 1_000);
+        using SimulatedCluster cluster = Started(TestSeed.Next(), 3);
+        HashSet<string>[] before = Snapshot(cluster);
+        SimulatedNode[] former = Stop(cluster, 1_000);
         bool[] lost = [.. Enumerable.Range(0, Partitions).Select(partition => former[1].Agent.Table.OwnerOf(new PartitionId(partition)) == former[1].Id)];
         cluster.Join(former: former[2]);
         cluster.Join(former: former[0]);
@@ -59,18 +61,18 @@ public sealed class WholeRestartTests
     [InlineData(60_000)]
     public void ASiloThatWasLostBeforeTheOthersCountsForNothing(int milliseconds)
     {
-        SimulatedCluster cluster = Started(TestSeed.Next(), 3);
-        SimulatedCluster.Node lost = cluster.Nodes.First();
+        using SimulatedCluster cluster = Started(TestSeed.Next(), 3);
+        SimulatedNode lost = cluster.Nodes.First();
         cluster.Crash(lost);
         cluster.Run(milliseconds);
         cluster.Settle();
         cluster.Use(300);
-        HashSet<int>[] before = Snapshot(cluster);
-        SimulatedCluster.Node[] former = Stop(cluster, 500);
+        HashSet<string>[] before = Snapshot(cluster);
+        SimulatedNode[] former = Stop(cluster, 500);
 
         cluster.Join(former: lost);
         cluster.Run(1_000);
-        foreach (SimulatedCluster.Node node in former)
+        foreach (SimulatedNode node in former)
             cluster.Join(former: node);
         cluster.Settle();
         AssertSame(before, cluster, _ => true);
@@ -79,10 +81,10 @@ public sealed class WholeRestartTests
     [Fact]
     public void ASiloThatComesBackWhileTheOthersLiveBeginsEmpty()
     {
-        SimulatedCluster cluster = Started(TestSeed.Next(), 3);
-        SimulatedCluster.Node lost = cluster.Nodes.First();
+        using SimulatedCluster cluster = Started(TestSeed.Next(), 3);
+        SimulatedNode lost = cluster.Nodes.First();
         cluster.Crash(lost);
-        SimulatedCluster.Node back = cluster.Join(former: lost);
+        SimulatedNode back = cluster.Join(former: lost);
         cluster.Run(5_000);
         cluster.Settle();
         Assert.Equal((0, 0), (back.Agent.RestoredCount, cluster.PartitionsRestored));
@@ -92,14 +94,14 @@ public sealed class WholeRestartTests
     [Fact]
     public void OfTwoLivesTheLaterOneCounts()
     {
-        SimulatedCluster cluster = Started(TestSeed.Next(), 2);
-        SimulatedCluster.Node[] first = Stop(cluster, 5_000);
+        using SimulatedCluster cluster = Started(TestSeed.Next(), 2);
+        SimulatedNode[] first = Stop(cluster, 5_000);
         cluster.Join();
         cluster.Settle();
         cluster.Use(100);
         cluster.Run(600);
-        HashSet<int>[] before = Snapshot(cluster);
-        SimulatedCluster.Node[] second = Stop(cluster, 1_000);
+        HashSet<string>[] before = Snapshot(cluster);
+        SimulatedNode[] second = Stop(cluster, 1_000);
         Assert.Equal(2, cluster.SeedsDrawn);
 
         cluster.Join(former: first[0]);
@@ -114,7 +116,7 @@ public sealed class WholeRestartTests
     [Fact]
     public void AfterAWholeRestartLostSilosAndFurtherRestartsAreAsBefore()
     {
-        SimulatedCluster cluster = Started(TestSeed.Next(), 3);
+        using SimulatedCluster cluster = Started(TestSeed.Next(), 3);
         for (int life = 0; life < 4; life++)
         {
             cluster.Crash();
@@ -122,8 +124,8 @@ public sealed class WholeRestartTests
             cluster.Join();
             cluster.Settle();
             cluster.Use(200);
-            HashSet<int>[] before = Snapshot(cluster);
-            foreach (SimulatedCluster.Node node in Stop(cluster, 2_000))
+            HashSet<string>[] before = Snapshot(cluster);
+            foreach (SimulatedNode node in Stop(cluster, 2_000))
                 cluster.Join(former: node);
             cluster.Settle();
             AssertSame(before, cluster, _ => true);
@@ -146,12 +148,11 @@ public sealed class WholeRestartTests
         {
             int seed = unchecked(first + run);
             var random = new Random(seed);
-            SimulatedCluster cluster = Started(seed, random.Next(1, 4));
+            using SimulatedCluster cluster = Started(seed, random.Next(1, 4), random.Next(3));
+            cluster.StartClients(5);
             for (int step = 0; step < 120; step++)
             {
                 cluster.Loss = random.Next(3) == 0 ? random.NextDouble() * 0.2 : 0.01;
-                for (int use = random.Next(30); use > 0; use--)
-                    cluster.Use();
                 if (random.Next(10) == 0)
                     cluster.FlushAll(0);
                 switch (random.Next(40))
@@ -182,8 +183,8 @@ public sealed class WholeRestartTests
             cluster.Run(60_000);
             if (cluster.Alive == 0)
                 continue;
-            cluster.Use(100);
             cluster.Settle();
+            cluster.Verify();
             restored += cluster.PartitionsRestored;
         }
 
@@ -198,15 +199,15 @@ public sealed class WholeRestartTests
         if (cluster.Alive == 0)
             return;
         long now = cluster.Now;
-        SimulatedCluster.Node[] older = [.. cluster.Nodes.Where(node => !node.IsRunning && !node.HasSuccessor && node.StoppedAt <= now - 20_000)];
+        SimulatedNode[] older = [.. cluster.Nodes.Where(node => !node.IsRunning && !node.HasSuccessor && node.StoppedAt <= now - 20_000)];
         cluster.CrashAll();
-        List<SimulatedCluster.Node> back = [.. cluster.Nodes.Where(node => !node.HasSuccessor && node.StoppedAt > now - 20_000)];
+        List<SimulatedNode> back = [.. cluster.Nodes.Where(node => !node.HasSuccessor && node.StoppedAt > now - 20_000)];
         random.Shuffle(older);
         back.AddRange(older.Take(random.Next(3)));
-        SimulatedCluster.Node[] order = [.. back];
+        SimulatedNode[] order = [.. back];
         random.Shuffle(order);
         cluster.Run(random.Next(0, 20_000));
-        foreach (SimulatedCluster.Node node in order)
+        foreach (SimulatedNode node in order)
         {
             cluster.Join(former: node);
             cluster.Run(random.Next(0, 1_200 / order.Length));
@@ -215,9 +216,9 @@ public sealed class WholeRestartTests
         cluster.Run(Coordinator.GatherMilliseconds);
     }
 
-    private static SimulatedCluster Started(int seed, int silos)
+    private static SimulatedCluster Started(int seed, int silos, int replicas = 0)
     {
-        SimulatedCluster cluster = new(seed, Partitions);
+        SimulatedCluster cluster = new(seed, Partitions, replicas, keys: 60);
         for (int i = 0; i < silos; i++)
             cluster.Join();
         cluster.Settle();
@@ -229,18 +230,18 @@ public sealed class WholeRestartTests
         return cluster;
     }
 
-    private static SimulatedCluster.Node[] Stop(SimulatedCluster cluster, int milliseconds)
+    private static SimulatedNode[] Stop(SimulatedCluster cluster, int milliseconds)
     {
-        SimulatedCluster.Node[] running = [.. cluster.Nodes.Where(node => node.IsRunning)];
+        SimulatedNode[] running = [.. cluster.Nodes.Where(node => node.IsRunning)];
         cluster.CrashAll();
         cluster.Run(milliseconds);
         return running;
     }
 
-    private static HashSet<int>[] Snapshot(SimulatedCluster cluster) =>
-        [.. Enumerable.Range(0, Partitions).Select(partition => cluster.Stored(partition).ToHashSet())];
+    private static HashSet<string>[] Snapshot(SimulatedCluster cluster) =>
+        [.. Enumerable.Range(0, Partitions).Select(partition => cluster.Stored(partition))];
 
-    private static void AssertSame(HashSet<int>[] before, SimulatedCluster cluster, Func<int, bool> where)
+    private static void AssertSame(HashSet<string>[] before, SimulatedCluster cluster, Func<int, bool> where)
     {
         for (int partition = 0; partition < Partitions; partition++)
         {

@@ -80,7 +80,7 @@ internal static class DrainCommand
         {
             ClusterSnapshot cluster = ClusterSnapshot.Read(connection);
             SiloSnapshot? now = cluster.Silos.FirstOrDefault(one => one.Name == silo.Name);
-            if (now is null || (now.IsUp && now.Partitions == 0 && now["partitions_moving"] == 0))
+            if (now is null || (now.IsUp && now.Partitions == 0 && now["partitions_moving"] == 0 && now["partitions_replicated"] == 0))
                 return (now ?? silo) with { Partitions = 0 };
             TimeSpan waited = Stopwatch.GetElapsedTime(began);
             if (waited >= waitMax)

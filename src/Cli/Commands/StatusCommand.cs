@@ -99,6 +99,8 @@ internal static class StatusCommand
             findings.Add(new(Severity.Ok, $"{silo.Name} is draining"));
         if (cluster["partitions_moving"] > 0)
             findings.Add(new(Severity.Ok, $"{Figures.Plural(cluster["partitions_moving"], "partition")} moving"));
+        if (cluster["replica_copies_incomplete"] > 0)
+            findings.Add(new(Severity.Ok, $"{Figures.Plural(cluster["replica_copies_incomplete"], "replica")} being made"));
         if (cluster["rejected_connections"] > 0)
             findings.Add(new(Severity.Ok, $"{Figures.Plural(cluster["rejected_connections"], "connection")} rejected since the start (-c)"));
         if (cluster["store_no_memory"] > 0)
@@ -118,6 +120,8 @@ internal static class StatusCommand
         if (cluster["seeds"] > 0)
             Row("seeds", $"{cluster["seeds"]}, {cluster["seed"]} answering");
         Row("partitions", $"{cluster["partitions"]}, {cluster.PartitionsServed} served");
+        if (cluster["replica_copies"] > 0)
+            Row("replicas", $"{cluster["replica_copies"]}, {cluster["replica_copies"] - cluster["replica_copies_incomplete"]} complete");
         Row("items", Figures.Count(cluster["curr_items"]));
         (long used, long limit) = (cluster["bytes"], cluster["limit_maxbytes"]);
         Row("memory", $"{Figures.Bytes(used)} of {Figures.Bytes(limit)}, {Figures.Percent(Share(used, limit))}");

@@ -13,6 +13,7 @@ internal static class ClusterText
     [
         "uptime", "max_connections", "curr_connections", "cmd_get", "cmd_set", "get_hits", "get_misses", "curr_items", "bytes", "limit_maxbytes", "evictions",
         "partitions_moving", "partitions_taken_over", "bytes_taken_over", "partitions_handed_over", "bytes_handed_over", "draining", "seed",
+        "partitions_replicated", "replica_copies", "replica_copies_incomplete",
     ];
 
     /// <summary>What is the same in the whole cluster, as each silo knows it: not to be added up.</summary>

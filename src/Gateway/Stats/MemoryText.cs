@@ -19,7 +19,9 @@ internal static class MemoryText
         text.Add("ghosts_max", store.GhostsMax);
         text.Add("pinned_bytes", store.PinnedBytes);
         text.Add("items_stored", store.ItemsStored);
-        text.Add("items_present", store.CurrItems);
+        text.Add("items_present", store.CurrItems + store.ReplicaItems);
+        text.Add("replica_items", store.ReplicaItems);
+        text.Add("replica_bytes", store.ReplicaBytes);
         text.Add("items_waiting", store.ItemsWaiting);
         text.Add("lost_replaced", store.LostReplaced);
         text.Add("lost_deleted", store.LostDeleted);

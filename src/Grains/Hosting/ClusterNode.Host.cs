@@ -37,6 +37,8 @@ public sealed partial class ClusterNode
         else
             builder.UseOrleans(ConfigureSilo);
         IHost host = builder.Build();
+        if (!_options.GatewayOnly)
+            host.Services.GetRequiredService<ConnectionGuard>().OutboundClosed = host.Services.GetRequiredService<DeathWatch>().OnClosed;
         _seeds?.RunsSilo(host.Services.GetRequiredService<ILocalSiloDetails>().SiloAddress);
         return host;
     }
@@ -139,7 +141,9 @@ public sealed partial class ClusterNode
         if (_seeds is not null)
             services.AddSingleton(_seeds);
         services.Replace(ServiceDescriptor.Singleton<IFatalErrorHandler>(new FatalErrors(this)));
-        services.AddSingleton<IBatchExecutor, BatchExecutor>();
+        services.AddSingleton<BatchExecutor>();
+        services.AddSingleton<DeathWatch>();
+        services.AddSingleton(new ReplicationOptions(_options.Replicas, _options.IsReplicationAsynchronous, _options.Zone ?? ""));
         services.AddSingleton<OwnershipLocator>();
         services.AddSingleton<OwnershipRuntime>();
         services.AddSingleton<RemoteFeeds>();

@@ -302,6 +302,20 @@ public sealed partial class ClusterNode
                         + $"(--partitions) must be the same.");
             }
 
+            if (state.ForeignFormat != 0)
+            {
+                throw new ClusterStartException(
+                    $"The cluster runs another version of OrleansCache: its coordinator's messages have format {state.ForeignFormat}, "
+                        + $"this version's {SyncRequest.WireFormat}. Start all silos with the same version.");
+            }
+
+            if (state.ForeignReplicas is { } replicas)
+            {
+                throw new ClusterStartException(
+                    $"The cluster keeps {replicas} replica{(replicas == 1 ? "" : "s")} of each partition, this silo was started with {_options.Replicas}: the number "
+                        + $"(--replicas) must be the same.");
+            }
+
             if (runtime.Current.AssignedCount == runtime.Current.PartitionCount)
                 return;
             await Task.Delay(PollInterval, _time, cancellationToken);

@@ -4,6 +4,7 @@ using Microsoft.Extensions.Hosting;
 using OrleansCache.Grains.Hosting.Security;
 using OrleansCache.Grains.Hosting.Seeds;
 using OrleansCache.Ownership;
+using OrleansCache.Ownership.Replication;
 using OrleansCache.Ownership.Routing;
 using OrleansCache.Storage;
 
@@ -126,8 +127,12 @@ public sealed partial class ClusterNode : IAsyncDisposable
             Cluster = View,
             Watch = Watch,
             Freeze = Freeze,
+            Replicator = Replicator,
         };
     }
+
+    /// <summary>Keeps the copies of this silo's partitions; null in a gateway alone.</summary>
+    public Replicator? Replicator => _runtime?.Replicator;
 
     /// <summary>
     /// Begins to hand all partitions over; the silo stays a member, reaches every key and takes none back. Returns why that cannot be, or null. Does not block.
@@ -271,7 +276,7 @@ public sealed partial class ClusterNode : IAsyncDisposable
         long started = _time.GetTimestamp();
         long looked = started;
         TimeSpan still = TimeSpan.Zero;
-        (int Held, long ChunksSent) last = default;
+        (int Held, long CopyBytes) last = default;
         while (true)
         {
             // A machine so busy that this does not run is no sign that the others do not: such gaps count for little.
@@ -279,9 +284,9 @@ public sealed partial class ClusterNode : IAsyncDisposable
             still += since < 5 * PollInterval ? since : 5 * PollInterval;
             looked = _time.GetTimestamp();
             NodeState state = runtime.ReadState();
-            if ((state.Held, state.ChunksSent) != last)
+            if ((state.Held, state.CopyBytes) != last)
             {
-                last = (state.Held, state.ChunksSent);
+                last = (state.Held, state.CopyBytes);
                 still = TimeSpan.Zero;
             }
 

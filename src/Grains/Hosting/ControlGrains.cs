@@ -23,9 +23,9 @@ public interface ISiloControlGrain : IGrainWithStringKey
     [Alias("Sync")]
     ValueTask<ControlMessage?> SyncAsync(ControlMessage request);
 
-    /// <summary>Carries an <see cref="ImportChunk"/>; the answer is an <see cref="ImportReply"/>.</summary>
-    [Alias("Import")]
-    ValueTask<ControlMessage> ImportAsync(ControlMessage chunk);
+    /// <summary>Carries a message of replication (see ReplicationFormat); the answer is its reply.</summary>
+    [Alias("Replicate")]
+    ValueTask<ControlMessage> ReplicateAsync(BatchRequestMessage message);
 
     /// <summary>To the coordinator's silo: that silo has something to report.</summary>
     [Alias("Nudge")]
@@ -112,7 +112,7 @@ internal sealed class SiloControlGrain(OwnershipRuntime runtime, RemoteFeeds fee
         return new ValueTask<ControlMessage?>(reply is null ? null : new ControlMessage(reply));
     }
 
-    public ValueTask<ControlMessage> ImportAsync(ControlMessage chunk) => new(new ControlMessage(runtime.HandleChunk(chunk.Payload)));
+    public ValueTask<ControlMessage> ReplicateAsync(BatchRequestMessage message) => new(new ControlMessage(runtime.HandleReplication(message.Payload)));
 
     public ValueTask NudgeAsync(string silo)
     {
@@ -155,7 +155,7 @@ internal sealed class BatchGrain(OwnershipRuntime runtime, IGrainContext context
 {
     public IGrainContext GrainContext { get; } = context;
 
-    public ValueTask<BatchReplyMessage> ExecuteAsync(BatchRequestMessage request) => new(runtime.ExecuteBatch(request));
+    public ValueTask<BatchReplyMessage> ExecuteAsync(BatchRequestMessage request) => runtime.ExecuteBatchAsync(request);
 }
 
 /// <summary>

@@ -56,18 +56,13 @@ internal sealed partial class OwnershipRuntime
         static bool IsSettled(FlushProgress now) => now.SettledNumber >= now.Mark.Number;
     }
 
-    void ISiloAgentEnvironment.Flush(int partition, uint atUnixSeconds) =>
-        _partitions.TryGet(new PartitionId(partition))?.FlushAll(atUnixSeconds, NowUnixSeconds);
+    void ISiloAgentEnvironment.Flush(int partition, uint atUnixSeconds, long number) =>
+        _partitions.TryGet(new PartitionId(partition))?.FlushAll(atUnixSeconds, NowUnixSeconds, number);
 
-    void ISiloAgentEnvironment.RescheduleFlush(int partition, uint atUnixSeconds) =>
-        _partitions.TryGet(new PartitionId(partition))?.RescheduleFlush(atUnixSeconds);
+    void ISiloAgentEnvironment.NoteFlush(int partition, uint atUnixSeconds, long number) =>
+        _partitions.TryGet(new PartitionId(partition))?.NoteFlush(atUnixSeconds, number);
 
-    void ISiloAgentEnvironment.ScheduleFlush(int partition, uint atUnixSeconds)
-    {
-        uint now = NowUnixSeconds;
-        if (atUnixSeconds > now)
-            _partitions.TryGet(new PartitionId(partition))?.FlushAll(atUnixSeconds, now);
-    }
+    long ISiloAgentEnvironment.FlushNumberOf(int partition) => _partitions.TryGet(new PartitionId(partition))?.FlushNumber ?? 0;
 
     void ICoordinatorEnvironment.OnFlushProgress()
     {

@@ -55,6 +55,9 @@ internal sealed partial class OwnershipRuntime
                 case JournalKind.HandedOver:
                     LogHandedOver(_journalLogger, entry.Silos, s, entry.Partitions, p, bytes, entry.Seconds);
                     break;
+                case JournalKind.Promoted:
+                    LogPromoted(_journalLogger, entry.Silos, s, entry.Partitions, p, bytes);
+                    break;
                 default:
                     LogOpenedEmpty(_journalLogger, entry.Silos, s, entry.Partitions, p);
                     break;
@@ -68,11 +71,14 @@ internal sealed partial class OwnershipRuntime
     [LoggerMessage(Level = LogLevel.Information, Message = "{Silos} silo{S}; {Silo} left")]
     private static partial void LogLeft(ILogger logger, int silos, string s, string silo);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "{Silos} silo{S}; {Silo} was lost, and the items of its {Partitions} partition{P} with it")]
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Silos} silo{S}; {Silo} was lost; it served {Partitions} partition{P}")]
     private static partial void LogLost(ILogger logger, int silos, string s, string silo, int partitions, string p);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "{Silos} silo{S}; {Silo} was lost")]
     private static partial void LogLostEmpty(ILogger logger, int silos, string s, string silo);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Silos} silo{S}; {Partitions} partition{P} of a lost silo, {Bytes}, go on here from their replicas")]
+    private static partial void LogPromoted(ILogger logger, int silos, string s, int partitions, string p, ByteSize bytes);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "{Silos} silo{S}; {Partitions} partition{P}, {Bytes} taken over in {Seconds:F1} s")]
     private static partial void LogTakenOver(ILogger logger, int silos, string s, int partitions, string p, ByteSize bytes, double seconds);

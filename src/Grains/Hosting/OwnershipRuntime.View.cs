@@ -1,4 +1,5 @@
 using OrleansCache.Ownership;
+using OrleansCache.Ownership.Replication;
 
 namespace OrleansCache.Grains.Hosting;
 
@@ -37,7 +38,7 @@ internal sealed partial class OwnershipRuntime
                 PartitionPhase phase = _agent.PhaseOf(partition);
                 if (phase == PartitionPhase.Sealed)
                     sending.Add(partition);
-                else if (phase is PartitionPhase.Importing or PartitionPhase.Imported)
+                else if (phase is PartitionPhase.Copying)
                     receiving.Add(partition);
             }
 
@@ -49,13 +50,24 @@ internal sealed partial class OwnershipRuntime
                 new("partitions_handed_over", _journal.TotalOut.Partitions),
                 new("bytes_handed_over", _journal.TotalOut.Bytes),
                 new("draining", _agent.Draining ? 1 : 0),
+                new("partitions_replicated", _agent.ReplicaCount),
+                new("replica_copies", _agent.CopyCount),
+                new("replica_copies_incomplete", _agent.IncompleteCopyCount),
             ]);
         }
 
         // Each coordinator counts what it has done itself, so the sum over the silos is what the cluster has done as far as they live.
         values.Add(new StatisticValue("moves_committed", state.MovesCommitted));
         values.Add(new StatisticValue("moves_failed", state.MovesFailed));
-        values.Add(new StatisticValue("move_chunks_sent", state.ChunksSent));
+        ReplicationStatistics replication = _replicator.ReadStatistics();
+        values.AddRange(
+        [
+            new("replication_messages", replication.Messages),
+            new("replication_bytes", replication.Bytes),
+            new("replication_retries", replication.Retries),
+            new("replication_pending_bytes", replication.PendingBytes),
+            new("replication_copy_bytes", replication.CopyBytes),
+        ]);
         return new SiloReport(_table.CountOf(LocalSilo), values, [.. sending], [.. receiving]);
     }
 
@@ -68,7 +80,7 @@ internal sealed partial class OwnershipRuntime
             for (int partition = 0; partition < _partitions.PartitionCount; partition++)
             {
                 PartitionPhase phase = _agent.PhaseOf(partition);
-                receiving += phase is PartitionPhase.Importing or PartitionPhase.Imported or PartitionPhase.Opening ? 1 : 0;
+                receiving += phase is PartitionPhase.Copying or PartitionPhase.Opening ? 1 : 0;
                 serving += phase == PartitionPhase.Active ? 1 : 0;
             }
         }

@@ -1,6 +1,6 @@
-using System.Buffers;
 using Microsoft.Extensions.Logging;
 using OrleansCache.Ownership;
+using OrleansCache.Ownership.Replication;
 using OrleansCache.Ownership.Routing;
 using OrleansCache.Storage;
 
@@ -10,22 +10,30 @@ namespace OrleansCache.Grains.Hosting;
 /// One silo's ownership at work: runs its <see cref="SiloAgent"/> and its <see cref="Coordinator"/>, with Orleans for a transport, the membership for a source
 /// of events, a timer for a clock and the <see cref="Storage.PartitionSet"/> for the partitions.
 /// <para>
-/// One lock serialises the two state machines. Under it only calls are begun (never awaited), gates changed, and chunks of at most about 1 MiB read or taken
-/// over. Requests do not pass through here: they take gates from the partition set and read <see cref="Current"/>.
+/// One lock serialises the two state machines. Under it only calls are begun (never awaited) and gates changed. Requests and the messages of replication do not
+/// pass through here: they take gates from the partition set and read <see cref="Current"/>.
 /// </para>
 /// </summary>
-internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironment, ICoordinatorEnvironment, IAsyncDisposable
+internal sealed partial class OwnershipRuntime
+    : ITableCache, ISiloAgentEnvironment, ICoordinatorEnvironment, IReplicationHost, IReplicaHost, IAsyncDisposable
 {
     private static readonly TimeSpan TickInterval = TimeSpan.FromMilliseconds(250);
 
     /// <summary>Nudges wait this long for others to come along.</summary>
     private static readonly TimeSpan NudgeDelay = TimeSpan.FromMilliseconds(2);
 
+    private static readonly TimeSpan ConfirmTimeout = TimeSpan.FromSeconds(1);
+
+    /// <summary>A batch whose writes are not acknowledged by then has failed; its sender does not wait longer either.</summary>
+    private static readonly TimeSpan AcknowledgementTimeout = TimeSpan.FromSeconds(10);
+
     private readonly Lock _lock = new();
     private readonly SiloAgent _agent;
     private readonly Coordinator _coordinator;
     private readonly PartitionSet _partitions;
-    private readonly IBatchExecutor _executor;
+    private readonly BatchExecutor _executor;
+    private readonly Replicator _replicator;
+    private readonly ReplicaReceiver _receiver;
     private readonly IGrainFactory _grains;
     private readonly IClusterMembershipService _membership;
     private readonly TimeProvider _time;
@@ -33,21 +41,24 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
     private readonly ILogger _logger;
     private readonly CancellationTokenSource _stop = new();
     private readonly IGrainContext?[] _contexts;
-    private readonly Export?[] _exports;
     private readonly Lock _tableLock = new();
     private readonly TaskCompletionSource<string> _failure = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile PartitionTable _table;
     private long _refreshedAt;
-    private long _chunksSent;
     private int _nudgesUnderWay;
     private int _membershipRefreshing;
+    private int _membershipConfirming;
+    private bool _isLeaseOver;
+    private bool _isLeaving;
+    private int _foreignFormat;
     private Task _loops = Task.CompletedTask;
     private bool _disposed;
 
     public OwnershipRuntime(
         ILocalSiloDetails localSilo,
         PartitionSet partitions,
-        IBatchExecutor executor,
+        BatchExecutor executor,
+        ReplicationOptions replication,
         IGrainFactory grains,
         IClusterMembershipService membership,
         TimeProvider time,
@@ -66,10 +77,15 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
         _journalLogger = loggers.CreateLogger(ClusterNode.JournalCategory);
         _journal = new OwnershipJournal(LocalSilo);
         _contexts = new IGrainContext?[partitions.PartitionCount];
-        _exports = new Export?[partitions.PartitionCount];
         _table = PartitionTable.Unassigned(partitions.PartitionCount);
-        _agent = new SiloAgent(LocalSilo, partitions.PartitionCount, partitions.Options.MemoryBytes, this);
-        _coordinator = new Coordinator(LocalSilo, partitions.PartitionCount, this);
+        _replicator = new Replicator(LocalSilo, partitions, new GrainReplicaTransport(grains), this, time, replication.IsAsynchronous);
+        _receiver = new ReplicaReceiver(partitions, this, time);
+        _agent = new SiloAgent(LocalSilo, partitions.PartitionCount, partitions.Options.MemoryBytes, this) 
+        {
+            Zone = replication.Zone,
+            Replicas = replication.Replicas,
+        };
+        _coordinator = new Coordinator(LocalSilo, partitions.PartitionCount, this, replication.Replicas);
         if (partitions.Kept is { } kept)
             _agent.Keep(kept, NowUnixSeconds - (long)kept.LastSeen, NowMilliseconds);
     }
@@ -79,6 +95,9 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
     public PartitionTable Current => _table;
 
     public SiloId LocalSilo { get; }
+
+    /// <summary>Keeps the copies of this silo's partitions.</summary>
+    public Replicator Replicator => _replicator;
 
     /// <summary>Ends, with the reason, if this silo cannot be part of the cluster any more.</summary>
     public Task<string> Failure => _failure.Task;
@@ -102,9 +121,16 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
             return new NodeState
             {
                 Held = _agent.HeldCount,
-                ChunksSent = _chunksSent,
+                Served = _agent.ServedCount,
+                Replicas = _agent.ReplicaCount,
+                Copies = _agent.CopyCount,
+                IncompleteCopies = _agent.IncompleteCopyCount,
+                UnacknowledgedPartitions = _replicator.CountUnacknowledged(),
+                CopyBytes = _replicator.ReadStatistics().CopyBytes,
                 NobodyTakesOver = _agent.NobodyTakesOver,
                 ForeignPartitionCount = _agent.ForeignPartitionCount,
+                ForeignReplicas = _agent.ForeignReplicas,
+                ForeignFormat = Volatile.Read(ref _foreignFormat),
                 Coordinates = _coordinator.Leads,
                 MovesCommitted = _coordinator.MovesCommitted,
                 MovesFailed = _coordinator.MovesFailed,
@@ -132,6 +158,7 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
     {
         lock (_lock)
         {
+            _isLeaving = true;
             if (keepInFile)
             {
                 Array.Clear(_contexts);
@@ -142,6 +169,7 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
             for (int partition = 0; partition < _contexts.Length; partition++)
             {
                 _contexts[partition] = null;
+                _replicator.End(partition);
                 _partitions.Close(new PartitionId(partition), NowUnixSeconds);
             }
         }
@@ -156,6 +184,7 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
         _disposed = true;
         await _stop.CancelAsync();
         await _loops;
+        _replicator.Dispose();
         _stop.Dispose();
     }
 
@@ -172,23 +201,40 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
     public byte[]? HandleSync(ReadOnlyMemory<byte> wire)
     {
         if (!SyncRequest.TryDecode(wire.Span, out SyncRequest? request))
+        {
+            if (wire.Length > 0 && wire.Span[0] != SyncRequest.WireFormat)
+                Volatile.Write(ref _foreignFormat, wire.Span[0]);
             throw new InvalidDataException("No SyncRequest.");
+        }
+
         lock (_lock)
         {
-            SyncReply? reply = _agent.HandleSync(request, NowMilliseconds);
-            _partitions.NoteSiloCount(_agent.Silos.Silos.Count);
+            SyncReply? reply = Obey(request);
             return reply?.Encode();
         }
     }
 
-    public byte[] HandleChunk(ReadOnlyMemory<byte> wire)
+    /// <summary>A message of another silo's replication; releases it.</summary>
+    public byte[] HandleReplication(PooledBytes message)
     {
-        if (!ImportChunk.TryDecode(wire, out ImportChunk? chunk))
-            throw new InvalidDataException("No ImportChunk.");
-        lock (_lock)
+        try
         {
-            return _agent.HandleChunk(chunk).Encode();
+            return _receiver.Handle(message.Span);
         }
+        finally
+        {
+            message.Release();
+        }
+    }
+
+    /// <summary>Under the lock.</summary>
+    private SyncReply? Obey(SyncRequest request)
+    {
+        SyncReply? reply = _agent.HandleSync(request, NowMilliseconds);
+        _partitions.NoteSiloCount(_agent.Silos.Silos.Count);
+        if (request.GrantsLease && reply?.Term == request.Term)
+            _freeze.RenewLease();
+        return reply;
     }
 
     public void HandleNudge(SiloId silo)
@@ -199,10 +245,25 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
         }
     }
 
-    public BatchReplyMessage ExecuteBatch(BatchRequestMessage request)
+    /// <summary>The reply leaves when the copies of the partitions concerned have what it tells of.</summary>
+    public ValueTask<BatchReplyMessage> ExecuteBatchAsync(BatchRequestMessage request)
     {
-        PooledBytes reply = _executor.Execute(request.Payload.Span);
+        PooledBytes reply = _executor.Execute(request.Payload.Span, out AcknowledgementWait? acknowledgements);
         request.Payload.Release();
+        _replicator.Flush();
+        return acknowledgements is null ? new ValueTask<BatchReplyMessage>(Answer(reply)) : AnswerWhenAcknowledgedAsync(reply, acknowledgements);
+    }
+
+    private async ValueTask<BatchReplyMessage> AnswerWhenAcknowledgedAsync(PooledBytes reply, AcknowledgementWait acknowledgements)
+    {
+        if (await _replicator.WaitAsync(acknowledgements, AcknowledgementTimeout))
+            return Answer(reply);
+        reply.Release();
+        throw new OrleansException("A replica does not answer, or the partition is not served here any more.");
+    }
+
+    private BatchReplyMessage Answer(PooledBytes reply)
+    {
         PartitionTableVersion version = _table.Version;
         return new BatchReplyMessage(reply, version.Term, version.Number);
     }
@@ -222,8 +283,8 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
             if (imported is not null)
                 imported.Activate(epoch);
             else
-                _partitions.Open(id, epoch);
-            _journal.OnOpened(partition, isEmpty: imported is null, NowMilliseconds);
+                _partitions.Open(id, epoch, sequence: PartitionSet.SequenceAt(_time.GetUtcNow()));
+            _journal.OnOpened(partition, imported?.ItemBytes, _agent.IsMember, NowMilliseconds);
             _agent.OnActivated(partition, epoch);
         }
     }
@@ -236,8 +297,9 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
             if ((uint)partition >= (uint)_contexts.Length || !ReferenceEquals(_contexts[partition], context))
                 return;
             _contexts[partition] = null;
-            if (_agent.PhaseOf(partition) is PartitionPhase.Active or PartitionPhase.Sealed)
+            if (!_isLeaving && _agent.PhaseOf(partition) is PartitionPhase.Active or PartitionPhase.Sealed)
             {
+                _replicator.End(partition);
                 _partitions.Close(new PartitionId(partition), NowUnixSeconds);
                 LogPartitionLost(_logger, partition);
                 _agent.OnLost(partition);
@@ -268,62 +330,133 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
         _ = Task.Run(() => ActivateAsync(partition));
     }
 
-    void ISiloAgentEnvironment.Seal(int partition) => _partitions.TryGet(new PartitionId(partition))?.Seal();
+    void ISiloAgentEnvironment.Seal(int partition)
+    {
+        _partitions.TryGet(new PartitionId(partition))?.Seal();
+        _replicator.AwaitDrain(partition);
+    }
 
     void ISiloAgentEnvironment.Unseal(int partition)
     {
-        _exports[partition] = null;
-        _journal.OnUnsealed(partition);
+        _replicator.Resume(partition);
         _partitions.TryGet(new PartitionId(partition))?.Unseal();
     }
 
     void ISiloAgentEnvironment.Renew(int partition, long epoch) => _partitions.TryGet(new PartitionId(partition))?.Renew(epoch);
 
-    void ISiloAgentEnvironment.Release(int partition)
-    {
-        _partitions.TryGet(new PartitionId(partition))?.Release();
-        _journal.OnReleased(partition);
-    }
-
     void ISiloAgentEnvironment.Drop(int partition)
     {
-        _exports[partition] = null;
-        _journal.OnDropped(partition, NowMilliseconds);
+        _replicator.End(partition);
         _partitions.Close(new PartitionId(partition), NowUnixSeconds);
-        if (_contexts[partition] is { } context)
+        EndActivation(partition);
+    }
+
+    void ISiloAgentEnvironment.BeginCopy(int partition, long copy) =>
+        _partitions.Open(new PartitionId(partition), copy, PartitionState.Sealed, isReplica: true);
+
+    void ISiloAgentEnvironment.BecomeReplica(int partition, long copy)
+    {
+        long position = _replicator.End(partition);
+        _partitions.TryGet(new PartitionId(partition))?.BecomeReplica(copy, position);
+        _journal.OnHandedOver(_partitions.TryGet(new PartitionId(partition))?.ItemBytes ?? 0, NowMilliseconds);
+        EndActivation(partition);
+    }
+
+    void ISiloAgentEnvironment.Fence(int partition, long epoch) => _partitions.TryGet(new PartitionId(partition))?.Fence(epoch);
+
+    bool ISiloAgentEnvironment.Rename(int partition, long newCopy, long position) =>
+        _partitions.TryGet(new PartitionId(partition))?.Rename(newCopy, position) == true;
+
+    long ISiloAgentEnvironment.PositionOf(int partition) => _partitions.TryGet(new PartitionId(partition))?.LogPosition ?? 0;
+
+    void ISiloAgentEnvironment.Attach(int partition, long copy, SiloId target) => _replicator.Attach(partition, copy, target);
+
+    void ISiloAgentEnvironment.Retain(int partition, long copy, long newCopy, SiloId target) => _replicator.Retain(partition, copy, newCopy, target);
+
+    void ISiloAgentEnvironment.Detach(int partition, long copy) => _replicator.Detach(partition, copy);
+
+    private void EndActivation(int partition)
+    {
+        if (_contexts[partition] is not { } context)
+            return;
+        _contexts[partition] = null;
+        context.Deactivate(new DeactivationReason(DeactivationReasonCode.ApplicationRequested, "The partition has another owner."), CancellationToken.None);
+    }
+
+    // IReplicationHost and IReplicaHost. Not under the lock.
+
+    void IReplicationHost.OnCopySynced(int partition, long copy)
+    {
+        lock (_lock)
         {
-            _contexts[partition] = null;
-            context.Deactivate(new DeactivationReason(DeactivationReasonCode.ApplicationRequested, "The partition has another owner."), CancellationToken.None);
+            _agent.OnCopySynced(partition, copy);
         }
     }
 
-    void ISiloAgentEnvironment.BeginImport(int partition, long epoch) => _partitions.Open(new PartitionId(partition), epoch, PartitionState.Sealed);
-
-    bool ISiloAgentEnvironment.Import(int partition, ReadOnlySpan<byte> items)
+    void IReplicationHost.OnCopyFailed(int partition, long copy)
     {
-        _journal.OnImported(items.Length, NowMilliseconds);
-        if (items.IsEmpty)
-            return true;
-        ImportStatus status = _partitions.TryGet(new PartitionId(partition))?.Import(items, NowUnixSeconds, out _) ?? ImportStatus.Gone;
-        if (status == ImportStatus.OutOfMemory)
-            LogImportWithoutMemory(_logger, partition);
-        return status is ImportStatus.Ok or ImportStatus.OutOfMemory;
+        lock (_lock)
+        {
+            _agent.OnCopyFailed(partition, copy);
+        }
     }
 
-    void ISiloAgentEnvironment.BeginExport(int partition) => _exports[partition] = new Export();
-
-    ReadOnlyMemory<byte> ISiloAgentEnvironment.Export(int partition, out bool last)
+    void IReplicationHost.OnRetained(int partition, long copy)
     {
-        Export export = _exports[partition]!;
-        ArrayBufferWriter<byte> buffer = new(SiloAgent.ChunkBytes / 4);
-        last = _partitions.TryGet(new PartitionId(partition)) is not { } gate || !gate.Export(ref export.Cursor, buffer, SiloAgent.ChunkBytes, NowUnixSeconds);
-        if (last)
-            _exports[partition] = null;
-        _journal.OnExported(buffer.WrittenCount, NowMilliseconds);
-        return buffer.WrittenMemory;
+        lock (_lock)
+        {
+            _agent.OnRetained(partition, copy);
+        }
     }
 
-    void ISiloAgentEnvironment.SendChunk(SiloId target, ImportChunk chunk) => _ = SendChunkAsync(target, chunk);
+    void IReplicationHost.OnDrained(int partition)
+    {
+        lock (_lock)
+        {
+            _agent.OnDrained(partition);
+        }
+    }
+
+    void IReplicationHost.Post(TimeSpan delay, Action action)
+    {
+        using AsyncFlowControl flow = ExecutionContext.SuppressFlow();
+        if (delay == TimeSpan.Zero)
+            ThreadPool.UnsafeQueueUserWorkItem(static action => action(), action, preferLocal: false);
+        else
+            _ = Task.Delay(delay, _time, _stop.Token).ContinueWith(_ => action(), CancellationToken.None, TaskContinuationOptions.OnlyOnRanToCompletion, TaskScheduler.Default);
+    }
+
+    bool IReplicaHost.IsMember(SiloId source)
+    {
+        lock (_lock)
+        {
+            return _agent.IsMember(source);
+        }
+    }
+
+    bool IReplicaHost.HandleBegin(SiloId source, int partition, long copy)
+    {
+        lock (_lock)
+        {
+            return _agent.HandleBegin(source, partition, copy);
+        }
+    }
+
+    void IReplicaHost.HandleComplete(SiloId source, int partition, long copy)
+    {
+        lock (_lock)
+        {
+            _agent.HandleComplete(source, partition, copy);
+        }
+    }
+
+    bool IReplicaHost.HandleRetain(SiloId source, int partition, long copy, long newCopy, long position)
+    {
+        lock (_lock)
+        {
+            return _agent.HandleRetain(source, partition, copy, newCopy, position);
+        }
+    }
 
     void ISiloAgentEnvironment.Nudge(SiloId coordinator) => Nudge(coordinator);
 
@@ -353,6 +486,8 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
 
     HashSeed ICoordinatorEnvironment.DrawHashSeed() => HashSeed.Random();
 
+    PartitionTable ICoordinatorEnvironment.KnownTable => _agent.Table;
+
     void ICoordinatorEnvironment.OnEvent(CoordinatorEvent what, int partition, SiloId silo) => LogCoordinator(_logger, what, partition, silo);
 
     // The calls. Begun under the lock, so that they leave in the order of the decisions; they never end with an exception, because what was lost is sent again.
@@ -366,26 +501,6 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
         catch (Exception exception)
         {
             LogCallFailed(_logger, exception, "activate", LocalSilo);
-        }
-    }
-
-    private async Task SendChunkAsync(SiloId target, ImportChunk chunk)
-    {
-        try
-        {
-            ControlMessage answer = await _grains.GetGrain<ISiloControlGrain>(target.Text)
-                .ImportAsync(new ControlMessage(chunk.Encode())).ConfigureAwait(false);
-            if (!ImportReply.TryDecode(answer.Payload.Span, out ImportReply reply))
-                return;
-            lock (_lock)
-            {
-                _chunksSent++;
-                _agent.OnImportReply(reply, NowMilliseconds);
-            }
-        }
-        catch (Exception exception)
-        {
-            LogCallFailed(_logger, exception, "import", target);
         }
     }
 
@@ -412,8 +527,7 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
     {
         lock (_lock)
         {
-            SyncReply? reply = _agent.HandleSync(request, NowMilliseconds);
-            _partitions.NoteSiloCount(_agent.Silos.Silos.Count);
+            SyncReply? reply = Obey(request);
             if (reply is not null)
                 _coordinator.OnReply(reply, NowMilliseconds);
         }
@@ -465,14 +579,19 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
             while (await timer.WaitForNextTickAsync(_stop.Token).ConfigureAwait(false))
             {
                 JournalEntry[] entries;
+                bool asksMembership;
                 lock (_lock)
                 {
                     long now = NowMilliseconds;
-                    _agent.Tick(now);
                     _coordinator.Tick(now);
                     entries = ReadJournal(now);
+                    asksMembership = _coordinator.Leads && !_coordinator.GrantsLeases(now + 1_000);
                 }
 
+                if (asksMembership)
+                    _ = ConfirmMembershipAsync();
+                TellLease();
+                _replicator.Tick();
                 Tell(entries);
             }
         }
@@ -504,6 +623,41 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
         }
     }
 
+    /// <summary>So few silos answer that only the membership store can say whether this one is cut off.</summary>
+    private async Task ConfirmMembershipAsync()
+    {
+        if (Interlocked.Exchange(ref _membershipConfirming, 1) != 0)
+            return;
+        try
+        {
+            await _membership.Refresh(default).AsTask().WaitAsync(ConfirmTimeout, _time).ConfigureAwait(false);
+            lock (_lock)
+            {
+                _coordinator.OnMembershipConfirmed(NowMilliseconds);
+            }
+        }
+        catch (Exception)
+        {
+            // Asked again with the next tick.
+        }
+        finally
+        {
+            Volatile.Write(ref _membershipConfirming, 0);
+        }
+    }
+
+    private void TellLease()
+    {
+        bool isOver = _freeze.IsLeaseOver;
+        if (isOver == _isLeaseOver)
+            return;
+        _isLeaseOver = isOver;
+        if (isOver)
+            LogLeaseOver(_journalLogger, FreezeDetector.LeaseLength.TotalSeconds);
+        else
+            LogLeaseBack(_journalLogger);
+    }
+
     private async Task MembershipLoopAsync()
     {
         try
@@ -519,9 +673,12 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
 
                 lock (_lock)
                 {
-                    _agent.OnMembership(snapshot.Version.Value);
+                    _agent.OnMembership(snapshot.Version.Value, active);
                     _coordinator.OnMembership(snapshot.Version.Value, active, NowMilliseconds);
+                    _replicator.EndStreams(silo => !active.Contains(silo));
                 }
+
+                _receiver.Forget(silo => !active.Contains(silo));
             }
         }
         catch (OperationCanceledException)
@@ -533,11 +690,6 @@ internal sealed partial class OwnershipRuntime : ITableCache, ISiloAgentEnvironm
             Environment.FailFast("The ownership runtime contradicts itself.", exception);
         }
     }
-
-    private sealed class Export
-    {
-        public ExportCursor Cursor;
-    }
 }
 
 /// <summary>A snapshot of what a node does for ownership.</summary>
@@ -546,14 +698,35 @@ public sealed record NodeState
     /// <summary>Partitions held in any phase.</summary>
     public int Held { get; init; }
 
-    /// <summary>Chunks of partitions that others have taken over from here so far.</summary>
-    public long ChunksSent { get; init; }
+    /// <summary>Partitions served.</summary>
+    public int Served { get; init; }
+
+    /// <summary>Complete copies held of what others serve.</summary>
+    public int Replicas { get; init; }
+
+    /// <summary>Copies that others hold, or are to hold, of what is served here.</summary>
+    public int Copies { get; init; }
+
+    /// <summary>Those of them that are not complete.</summary>
+    public int IncompleteCopies { get; init; }
+
+    /// <summary>Partitions of which something has been written that not all complete copies have.</summary>
+    public int UnacknowledgedPartitions { get; init; }
+
+    /// <summary>Bytes of items that copies elsewhere have been made of so far.</summary>
+    public long CopyBytes { get; init; }
 
     /// <summary>No other silo can take this one's partitions over.</summary>
     public bool NobodyTakesOver { get; init; }
 
     /// <summary>The cluster's partition count if it is not ours, else 0.</summary>
     public int ForeignPartitionCount { get; init; }
+
+    /// <summary>The format of the coordinator's messages, if it is not the one of this version, else 0.</summary>
+    public int ForeignFormat { get; init; }
+
+    /// <summary>The cluster's number of replicas if it is not ours, else null.</summary>
+    public int? ForeignReplicas { get; init; }
 
     /// <summary>Whether this silo's coordinator is the one that acts; the moves are what it has done since it started.</summary>
     public bool Coordinates { get; init; }

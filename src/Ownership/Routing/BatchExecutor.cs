@@ -1,3 +1,4 @@
+using OrleansCache.Ownership.Replication;
 using OrleansCache.Storage;
 
 namespace OrleansCache.Ownership.Routing;
@@ -21,8 +22,14 @@ public sealed class BatchExecutor(PartitionSet partitions, TimeProvider time, Fr
     internal Action? BeforeOperation { get; set; }
 
     /// <summary>Returns the encoded reply. Throws <see cref="InvalidDataException"/> on bytes that are no batch.</summary>
-    public PooledBytes Execute(ReadOnlySpan<byte> batch)
+    public PooledBytes Execute(ReadOnlySpan<byte> batch) => Execute(batch, out _);
+
+    /// <summary>
+    /// As the other. <paramref name="acknowledgements"/>: what has to be acknowledged before the reply may leave; null if nothing has.
+    /// </summary>
+    internal PooledBytes Execute(ReadOnlySpan<byte> batch, out AcknowledgementWait? acknowledgements)
     {
+        acknowledgements = null;
         // A writer that an exception left half-filled is not used again.
         ReplyWriter writer = t_writer ?? new ReplyWriter();
         t_writer = null;
@@ -59,7 +66,8 @@ public sealed class BatchExecutor(PartitionSet partitions, TimeProvider time, Fr
             {
                 writer.WriteStatus(BatchFormat.StatusNotOwner);
             }
-            else if (partitions.TryGet(id) is { } partition && partition.TryExecute(in request, now, writer))
+            else if (partitions.TryGet(id) is { } partition
+                && (partition.TryExecute(in request, now, writer) || TryExecuteLogged(partition, in request, now, writer, ref acknowledgements)))
             {
                 writer.CopyPinned();
             }
@@ -74,6 +82,18 @@ public sealed class BatchExecutor(PartitionSet partitions, TimeProvider time, Fr
         PooledBytes reply = writer.TakeReply();
         t_writer = writer;
         return reply;
+    }
+
+    /// <summary>The partition has copies: what the reply tells must be there as well.</summary>
+    private static bool TryExecuteLogged(
+        Partition partition, in CacheRequest request, uint now, ReplyWriter writer, ref AcknowledgementWait? acknowledgements)
+    {
+        if (partition.Effects is not PartitionLog log || log.IsOverloaded || !partition.TryExecuteLogged(in request, now, writer, out _))
+            return false;
+        long need = log.NeedOf(request.KeyHash);
+        if (log.Acknowledged < need)
+            (acknowledgements ??= new AcknowledgementWait()).Add(log, need);
+        return true;
     }
 
     private static bool IsRefused(ulong[] refused, int partition) => (refused[partition >> 6] >> partition & 1) != 0;

@@ -1,3 +1,4 @@
+using OrleansCache.Ownership.Replication;
 using OrleansCache.Storage;
 
 namespace OrleansCache.Ownership.Routing;
@@ -12,6 +13,9 @@ namespace OrleansCache.Ownership.Routing;
 /// Retries: an operation that was refused, or never left, was not executed: it is tried again until <see cref="ClusterRouterOptions.RequestTimeout"/>.
 /// An operation whose batch got no answer may have been executed: a plain read is tried again (if no write of its key follows in the batch), everything
 /// else is answered with Unavailable.
+///
+/// Replicas: a request to a partition of this silo that has copies is executed here, and its reply is kept (<see cref="DeferredReplies"/>) until they have what it
+/// tells of. It is not outstanding meanwhile: later requests see what it has done, and wait for the same copies.
 ///
 /// A cluster that was lost as a whole begins anew with another seed of the key hash. Then (a gateway alone lives to see it) the hashes
 /// of all operations that are out mean nothing any more: those that were not executed are answered with Unavailable, at a moment
@@ -32,6 +36,8 @@ internal sealed class ClusterChannel : RouterChannel
     private readonly ClusterRouterOptions _options;
     private readonly TimeProvider _time;
     private readonly FreezeDetector? _freeze;
+    private readonly Replicator? _replicator;
+    private readonly DeferredReplies? _deferred;
 
     /// <summary>Per partition: operations sent and not yet answered, wherever they are.</summary>
     private readonly int[] _outstanding;
@@ -69,9 +75,12 @@ internal sealed class ClusterChannel : RouterChannel
         ClusterRouterOptions options,
         TimeProvider time,
         FreezeDetector? freeze = null,
-        RoutingCounters? counters = null)
+        RoutingCounters? counters = null,
+        Replicator? replicator = null)
         : base(table.Current.Hasher)
     {
+        _replicator = replicator;
+        _deferred = replicator is null ? null : new DeferredReplies(loop, replicator);
         _partitionCount = partitionCount;
         _local = local;
         _table = table;
@@ -105,7 +114,7 @@ internal sealed class ClusterChannel : RouterChannel
 
     public override void Send(in CacheRequest request, ReplySink sink)
     {
-        if (_queuedBytes > _options.QueuedBytesMax)
+        if (_queuedBytes + (_deferred?.Bytes ?? 0) > _options.QueuedBytesMax)
         {
             _refused.Add(sink);
             return;
@@ -121,6 +130,8 @@ internal sealed class ClusterChannel : RouterChannel
         }
 
         long now = _now;
+        if (_deferred is not null && _outstanding[partition] == 0 && MayServe() && TryExecuteDeferred(partition, in request, NowUnixSeconds, sink, now))
+            return;
         _outstanding[partition]++;
         SiloLane? lane = _laneOf[partition];
         if (lane is null)
@@ -144,6 +155,7 @@ internal sealed class ClusterChannel : RouterChannel
     {
         _clockIsRead = false;
         _freezeIsChecked = false;
+        _replicator?.Flush();
         foreach (SiloLane lane in _dirtyLanes)
         {
             lane.IsDirty = false;
@@ -225,6 +237,22 @@ internal sealed class ClusterChannel : RouterChannel
             return _freeze.MayServe;
         _freezeIsChecked = true;
         return _freeze.MayServeNow();
+    }
+
+    private uint NowUnixSeconds => (uint)_time.GetUtcNow().ToUnixTimeSeconds();
+
+    /// <summary>
+    /// Executes a request whose reply has to wait for the partition's copies. False, and nothing was done, if the partition is not served here, has no copies, or
+    /// if those are so far behind that nothing may be added.
+    /// </summary>
+    private bool TryExecuteDeferred(int partition, in CacheRequest request, uint nowUnixSeconds, ReplySink sink, long createdAt)
+    {
+        if (_local?.TryGet(new PartitionId(partition)) is not { Effects: PartitionLog log } gate || _replicator!.IsOverloaded
+            || !gate.TryExecuteLogged(in request, nowUnixSeconds, _deferred!.Capture(), out _))
+            return false;
+        _deferred.Keep(log, log.NeedOf(request.KeyHash), sink, createdAt);
+        _retryTick.Arm();
+        return true;
     }
 
     private void Complete(int partition, ReplySink sink, in CacheReply reply)
@@ -374,7 +402,7 @@ internal sealed class ClusterChannel : RouterChannel
     private void RetryParked()
     {
         long now = _time.GetTimestamp();
-        uint nowUnixSeconds = (uint)_time.GetUtcNow().ToUnixTimeSeconds();
+        uint nowUnixSeconds = NowUnixSeconds;
         for (int i = _parkedPartitions.Count - 1; i >= 0; i--)
         {
             int partition = _parkedPartitions[i];
@@ -391,11 +419,14 @@ internal sealed class ClusterChannel : RouterChannel
         }
 
         Flush();
+        _deferred?.Expire(_time, _options.RequestTimeout);
         if (_parkedPartitions.Count > 0)
         {
             _table.RequestRefresh();
             _retryTick.Arm();
         }
+        else if (_deferred is { Count: > 0 })
+            _retryTick.Arm();
     }
 
     private void ExecuteParkedHere(int partition, ParkedRequests parked, uint nowUnixSeconds)
@@ -404,7 +435,8 @@ internal sealed class ClusterChannel : RouterChannel
         while (gate is not null && parked.Operations.TryPeek(out ParkedRequest operation))
         {
             CacheRequest request = BatchReader.Decode(operation.Encoded);
-            if (!gate.TryExecute(in request, nowUnixSeconds, operation.Sink))
+            if (!gate.TryExecute(in request, nowUnixSeconds, operation.Sink)
+                && (_deferred is null || !TryExecuteDeferred(partition, in request, nowUnixSeconds, operation.Sink, operation.CreatedAt)))
                 return;
             parked.Operations.Dequeue();
             _queuedBytes -= operation.Bytes;
@@ -563,8 +595,12 @@ internal sealed class ClusterChannel : RouterChannel
     private sealed class RetryTick : LoopWorkItem
     {
         private readonly ClusterChannel _channel;
+        private static readonly TimeSpan ExpiryInterval = TimeSpan.FromMilliseconds(250);
+
         private readonly ITimer _timer;
         private bool _armed;
+        private bool _isFast;
+        private int _isQueued;
 
         public RetryTick(ClusterChannel channel)
         {
@@ -574,19 +610,29 @@ internal sealed class ClusterChannel : RouterChannel
 
         public void Arm()
         {
-            if (_armed)
+            if (_armed && (_isFast || _channel._parkedPartitions.Count == 0))
                 return;
             _armed = true;
-            _timer.Change(_channel._options.RetryInterval, Timeout.InfiniteTimeSpan);
+
+            // What waits for replicas is only looked at for its time-out.
+            TimeSpan interval = _channel._parkedPartitions.Count > 0 ? _channel._options.RetryInterval : ExpiryInterval;
+            _isFast = _channel._parkedPartitions.Count > 0;
+            _timer.Change(interval, Timeout.InfiniteTimeSpan);
         }
 
         public override void Execute()
         {
+            Volatile.Write(ref _isQueued, 0);
             _armed = false;
             _channel.RetryParked();
         }
 
-        private void Fire() => _channel._loop.Post(this);
+        /// <summary>The timer may have been armed again, for sooner, before the loop has come to what it fired for: an item is queued once at a time.</summary>
+        private void Fire()
+        {
+            if (Interlocked.Exchange(ref _isQueued, 1) == 0)
+                _channel._loop.Post(this);
+        }
     }
 
     /// <summary>Watches the table for another seed, and brings the news to the loop.</summary>

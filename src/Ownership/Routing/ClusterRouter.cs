@@ -1,3 +1,4 @@
+using OrleansCache.Ownership.Replication;
 using OrleansCache.Storage;
 
 namespace OrleansCache.Ownership.Routing;
@@ -50,7 +51,7 @@ public sealed class ClusterRouter : IPartitionRouter
             _counters = [.. _counters, counters];
         }
 
-        return new ClusterChannel(PartitionCount, _local, _table, _transport, loop, number, _options, _time, Freeze, counters);
+        return new ClusterChannel(PartitionCount, _local, _table, _transport, loop, number, _options, _time, Freeze, counters, Replicator);
     }
 
     public RoutingStatistics ReadRouting()
@@ -70,6 +71,9 @@ public sealed class ClusterRouter : IPartitionRouter
 
     /// <summary>Says when this silo's partitions may not be served from here; null in a gateway alone, and in tests of nothing but routing.</summary>
     public FreezeDetector? Freeze { get; init; }
+
+    /// <summary>What keeps the copies of this silo's partitions; null in a gateway alone, and in tests of nothing but routing.</summary>
+    public Replicator? Replicator { get; init; }
 
     /// <summary>What is known of the other silos; null in tests without any.</summary>
     public IClusterView? Cluster { get; init; }

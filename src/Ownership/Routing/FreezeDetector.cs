@@ -7,8 +7,11 @@ namespace OrleansCache.Ownership.Routing;
 /// A thread of its own beats every <see cref="BeatInterval"/>. Serving asks twice: a flag, before every request, and the time since the last beat, at the
 /// first request of each turn, because on wake-up a loop may run before the thread does.
 /// </para>
-/// Goals: no cost but a flag per request. Non-goal: a lease. What was under way at the moment of the freeze may still be answered, and a silo that runs
-/// but is cut off notices nothing.
+/// <para>
+/// A silo that runs but is cut off notices by its lease: each round of the coordinator renews it (<see cref="RenewLease"/>), and without one for
+/// <see cref="LeaseLength"/> nothing is served until the next. It is long enough for a coordinator to be lost and replaced.
+/// </para>
+/// Goals: no cost but a flag per request. What was under way at the moment of the freeze may still be answered.
 /// </summary>
 public sealed class FreezeDetector : IDisposable
 {
@@ -16,6 +19,9 @@ public sealed class FreezeDetector : IDisposable
     public static readonly TimeSpan GapMax = TimeSpan.FromMilliseconds(1500);
 
     public static readonly TimeSpan BeatInterval = TimeSpan.FromMilliseconds(100);
+
+    /// <summary>So long a silo serves on that hears of no coordinator.</summary>
+    public static readonly TimeSpan LeaseLength = TimeSpan.FromSeconds(5);
 
     private const int Serving = 0;
     private const int Suspended = 1;
@@ -27,7 +33,9 @@ public sealed class FreezeDetector : IDisposable
     private Thread? _thread;
     private volatile bool _isStarted;
     private volatile int _state;
+    private volatile bool _isLeaseOver;
     private long _beat;
+    private long _leaseFrom;
     private int _gaps;
 
     /// <param name="time">The clock, which goes on while the process does not.</param>
@@ -39,7 +47,10 @@ public sealed class FreezeDetector : IDisposable
     }
 
     /// <summary>Whether requests may be served, as far as is known without looking at the clock.</summary>
-    public bool MayServe => _state == Serving;
+    public bool MayServe => _state == Serving && !_isLeaseOver;
+
+    /// <summary>Nobody has renewed the lease for too long.</summary>
+    public bool IsLeaseOver => _isLeaseOver;
 
     /// <summary>The cluster goes on without this silo.</summary>
     public bool IsEvicted => _state == Evicted;
@@ -65,7 +76,7 @@ public sealed class FreezeDetector : IDisposable
     /// <summary>As <see cref="MayServe"/>, with a look at the clock.</summary>
     public bool MayServeNow()
     {
-        if (_state != Serving)
+        if (_state != Serving || _isLeaseOver)
             return false;
         if (!_isStarted || _time.GetElapsedTime(Volatile.Read(ref _beat)) <= GapMax)
             return true;
@@ -83,6 +94,16 @@ public sealed class FreezeDetector : IDisposable
         }
 
         Volatile.Write(ref _beat, _time.GetTimestamp());
+        long leaseFrom = Volatile.Read(ref _leaseFrom);
+        if (leaseFrom != 0 && _time.GetElapsedTime(leaseFrom) > LeaseLength)
+            _isLeaseOver = true;
+    }
+
+    /// <summary>A coordinator that is not cut off itself counts this silo in. Before the first time no lease is needed.</summary>
+    public void RenewLease()
+    {
+        Volatile.Write(ref _leaseFrom, _time.GetTimestamp());
+        _isLeaseOver = false;
     }
 
     /// <summary>Serves again, unless there was another gap since <paramref name="gapCount"/> was read.</summary>

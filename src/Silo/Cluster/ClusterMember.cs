@@ -37,7 +37,7 @@ internal sealed class ClusterMember : INode
             return _options.Verb == Verb.Gateway
                 ? $"gateway of {cluster}"
                 : string.Create(CultureInfo.InvariantCulture,
-                    $"silo on port {_options.SiloPort} of {cluster}, {_node?.State?.Held} here, {_options.MemoryBytes >> 20} MB");
+                    $"silo on port {_options.SiloPort} of {cluster}, {_node?.State?.Served} here, {_options.MemoryBytes >> 20} MB");
         }
     }
 
@@ -121,6 +121,8 @@ internal sealed class ClusterMember : INode
         AllowInsecure = _options.AllowInsecureCluster,
         ClusteringName = _options.ClusteringName,
         ConnectionString = _options.ConnectionString,
+        Replicas = _options.Replicas,
+        IsReplicationAsynchronous = _options.IsReplicationAsynchronous,
         Zone = _options.Zone,
         Store = StoreSetup.Options(_options),
         Events = StoreSetup.Events(_options),

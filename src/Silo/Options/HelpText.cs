@@ -34,6 +34,7 @@ internal static class HelpText
                    orleanscache help | version            this page; the version
                    orleanscache completion bash|zsh       completion for the shell
                    orleanscache test [--soak SECONDS]     run the tests     (launcher)
+                   orleanscache chaos [--minutes N]       injure silos under load  (launcher)
                    orleanscache build | package           build again | make packages (launcher)
 
             For operators of a running server or cluster (`orleanscache help VERB` tells more):

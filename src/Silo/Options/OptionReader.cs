@@ -118,7 +118,7 @@ internal static class OptionReader
         // `help serve`: one page tells about all of them.
         if (operands is ["help", _])
         {
-            _ = operands[1] is "test" or "build" or "package" or "completion" ? Verb.Help : ReadVerb([operands[1]]);
+            _ = operands[1] is "test" or "chaos" or "build" or "package" or "completion" ? Verb.Help : ReadVerb([operands[1]]);
             return Verb.Help;
         }
 
@@ -151,10 +151,10 @@ internal static class OptionReader
                 return Verb.ManualPage;
             case "completion":
                 throw StartException.Usage("completion of which shell? `orleanscache completion bash` or zsh");
-            case "test" or "build" or "package":
+            case "test" or "chaos" or "build" or "package":
                 throw StartException.Usage($"'{verb}' is a command of the launcher at the root of the repository: ./orleanscache {verb}");
             default:
-                string? near = Spelling.Nearest(verb, ["serve", "gateway", "help", "version", "completion", "test", "build", "package", .. Operator.Names]);
+                string? near = Spelling.Nearest(verb, ["serve", "gateway", "help", "version", "completion", "test", "chaos", "build", "package", .. Operator.Names]);
                 throw StartException.Usage($"unknown command '{verb}'" + (near is null ? "" : $"; did you mean '{near}'?"));
         }
     }

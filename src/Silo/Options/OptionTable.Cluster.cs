@@ -143,17 +143,28 @@ internal static partial class OptionTable
         },
         new()
         {
-            Long = "replicas", Argument = "num", Default = "0", Group = OptionGroup.Cluster,
-            Help = "copies of each partition in other silos; only 0 in this version",
+            Long = "replicas", Argument = "num", Default = "1", Group = OptionGroup.Cluster,
+            Help = "copies of each partition that other silos keep, 0 to 2; as many silos may be lost at once without losing an item. They count against -m. "
+                + "The same for all silos",
             Apply = (o, text) => !Values.TryInteger(text, out long value) ? Values.NotANumber(text)
-                : value < 0 ? "The number of replicas must not be negative"
-                : value > 0 ? "replicas are not supported yet: only --replicas 0"
-                : Done(() => o.Replicas = 0),
+                : value is < 0 or > 2 ? "The number of replicas must be 0, 1 or 2"
+                : Done(() => o.Replicas = (int)value),
+        },
+        new()
+        {
+            Long = "replication", Argument = "mode", Default = "sync", Group = OptionGroup.Cluster,
+            Help = "sync: a write is answered when the replicas have it; async: at once, and the last moments before a loss may be lost",
+            Apply = (o, text) => text switch
+            {
+                "sync" => Done(() => o.IsReplicationAsynchronous = false),
+                "async" => Done(() => o.IsReplicationAsynchronous = true),
+                _ => $"\"{text}\" is neither sync nor async",
+            },
         },
         new()
         {
             Long = "zone", Argument = "name", Group = OptionGroup.Cluster,
-            Help = "failure zone of this silo; recorded for the placement of replicas",
+            Help = "failure zone of this silo: replicas of its partitions are kept in other zones, where there are any",
             Apply = (o, text) => text.Length is 0 or > 100 ? "The zone must have 1 to 100 characters" : Done(() => o.Zone = text),
         },
     ];

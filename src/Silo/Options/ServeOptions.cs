@@ -167,7 +167,9 @@ internal sealed partial class ServeOptions
 
     public string? AdvertisedHost { get; set; }
 
-    public int Replicas { get; set; }
+    public int Replicas { get; set; } = 1;
+
+    public bool IsReplicationAsynchronous { get; set; }
 
     public string? Zone { get; set; }
 

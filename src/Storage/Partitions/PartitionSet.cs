@@ -66,7 +66,14 @@ public sealed class PartitionSet : IDisposable
     /// Opens a partition that is not open, empty. Sealed is for one whose items are still to be imported, and for a replica. Throws if it is open already, or
     /// no seed is known.
     /// </summary>
-    public Partition Open(PartitionId id, long epoch, PartitionState state = PartitionState.Active, bool isReplica = false)
+    /// <param name="id">The partition.</param>
+    /// <param name="epoch">The epoch in which it is held.</param>
+    /// <param name="state">Whether its gate is open.</param>
+    /// <param name="isReplica">Whether it applies the effects of an owner elsewhere.</param>
+    /// <param name="sequence">
+    /// CAS numbers begin above it: of a partition whose items were lost with their silos, no number is given again that a client may still hold.
+    /// </param>
+    public Partition Open(PartitionId id, long epoch, PartitionState state = PartitionState.Active, bool isReplica = false, ulong sequence = 0)
     {
         ArgumentOutOfRangeException.ThrowIfEqual((int)state, (int)PartitionState.Gone, nameof(state));
         if (isReplica && state != PartitionState.Sealed)
@@ -78,11 +85,19 @@ public sealed class PartitionSet : IDisposable
                 throw new InvalidOperationException($"Partition {id} is open already.");
             if (Hasher is null)
                 Throw.HashSeedUnknown();
-            var partition = new Partition(new PartitionStore(Arena, id), epoch, state, isReplica);
+            var store = new PartitionStore(Arena, id);
+            if (sequence != 0)
+                store.SkipSequence(sequence);
+            var partition = new Partition(store, epoch, state, isReplica);
             Volatile.Write(ref _partitions[id.Value], partition);
             return partition;
         }
     }
+
+    /// <summary>
+    /// A sequence number that no partition has reached that was opened before this time, unless it has had 100,000 changes a second ever since.
+    /// </summary>
+    public static ulong SequenceAt(DateTimeOffset time) => (ulong)(time - DateTimeOffset.UnixEpoch).Ticks / (TimeSpan.TicksPerMillisecond / 100);
 
     /// <summary>The seed of the key hash in the memory file, if that holds items that could be read.</summary>
     public HashSeed? MemoryFileSeed => Arena.File is { IsWarm: true } file ? file.Seed : null;
@@ -227,6 +242,16 @@ public sealed class PartitionSet : IDisposable
             }
         }
 
+        // Read without locks: a sum of moments as well.
+        foreach (Partition? partition in _partitions)
+        {
+            if (partition is not { IsReplica: true })
+                continue;
+            total.ReplicaItems += partition.Store.ItemCount;
+            total.ReplicaBytes += partition.Store.ItemBytes;
+        }
+
+        total.CurrItems = Math.Max(0, total.CurrItems - total.ReplicaItems);
         total.CmdFlush = Interlocked.Read(ref _flushes);
         total.CrawlerStarts = Interlocked.Read(ref _crawls);
         total.MaintainerWakes = Interlocked.Read(ref _wakes);

@@ -95,7 +95,7 @@ public sealed unsafe partial class PartitionStore : IDisposable
         Volatile.Write(ref _record->Flags, _record->Flags | PartitionRecord.ServedFlag);
     }
 
-    /// <summary>After a memory file was not closed in order: numbers that may have been given are not given again.</summary>
+    /// <summary>Numbers that may have been given are not given again: after a memory file was not closed in order, or items were lost.</summary>
     internal void SkipSequence(ulong count) => SetSequence(_sequence + count);
 
     /// <summary>Makes an item that was found in a memory file one of this partition; false if there is a newer one, or no memory for the index.</summary>

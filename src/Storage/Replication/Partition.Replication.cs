@@ -145,6 +145,56 @@ public sealed partial class Partition
         }
     }
 
+    /// <summary>Ends being a replica: nothing more is applied. Held in this epoch from now on, and still sealed.</summary>
+    public void Fence(long epoch)
+    {
+        lock (_gate)
+        {
+            if (_state != PartitionState.Sealed)
+                return;
+            Epoch = epoch;
+            _store.IsReplica = false;
+        }
+    }
+
+    /// <summary>The replica of another owner from now on, who names another epoch and has exactly the same log; false if it has not.</summary>
+    public bool Rename(long epoch, long position)
+    {
+        lock (_gate)
+        {
+            if (_state != PartitionState.Sealed || !_store.IsReplica || _logPosition != position)
+                return false;
+            Epoch = epoch;
+            return true;
+        }
+    }
+
+    /// <summary>
+    /// What is held has gone through the cluster's flushes up to this number. With a time, that is when the scheduled one fires.
+    /// </summary>
+    public void NoteFlush(uint atUnixSeconds, long flushNumber)
+    {
+        lock (_gate)
+        {
+            if (_state == PartitionState.Gone || _store.IsReplica)
+                return;
+            if (atUnixSeconds != 0)
+                _store.RescheduleFlush(atUnixSeconds, flushNumber);
+            else
+                _store.NoteFlush(flushNumber);
+        }
+    }
+
+    /// <summary>Runs something under the partition's lock; what it does there is short, and waits for nothing.</summary>
+    public void RunLocked<T>(T state, Action<T> action)
+    {
+        ArgumentNullException.ThrowIfNull(action);
+        lock (_gate)
+        {
+            action(state);
+        }
+    }
+
     private void MarkReplica()
     {
         _store.Effects = null;

@@ -70,7 +70,7 @@ public sealed unsafe partial class PartitionStore
         WriteItem(handle, item, output, now);
     }
 
-    private void NoteFlush(long number)
+    internal void NoteFlush(long number)
     {
         if (number != 0)
             FlushNumber = number;

@@ -8,8 +8,8 @@ namespace OrleansCache.Cluster.Tests;
 
 /// <summary>
 /// Watches a cluster while silos come and go. Several writers, each with keys of its own and a connection to every gateway, write ever newer versions of
-/// their values through one gateway and read them back through another: a read must give exactly the last version that was acknowledged. A write whose
-/// reply never came leaves two versions possible until the next write.
+/// their values through one gateway and read them back through another: a read must give exactly the last version that was acknowledged or read. A write
+/// whose reply never came leaves its version possible until a later one is acknowledged.
 /// Besides, it holds a set of items that are written once and must all be there at the end.
 /// </summary>
 public sealed class Checker : IAsyncDisposable
@@ -147,28 +147,30 @@ public sealed class Checker : IAsyncDisposable
     {
         var random = new Random(HashCode.Combine(_seed, number));
         Dictionary<ServerProcess, RawClient> connections = [];
-        // What a key may hold: the acknowledged version, and the one whose reply never came.
+        // What a key may hold: the acknowledged version, and those since whose reply never came.
         var acknowledged = new int[KeysPerWriter];
-        var uncertain = new int[KeysPerWriter];
+        var last = new int[KeysPerWriter];
+        HashSet<int>[] uncertain = [.. Enumerable.Range(0, KeysPerWriter).Select(static _ => new HashSet<int>())];
         try
         {
             while (!_stop.IsCancellationRequested)
             {
                 int index = random.Next(KeysPerWriter);
                 string key = $"checked-{number}-{index}";
-                int version = Math.Max(acknowledged[index], uncertain[index]) + 1;
+                int version = ++last[index];
                 string value = $"{key} version {version} ".PadRight(random.Next(40, 3000), (char)('a' + (version % 26)));
                 switch (await TryAsync(connections, random, $"set {key}", client => client.SetAsync(key, value)))
                 {
                     case null:
-                        uncertain[index] = version;
+                        uncertain[index].Add(version);
                         break;
                     case "STORED":
-                        (acknowledged[index], uncertain[index]) = (version, 0);
+                        acknowledged[index] = version;
+                        uncertain[index].Clear();
                         break;
                     case string reply:
                         // A refusal may have taken effect all the same; the caller decides whether there may be any.
-                        uncertain[index] = version;
+                        uncertain[index].Add(version);
                         Count(ref _errors, $"set {key}: {reply}");
                         break;
                 }
@@ -181,14 +183,21 @@ public sealed class Checker : IAsyncDisposable
                     if (acknowledged[index] != 0)
                     {
                         Count(ref _lost, $"{key} version {acknowledged[index]} is gone");
-                        (acknowledged[index], uncertain[index]) = (0, 0);
+                        acknowledged[index] = 0;
+                        uncertain[index].Clear();
                     }
                     continue;
                 }
-                if (uncertain[index] != 0 && found.StartsWith($"{key} version {uncertain[index]} ", StringComparison.Ordinal))
-                    (acknowledged[index], uncertain[index]) = (uncertain[index], 0); // Seen once, it may not go away again.
-                else if (!found.StartsWith($"{key} version {acknowledged[index]} ", StringComparison.Ordinal))
-                    Count(ref _wrong, $"{key} holds `{Short(found)}`, not version {acknowledged[index]} or {uncertain[index]}");
+                int held = uncertain[index].Append(acknowledged[index])
+                    .FirstOrDefault(candidate => found.StartsWith($"{key} version {candidate} ", StringComparison.Ordinal), -1);
+                if (held < 0)
+                    Count(ref _wrong, $"{key} holds `{Short(found)}`, not version {acknowledged[index]} or {string.Join(", ", uncertain[index])}");
+                else if (held != acknowledged[index])
+                {
+                    // Seen once, it may not go away again. An older one without a reply may not come any more.
+                    acknowledged[index] = held;
+                    uncertain[index].RemoveWhere(candidate => candidate <= held);
+                }
             }
         }
         finally

@@ -1,4 +1,6 @@
+using System.Diagnostics;
 using System.Globalization;
+using OrleansCache.Chaos;
 using OrleansCache.Conformance;
 
 namespace OrleansCache.Cluster.Tests;
@@ -10,6 +12,7 @@ namespace OrleansCache.Cluster.Tests;
 public sealed class SiloCluster : IAsyncDisposable
 {
     private static readonly TimeSpan s_startTimeout = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan s_wholeTimeout = TimeSpan.FromSeconds(120);
 
     private readonly string _clusterId = "test-" + Guid.NewGuid().ToString("N")[..12];
     private readonly PostgresServer? _postgres;
@@ -70,6 +73,23 @@ public sealed class SiloCluster : IAsyncDisposable
     }
 
     /// <summary>
+    /// Waits until all silos know each other, no partition moves and every replica is there: then another silo may be stopped or lost.
+    /// </summary>
+    public async Task WaitUntilWholeAsync(int replicas = 1, bool withSeeds = true)
+    {
+        var watch = Stopwatch.StartNew();
+        foreach (ServerProcess silo in _silos.ToArray())
+        {
+            using RawClient client = silo.Connect();
+            while (ClusterStatus.WhyNotWhole([.. await client.StatsAsync("cluster")], _silos.Count, replicas, withSeeds) is { } lacking)
+            {
+                Assert.True(watch.Elapsed < s_wholeTimeout, $"After {watch.Elapsed.TotalSeconds:f0} s: {lacking}\n{Output}");
+                await Task.Delay(50);
+            }
+        }
+    }
+
+    /// <summary>
     /// Starts a silo that was ended once more, at its ports, with its data directory or without what was in it, and does not wait. <paramref
     /// name="options"/>: null for those of its first start.
     /// </summary>
@@ -114,6 +134,13 @@ public sealed class SiloCluster : IAsyncDisposable
             ["serve", "-l", "127.0.0.1", "-p", Text(takenPort), "--cluster-id", _clusterId, "--silo-port", Text(TestPorts.Next(adjacent: 2)),
                 "--data-dir", "none",
                 .. Membership(), .. _options]),
+        s_startTimeout);
+
+    /// <summary>Starts a silo that must not be let in, and waits for its end.</summary>
+    public Task<(int ExitCode, string Printed, TimeSpan Took)> StartRefusedSiloAsync(params string[] options) => ChildProcess.RunAsync(
+        ServerUnderTest.OrleansCacheCommand(
+            ["serve", "-l", "127.0.0.1", "-p", Text(TestPorts.Next()), "--cluster-id", _clusterId, "--silo-port", Text(TestPorts.Next(adjacent: 2)), "--data-dir", "none",
+                .. Membership(), .. _options, .. options]),
         s_startTimeout);
 
     /// <summary>Starts a gateway without partitions.</summary>

@@ -5,7 +5,7 @@ namespace OrleansCache.Conformance;
 
 /// <summary>
 /// Hands out TCP ports that nobody listens on, below the range that the kernel gives to outgoing connections. Another process may still take a port between
-/// the probe and its use: <see cref="ServerProcess"/> tries again with the next one.
+/// the probe and its use: whoever starts a server tries again with the next one.
 /// </summary>
 public static class TestPorts
 {

@@ -63,6 +63,12 @@ internal sealed class ClusterNodes : IAsyncDisposable
             && nodes.Sum(Serving) == _partitions,
         () => string.Join(", ", nodes.Select(node => $"{Serving(node)} ({node.State})")));
 
+    /// <summary>Every partition has its copy in another silo, which has all that has been written.</summary>
+    public Task ReplicatedAsync(params ClusterNode[] nodes) => Wait.UntilAsync(
+        () => nodes.Sum(node => node.State!.Copies) == _partitions && nodes.Sum(node => node.State!.Replicas) == _partitions
+            && nodes.All(node => node.State is { IncompleteCopies: 0, UnacknowledgedPartitions: 0 }),
+        () => string.Join(", ", nodes.Select(node => $"{node.State}")));
+
     /// <summary>Stores through the gate of whoever has the partition.</summary>
     public bool TrySet(string key, string value, params ClusterNode[] nodes)
     {
@@ -102,8 +108,12 @@ internal sealed class ClusterNodes : IAsyncDisposable
         PartitionId partition = PartitionId.OfHash(request.KeyHash, _partitions);
         foreach (ClusterNode node in nodes)
         {
-            if (node.PartitionSet!.TryGet(partition)?.TryExecute(in request, (uint)DateTimeOffset.UtcNow.ToUnixTimeSeconds(), reply) == true)
+            uint now = (uint)DateTimeOffset.UtcNow.ToUnixTimeSeconds();
+            if (node.PartitionSet!.TryGet(partition) is { } gate && (gate.TryExecute(in request, now, reply) || gate.TryExecuteLogged(in request, now, reply, out _)))
+            {
+                node.Replicator!.Flush();
                 return true;
+            }
         }
 
         return false;

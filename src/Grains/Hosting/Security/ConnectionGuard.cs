@@ -1,4 +1,5 @@
 using System.IO.Pipelines;
+using System.Net;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.Logging;
 
@@ -19,8 +20,19 @@ internal sealed partial class ConnectionGuard(ClusterHandshake handshake, ILogge
     public ConnectionDelegate Outbound(ConnectionDelegate next, PeerKind kind) => async context =>
     {
         await handshake.InitiateAsync(context.Transport, kind, context.ConnectionClosed);
-        await next(context);
+        try
+        {
+            await next(context);
+        }
+        finally
+        {
+            if (kind == PeerKind.Silo)
+                OutboundClosed?.Invoke(context.RemoteEndPoint);
+        }
     };
+
+    /// <summary>A connection from here to another silo has ended.</summary>
+    public Action<EndPoint?>? OutboundClosed { get; set; }
 
     /// <param name="next">Orleans.</param>
     /// <param name="served">What may talk to Orleans here. Probes may come anywhere.</param>

@@ -1,0 +1,35 @@
+using OrleansCache.Ownership;
+using OrleansCache.Ownership.Replication;
+using OrleansCache.Ownership.Routing;
+
+namespace OrleansCache.Grains.Hosting;
+
+/// <summary>Messages of replication as grain calls. A call that has failed is the sender's business: it sends the same again.</summary>
+internal sealed class GrainReplicaTransport(IGrainFactory grains) : IReplicaTransport
+{
+    public void Send(SiloId target, PooledBytes message, IReplicaCall call) => _ = SendAsync(target, message, call);
+
+    private async Task SendAsync(SiloId target, PooledBytes message, IReplicaCall call)
+    {
+        ReadOnlyMemory<byte> reply;
+        try
+        {
+            ControlMessage answer = await grains.GetGrain<ISiloControlGrain>(target.Text)
+                .ReplicateAsync(new BatchRequestMessage(message)).ConfigureAwait(false);
+            reply = answer.Payload;
+        }
+        catch (Exception)
+        {
+            call.OnFailure();
+            return;
+        }
+
+        call.OnReply(reply.Span);
+    }
+}
+
+/// <summary>How copies of this silo's partitions are kept.</summary>
+/// <param name="Replicas">--replicas: how many copies of each partition beside the owner's.</param>
+/// <param name="IsAsynchronous">--replication async: replies do not wait for them.</param>
+/// <param name="Zone">--zone of this silo; empty for none.</param>
+internal sealed record ReplicationOptions(int Replicas, bool IsAsynchronous, string Zone);

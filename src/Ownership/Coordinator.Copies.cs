@@ -1,0 +1,478 @@
+namespace OrleansCache.Ownership;
+
+// Copies: who keeps them, who becomes the owner from them, and how partitions move by them.
+public sealed partial class Coordinator
+{
+    /// <summary>The newest membership that lacks a silo of a former one.</summary>
+    private long _lossVersion;
+
+    /// <summary>For tests of the tests: an election relies on what silos said before the owner was lost.</summary>
+    internal bool ElectsByOldReports { get; init; }
+
+    private void Decide(long now)
+    {
+        bool changed = false;
+
+        // A silo that the membership showed only after the take-over may still hold something from the term before.
+        foreach ((SiloId silo, Member member) in _members)
+        {
+            if (!member.Adopted && member.Reply is not null)
+                changed |= Adopt(silo, member);
+        }
+
+        for (int partition = 0; partition < _owners.Length; partition++)
+            changed |= Follow(partition, now);
+        changed |= Plan(now);
+        if (changed)
+            Publish();
+    }
+
+    /// <summary>Takes notice of what the silos report about a partition. Returns whether the table has changed.</summary>
+    private bool Follow(int partition, long now)
+    {
+        if (_promotions.TryGetValue(partition, out Promotion? promotion))
+            return FollowPromotion(partition, promotion);
+        if (_elections.ContainsKey(partition))
+        {
+            Elect(partition);
+            return false;
+        }
+
+        SiloId owner = _owners[partition];
+        if (owner.IsNone)
+        {
+            if (!_homeless.Contains(partition))
+                BeginElection(partition);
+            return false;
+        }
+
+        if (!_members.TryGetValue(owner, out Member? member))
+        {
+            EndOwner(partition, now);
+            return true;
+        }
+
+        if (member.Reply is not { } reply)
+            return false;
+        PartitionReport held = Find(reply, partition);
+        if (held.Phase == PartitionPhase.Active && held.Epoch == _epochs[partition])
+        {
+            _confirmed[partition] = held.Epoch;
+            FollowCopies(partition, reply);
+            if (_moves.TryGetValue(partition, out Move? move))
+                FollowMove(partition, move, reply, now);
+        }
+        else if (held.Phase == PartitionPhase.Sealed && held.Epoch == _epochs[partition])
+        {
+            // It waits for its copies, and must not wait for one that is gone.
+            FollowCopies(partition, reply);
+        }
+        else if (held.Phase == PartitionPhase.Replica && held.Epoch > _epochs[partition])
+        {
+            // It has yielded. Nobody serves the partition, and nothing is lost.
+            _owners[partition] = default;
+            BeginElection(partition);
+        }
+        else if (held.Phase == PartitionPhase.None && _confirmed[partition] == _epochs[partition])
+        {
+            // It was served and is no more, though the silo lives.
+            EndOwner(partition, now);
+            return true;
+        }
+
+        return false;
+    }
+
+    private void EndOwner(int partition, long now)
+    {
+        _owners[partition] = default;
+        if (_moves.ContainsKey(partition))
+            Fail(partition, now);
+        BeginElection(partition);
+    }
+
+    // ---- copies ----
+
+    private void FollowCopies(int partition, SyncReply owner)
+    {
+        List<Copy> copies = _copies[partition];
+        for (int i = copies.Count - 1; i >= 0; i--)
+        {
+            Copy copy = copies[i];
+            if (!_members.TryGetValue(copy.Target, out Member? target))
+            {
+                copies.RemoveAt(i);
+                continue;
+            }
+
+            CopyState state = StateOf(owner, partition, copy.Number);
+            bool isUnknown = state == CopyState.None && (copy.AttachSequence == 0 || owner.Sequence >= copy.AttachSequence);
+            if (state != CopyState.None)
+                copy.State = state;
+            copy.IsUnwanted |= isUnknown || copy.State == CopyState.Failed;
+
+            // Only when it is gone where it was, the owner may acknowledge without it.
+            if (copy.IsUnwanted && target.Reply is { } reply && Find(reply, partition).Phase is not (PartitionPhase.Copying or PartitionPhase.Replica))
+                copies.RemoveAt(i);
+        }
+    }
+
+    private static CopyState StateOf(SyncReply owner, int partition, long number)
+    {
+        // In ascending order of the partition.
+        IReadOnlyList<CopyReport> copies = owner.Copies;
+        int low = 0;
+        for (int high = copies.Count; low < high;)
+        {
+            int middle = (low + high) >>> 1;
+            if (copies[middle].Partition < partition)
+                low = middle + 1;
+            else
+                high = middle;
+        }
+
+        for (; low < copies.Count && copies[low].Partition == partition; low++)
+        {
+            if (copies[low].Copy == number)
+                return copies[low].State;
+        }
+
+        return CopyState.None;
+    }
+
+    private Copy Attach(int partition, SiloId target)
+    {
+        Copy copy = new(NextEpoch(partition), target) { AttachSequence = long.MaxValue, State = CopyState.Copying };
+        _copies[partition].Add(copy);
+        return copy;
+    }
+
+    /// <summary>Whether another copy may begin now, so that neither silo is drowned.</summary>
+    private bool MayCopy(SiloId source, SiloId target)
+    {
+        int leaving = 0, arriving = 0;
+        for (int partition = 0; partition < _copies.Length; partition++)
+        {
+            foreach (Copy copy in _copies[partition])
+            {
+                if (copy.State != CopyState.Copying || copy.IsUnwanted)
+                    continue;
+                leaving += _owners[partition] == source ? 1 : 0;
+                arriving += copy.Target == target ? 1 : 0;
+            }
+        }
+
+        return leaving < CopiesUnderWayMax && arriving < CopiesUnderWayMax;
+    }
+
+    // ---- moves ----
+
+    private void FollowMove(int partition, Move move, SyncReply owner, long now)
+    {
+        if (!_members.TryGetValue(move.Target, out Member? target) || !IsCandidate(target))
+        {
+            Fail(partition, now);
+            return;
+        }
+
+        Copy? copy = _copies[partition].Find(candidate => candidate.Target == move.Target);
+        if (copy is null)
+        {
+            if (MayCopy(owner.Silo, move.Target))
+                Attach(partition, move.Target);
+        }
+        else if (copy.IsUnwanted)
+            Fail(partition, now);
+        else if (move.YieldCopy == 0 && copy.State == CopyState.Synced)
+        {
+            PartitionReport received = Find(target.Reply, partition);
+            if (received.Phase == PartitionPhase.Replica && received.Epoch == copy.Number)
+                move.YieldCopy = NextEpoch(partition);
+        }
+    }
+
+    /// <summary>The move is off. Source and target are put right by <see cref="CommandsFor"/>, because no move explains any more what they hold.</summary>
+    private void Fail(int partition, long now)
+    {
+        SiloId target = _moves[partition].Target;
+        _moves.Remove(partition);
+        NoteFailure(partition, now);
+        MovesFailed++;
+        environment.OnEvent(CoordinatorEvent.MoveFailed, partition, target);
+    }
+
+    private void NoteFailure(int partition, long now)
+    {
+        ref Failures failures = ref _failures[partition];
+        failures.Count = Math.Min(failures.Count + 1, 16);
+        failures.NotBeforeMilliseconds = now + Math.Min((long)RetryMilliseconds << (failures.Count - 1), RetryMillisecondsMax);
+    }
+
+    // ---- a partition without an owner ----
+
+    /// <summary>
+    /// Nobody serves the partition. What the silos that may hold a copy have reported before is not enough: the former owner may have sent something since. So
+    /// they are asked once more, and answer when they know that it is gone.
+    /// </summary>
+    private void BeginElection(int partition)
+    {
+        // Whoever has been seen to serve it has said who has copies.
+        bool isKnown = _confirmed[partition] == _epochs[partition] && _epochs[partition] != 0;
+        HashSet<SiloId>? holders = isKnown ? [.. _copies[partition].Select(static copy => copy.Target)] : null;
+        foreach ((SiloId silo, Member member) in _members)
+        {
+            if (Find(member.Reply, partition).Phase != PartitionPhase.None)
+                holders?.Add(silo);
+            member.Nudged = true;
+        }
+
+        _elections[partition] = new Election { SinceSequence = _sequence, LossVersion = _lossVersion, Holders = holders };
+        Elect(partition);
+    }
+
+    private void Elect(int partition)
+    {
+        Election election = _elections[partition];
+        List<(SiloId Silo, Member Member, PartitionReport Held)> replicas = [];
+        election.Losers.Clear();
+        foreach ((SiloId silo, Member member) in _members)
+        {
+            if (election.Holders?.Contains(silo) == false)
+                continue;
+            if (member.Reply is not { } reply || (!ElectsByOldReports && (reply.Sequence <= election.SinceSequence || reply.MembershipVersion < election.LossVersion)))
+                return;
+            PartitionReport held = Find(reply, partition);
+            if (held.Phase == PartitionPhase.Replica && held.Epoch > _epochs[partition] && IsUsable(member))
+                replicas.Add((silo, member, held));
+            else if (held.Phase is PartitionPhase.Replica or PartitionPhase.Copying)
+                election.Losers.Add(silo);
+        }
+
+        if (replicas.Count == 0)
+        {
+            // It begins empty; what others still hold of it is older.
+            _elections.Remove(partition);
+            _copies[partition].Clear();
+            _homeless.Add(partition);
+            return;
+        }
+
+        SiloId preferred = _moves.TryGetValue(partition, out Move? move) ? move.Target : default;
+        (SiloId winner, _, PartitionReport best) = replicas
+            .OrderByDescending(replica => replica.Held.Position)
+            .ThenByDescending(replica => replica.Silo == preferred)
+            .ThenBy(replica => replica.Member.Reply!.Draining)
+            .ThenBy(replica => _owners.Count(owner => owner == replica.Silo))
+            .ThenBy(replica => replica.Silo)
+            .First();
+        foreach ((SiloId silo, _, PartitionReport held) in replicas)
+        {
+            if (held.Position != best.Position)
+                election.Losers.Add(silo);
+        }
+
+        // What is not equal must be gone before the winner acknowledges anything without it.
+        if (election.Losers.Count > 0)
+            return;
+        Promotion promotion = new(winner, best.Epoch, NextEpoch(partition));
+        foreach ((SiloId silo, _, PartitionReport held) in replicas)
+        {
+            if (silo != winner)
+                promotion.Retained.Add((silo, held.Epoch, NextEpoch(partition)));
+        }
+
+        _elections.Remove(partition);
+        _promotions.Add(partition, promotion);
+    }
+
+    private bool FollowPromotion(int partition, Promotion promotion)
+    {
+        if (!_members.TryGetValue(promotion.Winner, out Member? winner))
+        {
+            _promotions.Remove(partition);
+            BeginElection(partition);
+            return false;
+        }
+
+        PartitionReport held = Find(winner.Reply, partition);
+        if (held.Phase is PartitionPhase.Active or PartitionPhase.Sealed && held.Epoch == promotion.Epoch)
+        {
+            _promotions.Remove(partition);
+            _owners[partition] = promotion.Winner;
+            _epochs[partition] = _confirmed[partition] = promotion.Epoch;
+            _failures[partition] = default;
+            _copies[partition].Clear();
+            foreach ((SiloId silo, _, long copy) in promotion.Retained)
+                _copies[partition].Add(new Copy(copy, silo) { State = CopyState.Synced });
+            FollowCopies(partition, winner.Reply!);
+            bool moved = _moves.Remove(partition, out Move? move) && move.Target == promotion.Winner;
+            if (moved)
+                MovesCommitted++;
+            environment.OnEvent(moved ? CoordinatorEvent.MoveCommitted : CoordinatorEvent.Promoted, partition, promotion.Winner);
+            return true;
+        }
+
+        bool isOnItsWay = (held.Phase == PartitionPhase.Opening && held.Epoch == promotion.Epoch)
+            || (held.Phase == PartitionPhase.Replica && held.Epoch == promotion.Copy);
+        if (!isOnItsWay && promotion.Sequence != 0 && winner.Reply is { } reply && reply.Sequence >= promotion.Sequence)
+        {
+            // It has nothing, or something else, though it lives.
+            _promotions.Remove(partition);
+            BeginElection(partition);
+        }
+
+        return false;
+    }
+
+    // ---- what each silo is told ----
+
+    /// <summary>What this silo must be told, given what it held when it answered last.</summary>
+    private List<PartitionCommand> CommandsFor(SiloId silo, Member member)
+    {
+        List<PartitionCommand> commands = [];
+        int next = 0;
+        int nextCopy = 0;
+        SyncReply reply = member.Reply!;
+        IReadOnlyList<PartitionReport> reports = reply.Partitions;
+        for (int partition = 0; partition < _owners.Length; partition++)
+        {
+            PartitionReport held = default;
+            if (next < reports.Count && reports[next].Partition == partition)
+                held = reports[next++];
+            int firstCopy = nextCopy;
+            while (nextCopy < reply.Copies.Count && reply.Copies[nextCopy].Partition == partition)
+                nextCopy++;
+            if (_promotions.TryGetValue(partition, out Promotion? promotion))
+                AddForPromotion(commands, silo, partition, promotion, held);
+            else if (_elections.TryGetValue(partition, out Election? election))
+            {
+                if (election.Losers.Contains(silo))
+                    commands.Add(PartitionCommand.Drop(partition, held.Epoch));
+            }
+            else if (_owners[partition] == silo)
+                AddForOwner(commands, silo, partition, held, reply, firstCopy, nextCopy);
+            else if (held.Phase != PartitionPhase.None && !IsWanted(partition, silo, held))
+                commands.Add(PartitionCommand.Drop(partition, held.Epoch));
+        }
+
+        return commands;
+    }
+
+    private void AddForPromotion(List<PartitionCommand> commands, SiloId silo, int partition, Promotion promotion, PartitionReport held)
+    {
+        if (silo == promotion.Winner)
+        {
+            if (promotion.Sequence == 0)
+                promotion.Sequence = _sequence + 1;
+            commands.Add(PartitionCommand.Promote(partition, promotion.Copy, promotion.Epoch));
+            foreach ((SiloId other, long copy, long newCopy) in promotion.Retained)
+                commands.Add(PartitionCommand.Retain(partition, promotion.Epoch, copy, newCopy, other));
+        }
+        else if (held.Phase != PartitionPhase.None && !promotion.Retained.Exists(retained => retained.Silo == silo))
+            commands.Add(PartitionCommand.Drop(partition, held.Epoch));
+    }
+
+    private void AddForOwner(
+        List<PartitionCommand> commands, SiloId silo, int partition, PartitionReport held, SyncReply reply, int firstCopy, int endOfCopies)
+    {
+        _moves.TryGetValue(partition, out Move? move);
+        if (held.Phase == PartitionPhase.Kept && held.Epoch != 0 && _restoring[partition] == new Restoring(held.Epoch, _epochs[partition]))
+            commands.Add(PartitionCommand.Restore(partition, held.Epoch, _epochs[partition]));
+        else if (held.Epoch != _epochs[partition] || held.Phase is not (PartitionPhase.Active or PartitionPhase.Sealed))
+            commands.Add(PartitionCommand.Assign(partition, _epochs[partition]));
+        else
+        {
+            for (int i = firstCopy; i < endOfCopies; i++)
+            {
+                if (!_copies[partition].Exists(copy => copy.Number == reply.Copies[i].Copy))
+                    commands.Add(PartitionCommand.Detach(partition, held.Epoch, reply.Copies[i].Copy));
+            }
+
+            if (held.Phase == PartitionPhase.Sealed)
+            {
+                if (move is null || move.YieldCopy != held.MoveEpoch)
+                    commands.Add(PartitionCommand.Unseal(partition, held.Epoch));
+                return;
+            }
+
+            foreach (Copy copy in _copies[partition])
+            {
+                if (copy.AttachSequence == 0 || reply.Sequence >= copy.AttachSequence || copy.Target == silo)
+                    continue;
+                if (copy.AttachSequence == long.MaxValue)
+                    copy.AttachSequence = _sequence + 1;
+                commands.Add(PartitionCommand.Attach(partition, held.Epoch, copy.Number, copy.Target));
+            }
+
+            if (move is { YieldCopy: not 0 })
+                commands.Add(PartitionCommand.Yield(partition, held.Epoch, move.YieldCopy));
+        }
+    }
+
+    /// <summary>Whether a silo that does not own the partition is to hold what it holds of it.</summary>
+    private bool IsWanted(int partition, SiloId silo, PartitionReport held)
+    {
+        if (held.Phase is not (PartitionPhase.Copying or PartitionPhase.Replica))
+            return false;
+        if (_owners[partition].IsNone)
+            return true;
+        return held.Epoch > _epochs[partition] && _copies[partition].Exists(copy => copy.Target == silo && copy.Number == held.Epoch && !copy.IsUnwanted);
+    }
+
+    /// <summary>A copy of a partition, as the coordinator wants it or as its owner has reported it.</summary>
+    private sealed class Copy(long number, SiloId target)
+    {
+        public long Number => number;
+
+        public SiloId Target => target;
+
+        /// <summary>What its owner said last.</summary>
+        public CopyState State { get; set; }
+
+        /// <summary>The sequence in which the owner was first told; the maximum before, 0 if it knows by itself.</summary>
+        public long AttachSequence { get; set; }
+
+        /// <summary>To be dropped where it is, and then to be detached.</summary>
+        public bool IsUnwanted { get; set; }
+    }
+
+    private sealed class Move(SiloId source, SiloId target)
+    {
+        public SiloId Source => source;
+
+        public SiloId Target => target;
+
+        /// <summary>The number of the replica that the source becomes; 0 as long as the target has not got everything.</summary>
+        public long YieldCopy { get; set; }
+    }
+
+    private sealed class Election
+    {
+        /// <summary>Only answers to later requests count.</summary>
+        public long SinceSequence { get; init; }
+
+        /// <summary>Only answers count that were given when the silo knew this membership.</summary>
+        public long LossVersion { get; init; }
+
+        /// <summary>Those who may have copies; null: anybody.</summary>
+        public HashSet<SiloId>? Holders { get; init; }
+
+        /// <summary>What these hold must go first.</summary>
+        public List<SiloId> Losers { get; } = [];
+    }
+
+    private sealed class Promotion(SiloId winner, long copy, long epoch)
+    {
+        public SiloId Winner => winner;
+
+        public long Copy => copy;
+
+        public long Epoch => epoch;
+
+        /// <summary>Other replicas that are equal: where, their numbers, and those that they get.</summary>
+        public List<(SiloId Silo, long Copy, long NewCopy)> Retained { get; } = [];
+
+        /// <summary>The sequence in which the winner was first told; 0 before.</summary>
+        public long Sequence { get; set; }
+    }
+}

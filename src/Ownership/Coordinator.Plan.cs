@@ -1,0 +1,165 @@
+namespace OrleansCache.Ownership;
+
+// Who should own what, and who should keep the copies.
+public sealed partial class Coordinator
+{
+    /// <summary>Partitions that nobody has anything of: they begin empty.</summary>
+    private readonly HashSet<int> _homeless = [];
+
+    /// <summary>Gives homeless partitions away, starts moves, and sees to the copies. Returns whether the table has changed.</summary>
+    private bool Plan(long now)
+    {
+        List<SiloWeight> candidates = [];
+        foreach ((SiloId silo, Member member) in _members)
+        {
+            if (IsCandidate(member) && IsKnownToAll(member))
+                candidates.Add(new SiloWeight(silo, member.Reply!.MemoryBytes));
+        }
+
+        if (candidates.Count == 0)
+            return false;
+
+        SiloId[] current = (SiloId[])_owners.Clone();
+        foreach ((int partition, Promotion promotion) in _promotions)
+            current[partition] = promotion.Winner;
+        foreach ((int partition, Move move) in _moves)
+            current[partition] = move.Target;
+        SiloId[] plan = TablePlanner.Plan(current, candidates);
+        bool changed = false;
+        for (int partition = 0; partition < plan.Length; partition++)
+        {
+            if (_homeless.Remove(partition))
+            {
+                _owners[partition] = plan[partition];
+                _epochs[partition] = NextEpoch(partition);
+                environment.OnEvent(CoordinatorEvent.Reassigned, partition, plan[partition]);
+                changed = true;
+            }
+            else if (IsServed(partition) && !_moves.ContainsKey(partition) && plan[partition] != _owners[partition]
+                && now >= _failures[partition].NotBeforeMilliseconds && MayMove(partition, plan[partition]))
+            {
+                _moves.Add(partition, new Move(_owners[partition], plan[partition]));
+                environment.OnEvent(CoordinatorEvent.MoveStarted, partition, plan[partition]);
+            }
+        }
+
+        PlanCopies(plan, candidates, now);
+        return changed;
+    }
+
+    private bool IsServed(int partition) => !_owners[partition].IsNone && _confirmed[partition] == _epochs[partition]
+        && !_elections.ContainsKey(partition) && !_promotions.ContainsKey(partition);
+
+    private bool MayMove(int partition, SiloId target)
+    {
+        SiloId source = _owners[partition];
+        int leaving = 0, arriving = 0;
+        foreach (Move move in _moves.Values)
+        {
+            leaving += move.Source == source ? 1 : 0;
+            arriving += move.Target == target ? 1 : 0;
+        }
+
+        return leaving < CopiesUnderWayMax && arriving < CopiesUnderWayMax;
+    }
+
+    /// <summary>
+    /// Every served partition is to have so many complete copies, in other silos, and in other zones where there are any. Too few: one is attached where the
+    /// fewest are. Too many, or one that stands badly: it goes when the others are complete.
+    /// </summary>
+    private void PlanCopies(SiloId[] owners, List<SiloWeight> candidates, long now)
+    {
+        int wanted = Math.Min(replicas, candidates.Count - 1);
+        Dictionary<SiloId, double> load = candidates.ToDictionary(static candidate => candidate.Silo, static _ => 0.0);
+        Dictionary<SiloId, double> share = candidates.ToDictionary(static candidate => candidate.Silo, static candidate => 1.0 / Math.Max(1, candidate.Weight));
+        for (int partition = 0; partition < _copies.Length; partition++)
+        {
+            foreach (Copy copy in _copies[partition])
+            {
+                if (!copy.IsUnwanted && load.ContainsKey(copy.Target) && owners[partition] != copy.Target)
+                    load[copy.Target] += share[copy.Target];
+            }
+        }
+
+        for (int partition = 0; partition < _copies.Length; partition++)
+        {
+            if (!IsServed(partition))
+                continue;
+            _moves.TryGetValue(partition, out Move? move);
+            List<Copy> kept = [.. _copies[partition].Where(copy => !copy.IsUnwanted && load.ContainsKey(copy.Target) && copy.Target != move?.Target)];
+            int complete = kept.Count(copy => copy.State == CopyState.Synced);
+            if (kept.Count < wanted || (kept.Count == wanted && wanted > 0 && now >= _failures[partition].NotBeforeMilliseconds && IsMisplaced(partition, kept, load, share)))
+                AttachOne(partition, move, kept, load, share, now);
+            else if (complete > wanted)
+                DropOne(partition, kept, load);
+
+            // Those of silos that leave, and of moves that are off.
+            foreach (Copy copy in _copies[partition])
+            {
+                if (!copy.IsUnwanted && !load.ContainsKey(copy.Target) && copy.Target != move?.Target && complete >= wanted)
+                    copy.IsUnwanted = true;
+            }
+        }
+    }
+
+    private void AttachOne(int partition, Move? move, List<Copy> kept, Dictionary<SiloId, double> load, Dictionary<SiloId, double> share, long now)
+    {
+        SiloId owner = _owners[partition];
+        if (now < _failures[partition].NotBeforeMilliseconds || move is { YieldCopy: not 0 })
+            return;
+        SiloId best = default;
+        foreach ((SiloId silo, double copies) in load)
+        {
+            if (silo == owner || silo == move?.Target || _copies[partition].Exists(copy => copy.Target == silo))
+                continue;
+            if (best.IsNone || (SharesZone(partition, silo, kept), copies).CompareTo((SharesZone(partition, best, kept), load[best])) < 0)
+                best = silo;
+        }
+
+        if (best.IsNone || !MayCopy(owner, best))
+            return;
+        Attach(partition, best);
+        load[best] += share[best];
+    }
+
+    private void DropOne(int partition, List<Copy> kept, Dictionary<SiloId, double> load)
+    {
+        Copy worst = kept.Where(copy => copy.State == CopyState.Synced)
+            .OrderByDescending(copy => SharesZone(partition, copy.Target, [.. kept.Where(other => other != copy)]))
+            .ThenByDescending(copy => load[copy.Target])
+            .ThenBy(copy => copy.Number)
+            .First();
+        worst.IsUnwanted = true;
+    }
+
+    /// <summary>Whether a copy should stand elsewhere: in another zone, or in a silo that has clearly fewer.</summary>
+    private bool IsMisplaced(int partition, List<Copy> kept, Dictionary<SiloId, double> load, Dictionary<SiloId, double> share)
+    {
+        if (kept.Exists(static copy => copy.State != CopyState.Synced))
+            return false;
+        foreach (Copy copy in kept)
+        {
+            List<Copy> others = [.. kept.Where(other => other != copy)];
+            bool sharesZone = SharesZone(partition, copy.Target, others);
+            foreach ((SiloId silo, double copies) in load)
+            {
+                if (silo == _owners[partition] || _copies[partition].Exists(other => other.Target == silo))
+                    continue;
+                bool wouldShare = SharesZone(partition, silo, others);
+                bool isEmptier = copies + (2 * share[silo]) <= load[copy.Target] - share[copy.Target];
+                if ((sharesZone && !wouldShare) || (isEmptier && sharesZone == wouldShare))
+                    return true;
+            }
+        }
+
+        return false;
+    }
+
+    private bool SharesZone(int partition, SiloId silo, List<Copy> others)
+    {
+        string zone = ZoneOf(silo);
+        return zone.Length > 0 && (ZoneOf(_owners[partition]) == zone || others.Exists(other => ZoneOf(other.Target) == zone));
+    }
+
+    private string ZoneOf(SiloId silo) => _members.TryGetValue(silo, out Member? member) ? member.Reply?.Zone ?? "" : "";
+}
