@@ -28,7 +28,7 @@ public sealed class CoordinatorTests : ICoordinatorEnvironment
         Assert.Equal(2, _asked[A].MembershipVersion);
 
         Answer(coordinator, A, membership: 2, held: all, Drawn);
-        Assert.Equal(1, coordinator.MovesUnderWay);
+        Assert.Equal(Coordinator.CopiesUnderWayMax, coordinator.MovesUnderWay);
     }
 
     [Fact]
@@ -45,7 +45,7 @@ public sealed class CoordinatorTests : ICoordinatorEnvironment
         Assert.Equal(Drawn, _asked[B].Table!.HashSeed);
 
         Answer(coordinator, B, membership: 2, held: [], Drawn);
-        Assert.Equal(1, coordinator.MovesUnderWay);
+        Assert.Equal(Coordinator.CopiesUnderWayMax, coordinator.MovesUnderWay);
     }
 
     [Fact]
@@ -79,6 +79,15 @@ public sealed class CoordinatorTests : ICoordinatorEnvironment
         Answer(coordinator, B, membership: 1, held: [Active(1, 1), Active(2, 1)], Known);
         Answer(coordinator, C, membership: 1, held: []);
         Assert.Equal((0, Known), (_draws, coordinator.Table.HashSeed));
+
+        // What nobody serves may be somebody's copy: all are asked once more.
+        for (int round = 0; round < 3; round++)
+        {
+            Answer(coordinator, A, membership: 1, held: [Active(0, 1)], Other);
+            Answer(coordinator, B, membership: 1, held: [Active(1, 1), Active(2, 1)], Known);
+            Answer(coordinator, C, membership: 1, held: []);
+        }
+
         Assert.Equal((0, Partitions), (coordinator.Table.CountOf(A), coordinator.Table.CountOf(B)));
 
         Answer(coordinator, C, membership: 1, held: [], Known);

@@ -37,7 +37,7 @@ public sealed class LossAtEveryStepTests
 
     private static void Join(SimulatedCluster cluster) => cluster.Join();
 
-    private static void LoseSecond(SimulatedCluster cluster) => cluster.Crash(cluster.Nodes.ElementAt(1));
+    private static void LoseSecond(SimulatedCluster cluster) => cluster.Suspect(cluster.Nodes.ElementAt(1));
 
     private static void LoseAtEveryStep(int replicas, Action<SimulatedCluster> change, Func<SimulatedCluster, SimulatedNode> victim)
     {

@@ -1,10 +1,11 @@
 using System.Diagnostics;
 using System.Globalization;
 using OrleansCache.Ownership.Tests.Simulation;
+using Xunit.Abstractions;
 
 namespace OrleansCache.Ownership.Tests;
 
-public sealed class OwnershipSimulationTests
+public sealed class OwnershipSimulationTests(ITestOutputHelper output)
 {
     /// <summary>Some 8 s. More of them: ORLEANSCACHE_TEST_RUNS, or ORLEANSCACHE_TEST_SOAK_SECONDS.</summary>
     private static readonly int RunsOfChaos =
@@ -28,7 +29,7 @@ public sealed class OwnershipSimulationTests
     [Fact]
     public void ChaosNeverLosesOrDoublesAnythingAndSettles()
     {
-        int first = TestSeed.Next();
+        int first = TestSeed.Next(output);
         bool once = TestSeed.Given is not null;
         long moves = 0, promotions = 0, flushes = 0, answered = 0, emptied = 0, notJudged = 0;
         List<string> failures = [];
@@ -48,7 +49,7 @@ public sealed class OwnershipSimulationTests
 
         Assert.True(failures.Count == 0, $"{failures.Count} of {runs} seeds: {string.Join("\n\n", failures.Take(6))}");
         string figures = $"{runs} runs: {moves} moves, {promotions} promotions, {flushes} flushes, {answered} operations, {emptied} opened empty, {notJudged} not judged";
-        Assert.True(once || (moves > runs * 5 && promotions > runs && flushes > runs * 5 && notJudged * 100 <= runs), $"seed {first}: the chaos was tame: {figures}");
-        Console.WriteLine(figures);
+        Assert.True(once || (moves > runs * 5 && promotions > runs && flushes > runs * 5 && notJudged <= Math.Max(1, runs * Chaos.KeyCount / 20)), $"seed {first}: the chaos was tame: {figures}");
+        output.WriteLine(figures);
     }
 }

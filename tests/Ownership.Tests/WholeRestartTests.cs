@@ -13,7 +13,7 @@ public sealed class WholeRestartTests
     private const int Partitions = 24;
     private const int LossToEndMilliseconds = 10_000;
     private static readonly int Runs = int.TryParse(Environment.GetEnvironmentVariable("ORLEANSCACHE_TEST_RUNS"), CultureInfo.InvariantCulture, out int runs)
-        ? runs : 6;
+        ? runs : 4;
 
     [Fact]
     public void EverythingIsThereAgainInWhateverOrderTheSilosCome()

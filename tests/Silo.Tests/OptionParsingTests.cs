@@ -42,6 +42,9 @@ public sealed class OptionParsingTests
         ["gateways"] = o => o.AllowGateways,
         ["drain"] = o => o.DrainTimeoutSeconds,
         ["join-time"] = o => o.JoinTimeoutSeconds,
+        ["seeds"] = o => o.SeedCount,
+        ["seed-port"] = o => o.SeedPort ?? 0,
+        ["data-dir"] = o => o.DataDirectory ?? "",
         ["clusterid"] = o => o.ClusterId,
         ["connection"] = o => o.ConnectionString,
         ["cluster"] = o => o.WantsCluster,
@@ -192,6 +195,12 @@ public sealed class OptionParsingTests
     [InlineData("--silo-port 1 --allow-gateways", "gateways", true)]
     [InlineData("--silo-port 1 --drain-timeout 5", "drain", 5)]
     [InlineData("--silo-port 1 --join-timeout 5", "join-time", 5)]
+    [InlineData("--join h:1,[::1]:2 --join i:3", "join", "h:1 [::1]:2 i:3")]
+    [InlineData("--silo-port 1", "seeds", 3)]
+    [InlineData("--seeds 5", "seeds", 5)]
+    [InlineData("--silo-port 1", "seed-port", 0)]
+    [InlineData("--silo-port 1 --seed-port 99", "seed-port", 99)]
+    [InlineData("--silo-port 1 --data-dir none", "data-dir", "none")]
     [InlineData("--silo-port 11111", "cluster", true)]
     [InlineData("--silo-port 11112", "siloport", 11112)]
     [InlineData("--join h:1", "cluster", true)]
@@ -303,7 +312,10 @@ public sealed class OptionParsingTests
     [InlineData("--replicas 1", "replicas are not supported yet")]
     [InlineData("--join here", "is not HOST:PORT")]
     [InlineData("--join h:0", "is not HOST:PORT")]
-    [InlineData("--join h:1,i:2", "only a gateway takes several")]
+    [InlineData("--join h:1,i", "is not HOST:PORT")]
+    [InlineData("--join h:64000", "a silo port is at most 63535")]
+    [InlineData("--silo-port 1 --seeds 4", "is none of 1, 3, 5, 7")]
+    [InlineData("--silo-port 11111 --seed-port 11111", "must lie above the silo port")]
     [InlineData("--silo-port 1 --cluster-tls-cert c", "needs --cluster-tls-cert and --cluster-tls-ca")]
     [InlineData("--silo-port 70000", "Invalid port number")]
     [InlineData("--clustering redis --connection x", "this version knows postgres")]

@@ -3,11 +3,13 @@ namespace OrleansCache.Ownership.Tests.Simulation;
 /// <summary>Everything at random, from one seed; then peace, in which everything must settle, and the judgement.</summary>
 internal static class Chaos
 {
+    public const int KeyCount = 16;
+
     public static SimulatedCluster Run(int seed, int steps, int? replicas = null, SimulatedFaults? faults = null, bool isAsynchronous = false)
     {
         Random random = new(seed);
         SimulatedCluster cluster = new(
-            seed, partitions: random.Next(4, 17), replicas ?? random.Next(3), keys: 16, isAsynchronous: isAsynchronous, faults: faults);
+            seed, partitions: random.Next(4, 17), replicas ?? random.Next(3), keys: KeyCount, isAsynchronous: isAsynchronous, faults: faults);
         try
         {
             Run(cluster, random, steps);
@@ -42,6 +44,7 @@ internal static class Chaos
         cluster.Run(2_000);
         cluster.StartClients(random.Next(2, 8));
         bool isFlushing = random.Next(2) == 0;
+        string[] zones = random.Next(3) == 0 ? ["a", "b", "c"] : [""];
         for (int step = 0; step < steps; step++)
         {
             cluster.Loss = random.Next(3) == 0 ? random.NextDouble() * 0.3 : 0.02;
@@ -59,7 +62,7 @@ internal static class Chaos
                     cluster.Drain();
                     break;
                 case >= 4 and < 8 when cluster.Alive < 6:
-                    cluster.Join(random.Next(4) == 0 ? 128 : 64);
+                    cluster.Join(random.Next(4) == 0 ? 128 : 64, zone: zones[random.Next(zones.Length)]);
                     break;
                 case 8:
                     cluster.Cut(random.Next(100, 10_000));

@@ -44,7 +44,7 @@ internal sealed partial class SimulatedCluster
             _cluster = cluster;
             _at = at;
             _replaces = replaces;
-            _lossesBefore = cluster._losses;
+            _lossesBefore = cluster._lossTimes.Count;
             _attempt = new FlushAttempt(at);
             _operation = new HistoryOperation { Kind = HistoryKind.Vanish, Invoked = cluster.NextStamp() };
             if (replaces is not null)
@@ -140,7 +140,7 @@ internal sealed partial class SimulatedCluster
             _operation.Ended = _cluster.NextStamp();
 
             // Carried out here and there, forgotten with the silos that knew of it, and carried out again.
-            for (int again = Math.Min(2, _cluster._losses - _lossesBefore); again > 0; again--)
+            for (int again = Math.Min(2, _cluster._lossTimes.Count - _lossesBefore); again > 0; again--)
             {
                 var repeated = new HistoryOperation { Kind = HistoryKind.Vanish, Invoked = _operation.Invoked, Ended = _operation.Ended };
                 foreach (List<HistoryOperation> history in _cluster._histories.Values)

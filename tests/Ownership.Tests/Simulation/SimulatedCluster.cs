@@ -23,7 +23,8 @@ internal enum SimulatedTraffic
 /// <para>
 /// Tolerated is only this. An item may vanish when its partition is opened empty, and that may happen only when no complete copy of it can be left: some silo
 /// was lost (crashed, or declared dead) at a moment at which no other that lives had one. With replicas 1 that takes two losses, the second before the first one
-/// was repaired; with replicas 0 one. Silos that are declared dead while they run have no lease yet: for a while (until they are evicted) they may answer reads,
+/// was repaired; with replicas 0 one. With replicas 2 it takes three, or two of which the second hits the silo that is just taking over: of its replicas only
+/// the equal ones stay. A silo that drains does not keep the last copy for an owner that is lost while nobody knows it. Silos that are declared dead while they run have no lease yet: for a while (until they are evicted) they may answer reads,
 /// and requests that change nothing, from what they hold, and those answers are not judged; what they change counts as if it had got no answer if they had no
 /// complete copy elsewhere, and is judged as any other otherwise.
 /// </para>
@@ -37,6 +38,9 @@ internal sealed partial class SimulatedCluster : IDisposable
 {
     public const long StartUnixSeconds = 1_800_000_000;
 
+    /// <summary>Two losses within this time may be too much for two replicas: see <see cref="OnDropping"/>.</summary>
+    private const int RepairMilliseconds = 20_000;
+
     private readonly Random _random;
     private readonly PriorityQueue<Action, (long At, long Order)> _events = new();
     private readonly Dictionary<SiloId, SimulatedNode> _nodes = [];
@@ -48,7 +52,7 @@ internal sealed partial class SimulatedCluster : IDisposable
     private long _order;
     private int _generation;
     private int _seedsDrawn;
-    private int _losses;
+    private readonly List<long> _lossTimes = [];
     private ulong _trace = 14695981039346656037;
     private readonly List<(int Partition, string What)>? _log = TestSeed.Given is null ? null : [];
 
@@ -395,10 +399,21 @@ internal sealed partial class SimulatedCluster : IDisposable
             At(_random.Next(1, 400), () => node.OnMembership(version, active));
     }
 
+    /// <summary>
+    /// A silo is about to delete what it holds of a partition, because it was told to. One that leaves may be the last that has it, if the owner was lost
+    /// without anybody knowing; and so may one whose copy was less advanced than that of the silo that was to take over, and was lost then.
+    /// </summary>
+    internal void OnDropping(SimulatedNode node, int partition)
+    {
+        if (!IsCounted(node) || _nodes.Values.Any(other => other != node && IsCounted(other) && other.HasAll(partition, _servedEpochs[partition])))
+            return;
+        _mayBeLost[partition] |= node.Agent.Draining || _lossTimes.Count(at => at > Now - RepairMilliseconds) >= 2;
+    }
+
     /// <summary>A silo has just been lost: what nobody else has may be gone. Without replicas, what others have is about to be deleted anyway.</summary>
     private void NoteLoss()
     {
-        _losses++;
+        _lossTimes.Add(Now);
         for (int partition = 0; partition < PartitionCount; partition++)
             _mayBeLost[partition] |= Replicas == 0 || !_nodes.Values.Any(node => IsCounted(node) && node.HasAll(partition, _servedEpochs[partition]));
         if (!_nodes.Values.Any(IsCounted))

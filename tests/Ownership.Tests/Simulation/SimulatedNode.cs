@@ -253,6 +253,7 @@ internal sealed partial class SimulatedNode : ISiloAgentEnvironment, ICoordinato
     void ISiloAgentEnvironment.Drop(int partition)
     {
         _cluster.Log(partition, Id, "drops");
+        _cluster.OnDropping(this, partition);
         _file.Epochs[partition] = 0;
         _replicator.End(partition);
         Close(partition);
