@@ -3,6 +3,9 @@ namespace OrleansCache.Ownership;
 // Copies: who keeps them, who becomes the owner from them, and how partitions move by them.
 public sealed partial class Coordinator
 {
+    /// <summary>Partitions that have been handed over and are not served yet, and by whom they were.</summary>
+    private readonly Dictionary<int, SiloId> _yielded = [];
+
     /// <summary>The newest membership that lacks a silo of a former one.</summary>
     private long _lossVersion;
 
@@ -69,8 +72,9 @@ public sealed partial class Coordinator
         }
         else if (held.Phase == PartitionPhase.Replica && held.Epoch > _epochs[partition])
         {
-            // It has yielded. Nobody serves the partition, and nothing is lost.
+            // It has yielded. Nobody serves the partition for a moment, and nothing is lost: the table does not show it.
             _owners[partition] = default;
+            _yielded[partition] = owner;
             BeginElection(partition);
         }
         else if (held.Phase == PartitionPhase.None && _confirmed[partition] == _epochs[partition])
@@ -239,7 +243,10 @@ public sealed partial class Coordinator
         {
             if (election.Holders?.Contains(silo) == false)
                 continue;
-            if (member.Reply is not { } reply || (!ElectsByOldReports && (reply.Sequence <= election.SinceSequence || reply.MembershipVersion < election.LossVersion)))
+            if (member.Reply is not { } reply)
+                return;
+            bool isFresh = reply.Sequence > election.SinceSequence && reply.MembershipVersion >= election.LossVersion;
+            if (!isFresh && !ElectsByOldReports)
                 return;
             PartitionReport held = Find(reply, partition);
             if (held.Phase == PartitionPhase.Replica && held.Epoch > _epochs[partition] && IsUsable(member))
@@ -252,6 +259,7 @@ public sealed partial class Coordinator
         {
             // It begins empty; what others still hold of it is older.
             _elections.Remove(partition);
+            _yielded.Remove(partition);
             _copies[partition].Clear();
             _homeless.Add(partition);
             return;
@@ -298,6 +306,7 @@ public sealed partial class Coordinator
         if (held.Phase is PartitionPhase.Active or PartitionPhase.Sealed && held.Epoch == promotion.Epoch)
         {
             _promotions.Remove(partition);
+            _yielded.Remove(partition);
             _owners[partition] = promotion.Winner;
             _epochs[partition] = _confirmed[partition] = promotion.Epoch;
             _failures[partition] = default;

@@ -88,7 +88,8 @@ public sealed partial class Coordinator
             _moves.TryGetValue(partition, out Move? move);
             List<Copy> kept = [.. _copies[partition].Where(copy => !copy.IsUnwanted && load.ContainsKey(copy.Target) && copy.Target != move?.Target)];
             int complete = kept.Count(copy => copy.State == CopyState.Synced);
-            if (kept.Count < wanted || (kept.Count == wanted && wanted > 0 && now >= _failures[partition].NotBeforeMilliseconds && IsMisplaced(partition, kept, load, share)))
+            bool mayImprove = kept.Count == wanted && wanted > 0 && now >= _failures[partition].NotBeforeMilliseconds;
+            if (kept.Count < wanted || (mayImprove && IsMisplaced(partition, kept, load, share)))
                 AttachOne(partition, move, kept, load, share, now);
             else if (complete > wanted)
                 DropOne(partition, kept, load);

@@ -279,6 +279,7 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
         _promotions.Clear();
         _elections.Clear();
         _homeless.Clear();
+        _yielded.Clear();
         foreach (List<Copy> copies in _copies)
             copies.Clear();
         Array.Clear(_owners);
@@ -409,12 +410,20 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
     private void Publish()
     {
         PartitionTableVersion version = new(_tableTerm, _table.Version.Term == _tableTerm ? _table.Version.Number + 1 : 1);
-        _table = PartitionTable.Create(version, _hashSeed, _owners, _epochs);
+        SiloId[] owners = (SiloId[])_owners.Clone();
+        foreach ((int partition, SiloId former) in _yielded)
+        {
+            if (owners[partition].IsNone && _members.ContainsKey(former))
+                owners[partition] = former;
+        }
+
+        _table = PartitionTable.Create(version, _hashSeed, owners, _epochs);
     }
 
     /// <summary>Whether the silo can hold partitions of this cluster; meaningful while <see cref="Recovered"/>.</summary>
     private bool IsUsable(Member member) =>
-        member.Reply is { } reply && reply.PartitionCount == partitionCount && reply.Replicas == replicas && (reply.HashSeed.IsNone || reply.HashSeed == _hashSeed);
+        member.Reply is { } reply && reply.PartitionCount == partitionCount && reply.Replicas == replicas
+            && (reply.HashSeed.IsNone || reply.HashSeed == _hashSeed);
 
     /// <summary>
     /// Whether the silo may be given partitions. It knows the seed then: what a source sends may arrive before anything else that

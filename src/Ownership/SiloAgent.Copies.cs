@@ -54,7 +54,9 @@ public sealed partial class SiloAgent
         Nudge();
     }
 
-    /// <summary>The silo that serves the partition from now on keeps this replica under another number. False if it is not equal to what is served there.</summary>
+    /// <summary>
+    /// The silo that serves the partition from now on keeps this replica under another number. False if it is not equal to what is served there.
+    /// </summary>
     public bool HandleRetain(SiloId source, int partition, long copy, long newCopy, long position)
     {
         if ((uint)partition >= (uint)_held.Length || !IsMember(source) || _held[partition] is not { Phase: PartitionPhase.Replica } held)
@@ -118,7 +120,7 @@ public sealed partial class SiloAgent
         switch (command.Kind)
         {
             case CommandKind.Attach when held?.Phase == PartitionPhase.Active && held.Epoch == command.Epoch
-                && command.Target != Self && FindCopy(partition, command.Copy) is null:
+                && command.Target != Self && IsMember(command.Target) && FindCopy(partition, command.Copy) is null:
                 held.Copies.Add(new Copy(command.Copy, command.Target, CopyState.Copying));
                 environment.Attach(partition, command.Copy, command.Target);
                 break;

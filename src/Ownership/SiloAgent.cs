@@ -29,7 +29,9 @@ public interface ISiloAgentEnvironment
     /// <summary>Makes an empty partition that is not served and takes what its owner sends for this copy.</summary>
     void BeginCopy(int partition, long copy);
 
-    /// <summary>This sealed partition, which has been served here, is a replica of that number from now on; its own copies are nobody's business here.</summary>
+    /// <summary>
+    /// This sealed partition, which has been served here, is a replica of that number from now on; its own copies are nobody's business here.
+    /// </summary>
     void BecomeReplica(int partition, long copy);
 
     /// <summary>The replica takes nothing any more from whoever was the owner. It is held in this epoch from now on, and not served yet.</summary>

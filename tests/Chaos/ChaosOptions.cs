@@ -18,9 +18,10 @@ internal sealed record ChaosOptions
     public const string Help = """
         Usage: ./orleanscache chaos [--minutes N] [options]
 
-        Starts silos as processes on 127.0.0.1, loads them with clients that check every reply, and injures the silos at random: kill -9, frozen for less and for
-        longer than it takes to be declared dead, stopped and started again, a further one that joins and leaves. Prints a table at the end. Exit code 0 if
-        nothing acknowledged was lost and nothing stale or foreign was read, 1 otherwise.
+        Starts silos as processes on 127.0.0.1, loads them with clients that check every reply, and injures the silos at random:
+        kill -9, frozen for less and for longer than it takes to be declared dead, stopped and started again, a further one that
+        joins and leaves. Prints a table at the end. Exit code 0 if nothing acknowledged was lost and nothing stale or foreign was
+        read, 1 otherwise.
 
           --minutes N        how long (10); a fault that has begun is carried through
           --rounds N         ends after so many faults, whatever the time

@@ -34,7 +34,8 @@ internal static class ChaosRun
         using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Cancel);
 
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-            $"seed {options.Seed}; {options.Silos} silos, {options.Replicas} replicas, membership {(options.Membership == Membership.Seeds ? "on the silos" : "in PostgreSQL")}; "
+            $"seed {options.Seed}; {options.Silos} silos, {options.Replicas} replicas, "
+                + $"membership {(options.Membership == Membership.Seeds ? "on the silos" : "in PostgreSQL")}; "
                 + $"{options.Keys} items, {options.Writers} writers; logs in {logs}"));
         var findings = new Findings();
         PostgresServer? postgres = options.Membership == Membership.Seeds ? null : await PostgresServer.StartAsync();
@@ -99,7 +100,7 @@ internal static class ChaosRun
         }
         catch (OperationCanceledException)
         {
-            Console.WriteLine("interrupted");
+            // Said below.
         }
         catch (Exception exception) when (exception is ChaosException or TimeoutException or ConnectionLostException)
         {
@@ -107,6 +108,8 @@ internal static class ChaosRun
             isWell = false;
         }
 
+        if (cancellation.IsCancellationRequested)
+            Console.WriteLine("interrupted");
         await stop.CancelAsync();
         await load;
         if (stock is not null)

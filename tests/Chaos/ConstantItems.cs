@@ -24,7 +24,8 @@ internal sealed class ConstantItems(int count, int seed, Fleet fleet, Findings f
                 int end = Math.Min(count, (number + 1) * part);
                 for (int start = number * part; start < end; start += BatchMax)
                 {
-                    if (!await client.SetManyAsync([.. Enumerable.Range(start, Math.Min(BatchMax, end - start)).Select(index => (KeyOf(index), ValueOf(index)))]))
+                    IEnumerable<int> batch = Enumerable.Range(start, Math.Min(BatchMax, end - start));
+                    if (!await client.SetManyAsync([.. batch.Select(index => (KeyOf(index), ValueOf(index)))]))
                         throw new ChaosException($"Items {start} and up are not stored\n{fleet.Output()}");
                 }
             },

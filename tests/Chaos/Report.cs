@@ -10,15 +10,17 @@ internal static class Report
     private const double NoticedMilliseconds = 100;
 
     public static string LineOf(int number, double nowMilliseconds, FaultResult result) => string.Create(CultureInfo.InvariantCulture,
-        $"{nowMilliseconds / 1000,7:f1} s  {number,3}  {result.What,-28}  affected {Median(result.Affected),5:f0} / {Worst(result.Affected),5:f0} ms   others read "
-            + $"{Worst(result.OtherReads),5:f0}, write {Worst(result.OtherWrites),5:f0} ms   errors {result.Refusals}, cut {result.CutConnections}, missing "
-            + $"{result.Misses}   whole after {result.RepairedSeconds:f1} s");
+        $"{nowMilliseconds / 1000,7:f1} s  {number,3}  {result.What,-28}  affected {Median(result.Affected),5:f0} / {Worst(result.Affected),5:f0} ms   "
+            + $"others read {Worst(result.OtherReads),5:f0}, write {Worst(result.OtherWrites),5:f0} ms   "
+            + $"errors {result.Refusals}, cut {result.CutConnections}, missing {result.Misses}   whole after {result.RepairedSeconds:f1} s");
 
     public static string TableOf(IReadOnlyList<FaultResult> results)
     {
         var table = new StringBuilder();
-        table.AppendLine("                     affected keys, ms             other keys, ms: longest read   longest write                        cut connec-    whole again, s");
-        table.AppendLine("fault        times   keys  median    p95   worst    median   worst   >100   median   worst   >100   errors    tions  missing   median  worst");
+        table.Append("                     affected keys, ms             other keys, ms: longest read   longest write");
+        table.AppendLine("                        cut connec-    whole again, s");
+        table.Append("fault        times   keys  median    p95   worst    median   worst   >100   median   worst   >100");
+        table.AppendLine("   errors    tions  missing   median  worst");
         foreach (IGrouping<FaultKind, FaultResult> kind in results.GroupBy(static result => result.Kind).OrderBy(static group => group.Key))
         {
             double[] affected = [.. kind.SelectMany(static result => result.Affected)];
@@ -36,8 +38,9 @@ internal static class Report
     }
 
     public static string SummaryOf(Findings findings) => string.Create(CultureInfo.InvariantCulture,
-        $"{findings.Operations} operations; acknowledged writes lost {findings.Lost}, items missing {findings.Misses}, stale values {findings.Stale}, foreign values "
-            + $"{findings.Foreign}; errors answered {findings.Refusals}, connections cut {findings.Cuts}, unanswered writes that took effect late {findings.Late}");
+        $"{findings.Operations} operations; acknowledged writes lost {findings.Lost}, items missing {findings.Misses}, stale values {findings.Stale}, "
+            + $"foreign values {findings.Foreign}; errors answered {findings.Refusals}, connections cut {findings.Cuts}, "
+            + $"unanswered writes that took effect late {findings.Late}");
 
     private static double Median(IReadOnlyCollection<double> values) => At(values, 0.5);
 

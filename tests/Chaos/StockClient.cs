@@ -3,7 +3,9 @@ using OrleansCache.Conformance;
 
 namespace OrleansCache.Chaos;
 
-/// <summary>Stock pymemcache beside the clients of our own, where Python has it: a program of its own that checks its values and says at the end what it saw.</summary>
+/// <summary>
+/// Stock pymemcache beside the clients of our own, where Python has it: a program of its own that checks its values and says at the end what it saw.
+/// </summary>
 internal sealed class StockClient
 {
     private static readonly TimeSpan s_probeMax = TimeSpan.FromSeconds(20);

@@ -6,7 +6,7 @@ namespace OrleansCache.Ownership.Tests;
 /// <summary>A simulation in which a rule is broken on purpose must be found out, by one of the first seeds: so the checks are worth something.</summary>
 public sealed class BrokenRulesTests(ITestOutputHelper output)
 {
-    private const int SeedsMax = 40;
+    private const int SeedsMax = 400;
 
     [Fact]
     public void EarlyAcknowledgementIsNoticed() => AssertNoticed(SimulatedFaults.None, replicas: 1, isAsynchronous: true);

@@ -44,7 +44,8 @@ public sealed class CoordinatorElectionTests : ICoordinatorEnvironment
         Assert.True(promote.MoveEpoch > 12 && retain.MoveEpoch > promote.MoveEpoch);
         Assert.Equal((promote.MoveEpoch, winner == A ? 12 : 11, winner == A ? B : A), (retain.Epoch, retain.Copy, retain.Target));
 
-        Holds(winner, [new PartitionReport(0, PartitionPhase.Active, promote.MoveEpoch)], [new CopyReport(0, retain.MoveEpoch, retain.Target, CopyState.Synced)]);
+        CopyReport kept = new(0, retain.MoveEpoch, retain.Target, CopyState.Synced);
+        Holds(winner, [new PartitionReport(0, PartitionPhase.Active, promote.MoveEpoch)], [kept]);
         Holds(retain.Target, [new PartitionReport(0, PartitionPhase.Replica, retain.MoveEpoch, Position: 5)]);
         AnswerAll();
         Assert.Equal((winner, promote.MoveEpoch), (_coordinator.Table.OwnerOf(new PartitionId(0)), _coordinator.Table.EpochOf(new PartitionId(0))));
@@ -147,7 +148,7 @@ public sealed class CoordinatorElectionTests : ICoordinatorEnvironment
         Assert.Equal([(C, PartitionCommand.Detach(0, 10, 11))], Told(CommandKind.Detach));
         for (int i = 0; i < 5; i++)
             AnswerAll();
-        Assert.Equal((C, CommandKind.Attach, 0), Told(CommandKind.Attach).Select(static told => (told.Silo, told.Command.Kind, told.Command.Partition)).Distinct().Single());
+        Assert.Equal([C], Told(CommandKind.Attach).Select(static told => told.Silo).Distinct());
     }
 
     [Fact]

@@ -1,3 +1,4 @@
+using OrleansCache.Ownership.Routing;
 using OrleansCache.Ownership.Tests.Simulation;
 
 namespace OrleansCache.Ownership.Tests;
@@ -120,6 +121,34 @@ public sealed class ReplicationScenarioTests
         cluster.Verify();
     }
 
+    /// <summary>Nobody tells it that it was declared dead; it only hears of no coordinator any more.</summary>
+    [Fact]
+    public void ASiloThatIsCutOffStopsServingWhenItsLeaseIsOver()
+    {
+        using SimulatedCluster cluster = Started(silos: 3, replicas: 1);
+        cluster.StopClients();
+        SimulatedNode lost = cluster.Nodes.Last();
+        string key = cluster.Keys.First(key => lost.Serves(cluster.PartitionOf(key, lost.Partitions.Hasher!)));
+        cluster.Suspect(lost, isTold: false);
+        long declaredAt = cluster.Now;
+        long servedLast = cluster.Now;
+        for (int i = 0; i < 100; i++)
+        {
+            SimulatedClient client = new(cluster, 0) { IsStopped = true, Through = lost };
+            cluster.At(0, () => client.Begin(key, HistoryKind.Get));
+            cluster.Run(100);
+            if (client.HasSucceeded)
+                servedLast = cluster.Now;
+        }
+
+        long lease = (long)FreezeDetector.LeaseLength.TotalMilliseconds;
+        Assert.InRange(servedLast - declaredAt, 1, lease + 1_000);
+        cluster.Run(15_000);
+        Settle(cluster);
+        Assert.Equal((0, 2), (cluster.OpenedEmpty, cluster.Alive));
+        cluster.Verify();
+    }
+
     [Fact]
     public void RollingRestartIsNotNoticed()
     {
@@ -164,7 +193,8 @@ public sealed class ReplicationScenarioTests
         {
             for (int partition = 0; partition < Partitions; partition++)
             {
-                string[] zones = [.. cluster.Members.Where(node => node.Partitions.TryGet(new PartitionId(partition)) is not null).Select(node => node.Agent.Zone)];
+                PartitionId id = new(partition);
+                string[] zones = [.. cluster.Members.Where(node => node.Partitions.TryGet(id) is not null).Select(static node => node.Agent.Zone)];
                 Assert.True(zones.Length == 2 && zones[0] != zones[1], $"seed {cluster.Seed}: partition {partition} in zones {string.Join(", ", zones)}");
             }
         }

@@ -1,6 +1,8 @@
 namespace OrleansCache.Ownership.Tests;
 
-/// <summary>What the simulation does not reach, or not for certain: a silo between two clusters, and commands and replication that come late, twice or from nobody.</summary>
+/// <summary>
+/// What the simulation does not reach, or not for certain: a silo between two clusters, and commands and replication that come late, twice or from nobody.
+/// </summary>
 public sealed class SiloAgentTests : ISiloAgentEnvironment
 {
     private const int Partitions = 4;

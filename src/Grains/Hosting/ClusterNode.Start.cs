@@ -312,8 +312,8 @@ public sealed partial class ClusterNode
             if (state.ForeignReplicas is { } replicas)
             {
                 throw new ClusterStartException(
-                    $"The cluster keeps {replicas} replica{(replicas == 1 ? "" : "s")} of each partition, this silo was started with {_options.Replicas}: the number "
-                        + $"(--replicas) must be the same.");
+                    $"The cluster keeps {replicas} replica{(replicas == 1 ? "" : "s")} of each partition, this silo was started with {_options.Replicas}: "
+                        + "the number (--replicas) must be the same.");
             }
 
             if (runtime.Current.AssignedCount == runtime.Current.PartitionCount)

@@ -67,12 +67,14 @@ public sealed record ClusterNodeOptions
     public int PartitionCount => Store.PartitionCount;
 
     /// <summary>
-    /// --replicas: how many copies of each partition other silos keep, so that its items outlive so many silos; fewer as long as there are not enough silos. Must
-    /// be the same in the whole cluster.
+    /// --replicas: how many copies of each partition other silos keep, so that its items outlive so many silos; fewer as long as there are not enough silos.
+    /// Must be the same in the whole cluster.
     /// </summary>
     public int Replicas { get; init; } = 1;
 
-    /// <summary>--replication async: replies do not wait for the copies. What was acknowledged in the last moments before a silo is lost may be lost with it.</summary>
+    /// <summary>
+    /// --replication async: replies do not wait for the copies. What was acknowledged in the last moments before a silo is lost may be lost with it.
+    /// </summary>
     public bool IsReplicationAsynchronous { get; init; }
 
     /// <summary>--zone: copies of a partition are kept in different zones, where that is possible; null for none.</summary>

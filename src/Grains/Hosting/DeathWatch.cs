@@ -11,7 +11,9 @@ namespace OrleansCache.Grains.Hosting;
 /// </summary>
 internal sealed partial class DeathWatch(IClusterMembershipService membership, TimeProvider time, ILoggerFactory loggers)
 {
-    /// <summary>So many refusals in a row, so far apart. A process that is started again at the address listens within that time, or is told apart by its generation.</summary>
+    /// <summary>
+    /// So many refusals in a row, so far apart. A process that is started again at the address listens within that time, or is told apart by its generation.
+    /// </summary>
     private const int RefusalsMin = 3;
 
     private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(80);

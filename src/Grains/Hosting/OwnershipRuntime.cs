@@ -423,7 +423,10 @@ internal sealed partial class OwnershipRuntime
         if (delay == TimeSpan.Zero)
             ThreadPool.UnsafeQueueUserWorkItem(static action => action(), action, preferLocal: false);
         else
-            _ = Task.Delay(delay, _time, _stop.Token).ContinueWith(_ => action(), CancellationToken.None, TaskContinuationOptions.OnlyOnRanToCompletion, TaskScheduler.Default);
+        {
+            _ = Task.Delay(delay, _time, _stop.Token).ContinueWith(
+                _ => action(), CancellationToken.None, TaskContinuationOptions.OnlyOnRanToCompletion, TaskScheduler.Default);
+        }
     }
 
     bool IReplicaHost.IsMember(SiloId source)

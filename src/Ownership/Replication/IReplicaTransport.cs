@@ -6,8 +6,8 @@ namespace OrleansCache.Ownership.Replication;
 public interface IReplicaTransport
 {
     /// <summary>
-    /// Has that silo's <see cref="ReplicaReceiver"/> take the message, and tells the outcome. It may come at once, late, or never; what has failed may have been
-    /// taken all the same. The bytes do not change before the outcome is told.
+    /// Has that silo's <see cref="ReplicaReceiver"/> take the message, and tells the outcome. It may come at once, late, or never; what has failed may have
+    /// been taken all the same. The bytes do not change before the outcome is told.
     /// </summary>
     void Send(SiloId target, PooledBytes message, IReplicaCall call);
 }

@@ -81,7 +81,9 @@ internal sealed class PartitionLog(Partition gate, Replicator replicator) : Effe
         gate.Effects = this;
     }
 
-    /// <summary>From here on nothing is acknowledged that this copy does not have. Everything before was acknowledged without it, and it has that too.</summary>
+    /// <summary>
+    /// From here on nothing is acknowledged that this copy does not have. Everything before was acknowledged without it, and it has that too.
+    /// </summary>
     public void MarkComplete(OutgoingCopy copy)
     {
         copy.IsComplete = true;

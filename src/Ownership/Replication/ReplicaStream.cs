@@ -216,7 +216,9 @@ internal sealed class ReplicaStream(SiloId target, long life, Replicator replica
         }
     }
 
-    /// <summary>Writes what one copy has to send, under its partition's lock: so a part of the scan stands exactly where it was read between the effects.</summary>
+    /// <summary>
+    /// Writes what one copy has to send, under its partition's lock: so a part of the scan stands exactly where it was read between the effects.
+    /// </summary>
     private sealed class GroupBuilder(ReplicaStream stream, OutgoingCopy copy, int scanBytes)
     {
         public int ScanBytes { get; private set; } = scanBytes;

@@ -3,12 +3,12 @@ using OrleansCache.Storage;
 namespace OrleansCache.Ownership.Replication;
 
 /// <summary>
-/// The owner's side of replication in one silo: a <see cref="PartitionLog"/> for each partition that is copied elsewhere, a <see cref="ReplicaStream"/> for each
-/// silo that holds copies, and those who wait for acknowledgements. What is copied where is decided by the agent; its calls come one at a time. Everything else
-/// may come from any thread.
+/// The owner's side of replication in one silo: a <see cref="PartitionLog"/> for each partition that is copied elsewhere, a <see cref="ReplicaStream"/> for
+/// each silo that holds copies, and those who wait for acknowledgements. What is copied where is decided by the agent; its calls come one at a time.
+/// Everything else may come from any thread.
 /// </summary>
-public sealed class Replicator(SiloId self, PartitionSet partitions, IReplicaTransport transport, IReplicationHost host, TimeProvider time, bool isAsynchronous = false)
-    : IDisposable
+public sealed class Replicator(
+    SiloId self, PartitionSet partitions, IReplicaTransport transport, IReplicationHost host, TimeProvider time, bool isAsynchronous = false) : IDisposable
 {
     /// <summary>Bytes of effects that may wait to be sent; beyond, requests that write wait as well, even where replication is asynchronous.</summary>
     public const long PendingBytesMax = 64L * 1024 * 1024;
@@ -78,7 +78,10 @@ public sealed class Replicator(SiloId self, PartitionSet partitions, IReplicaTra
     /// <summary>Takes over a replica that equals what is held here.</summary>
     public void Retain(int partition, long copy, long newCopy, SiloId target) => Add(
         partition,
-        log => new OutgoingCopy(log, newCopy, StreamTo(target)) { FormerNumber = copy, Stage = CopyStage.Retaining, IsComplete = true, Acknowledged = log.Position });
+        log => new OutgoingCopy(log, newCopy, StreamTo(target))
+        {
+            FormerNumber = copy, Stage = CopyStage.Retaining, IsComplete = true, Acknowledged = log.Position,
+        });
 
     /// <summary>Nothing is sent to the copy or awaited from it any more.</summary>
     public void Detach(int partition, long copy)

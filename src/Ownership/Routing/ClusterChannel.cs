@@ -14,8 +14,8 @@ namespace OrleansCache.Ownership.Routing;
 /// An operation whose batch got no answer may have been executed: a plain read is tried again (if no write of its key follows in the batch), everything
 /// else is answered with Unavailable.
 ///
-/// Replicas: a request to a partition of this silo that has copies is executed here, and its reply is kept (<see cref="DeferredReplies"/>) until they have what it
-/// tells of. It is not outstanding meanwhile: later requests see what it has done, and wait for the same copies.
+/// Replicas: a request to a partition of this silo that has copies is executed here, and its reply is kept (<see cref="DeferredReplies"/>) until they have
+/// what it tells of. It is not outstanding meanwhile: later requests see what it has done, and wait for the same copies.
 ///
 /// A cluster that was lost as a whole begins anew with another seed of the key hash. Then (a gateway alone lives to see it) the hashes
 /// of all operations that are out mean nothing any more: those that were not executed are answered with Unavailable, at a moment
@@ -242,8 +242,8 @@ internal sealed class ClusterChannel : RouterChannel
     private uint NowUnixSeconds => (uint)_time.GetUtcNow().ToUnixTimeSeconds();
 
     /// <summary>
-    /// Executes a request whose reply has to wait for the partition's copies. False, and nothing was done, if the partition is not served here, has no copies, or
-    /// if those are so far behind that nothing may be added.
+    /// Executes a request whose reply has to wait for the partition's copies. False, and nothing was done, if the partition is not served here, has no
+    /// copies, or if those are so far behind that nothing may be added.
     /// </summary>
     private bool TryExecuteDeferred(int partition, in CacheRequest request, uint nowUnixSeconds, ReplySink sink, long createdAt)
     {

@@ -43,8 +43,8 @@ internal sealed class DeferredReplies : LoopWorkItem, IAckListener
         queue.Enqueue(deferred);
         Bytes += deferred.Bytes;
 
-        // Either the acknowledging thread sees that something waits, or the acknowledgement is seen here: it may have come already, or none may be needed. A sink
-        // is never called from within Send.
+        // Either the acknowledging thread sees that something waits, or the acknowledgement is seen here: it may have come already, or none may be needed. A
+        // sink is never called from within Send.
         Interlocked.Increment(ref _count);
         if (log.Acknowledged >= need || log.IsClosed)
             OnAcknowledged();

@@ -154,7 +154,8 @@ internal static class OptionReader
             case "test" or "chaos" or "build" or "package":
                 throw StartException.Usage($"'{verb}' is a command of the launcher at the root of the repository: ./orleanscache {verb}");
             default:
-                string? near = Spelling.Nearest(verb, ["serve", "gateway", "help", "version", "completion", "test", "chaos", "build", "package", .. Operator.Names]);
+                string? near = Spelling.Nearest(
+                    verb, ["serve", "gateway", "help", "version", "completion", "test", "chaos", "build", "package", .. Operator.Names]);
                 throw StartException.Usage($"unknown command '{verb}'" + (near is null ? "" : $"; did you mean '{near}'?"));
         }
     }

@@ -139,7 +139,8 @@ public sealed class SiloCluster : IAsyncDisposable
     /// <summary>Starts a silo that must not be let in, and waits for its end.</summary>
     public Task<(int ExitCode, string Printed, TimeSpan Took)> StartRefusedSiloAsync(params string[] options) => ChildProcess.RunAsync(
         ServerUnderTest.OrleansCacheCommand(
-            ["serve", "-l", "127.0.0.1", "-p", Text(TestPorts.Next()), "--cluster-id", _clusterId, "--silo-port", Text(TestPorts.Next(adjacent: 2)), "--data-dir", "none",
+            ["serve", "-l", "127.0.0.1", "-p", Text(TestPorts.Next()), "--cluster-id", _clusterId, "--silo-port", Text(TestPorts.Next(adjacent: 2)),
+                "--data-dir", "none",
                 .. Membership(), .. _options, .. options]),
         s_startTimeout);
 

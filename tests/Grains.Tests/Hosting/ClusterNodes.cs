@@ -109,7 +109,8 @@ internal sealed class ClusterNodes : IAsyncDisposable
         foreach (ClusterNode node in nodes)
         {
             uint now = (uint)DateTimeOffset.UtcNow.ToUnixTimeSeconds();
-            if (node.PartitionSet!.TryGet(partition) is { } gate && (gate.TryExecute(in request, now, reply) || gate.TryExecuteLogged(in request, now, reply, out _)))
+            if (node.PartitionSet!.TryGet(partition) is { } gate
+                && (gate.TryExecute(in request, now, reply) || gate.TryExecuteLogged(in request, now, reply, out _)))
             {
                 node.Replicator!.Flush();
                 return true;

@@ -89,8 +89,13 @@ internal sealed class HistoryOperation
         }
     }
 
-    public override string ToString() =>
-        $"[{Invoked / 1e4:F4}, {(Ended == long.MaxValue ? "…" : $"{Ended / 1e4:F4}")}] {Kind} {Token} {Value}{(Delta == 0 ? "" : Delta)} -> {(IsUnknown ? "?" : Status)} {Result}";
+    /// <summary>Times in milliseconds.</summary>
+    public override string ToString()
+    {
+        string end = Ended == long.MaxValue ? "…" : $"{Ended / 1e4:F4}";
+        string change = Kind == HistoryKind.Increment ? $"+{Delta}" : Value;
+        return $"[{Invoked / 1e4:F4}, {end}] {Kind} {Token} {change} -> {(IsUnknown ? "?" : Status)} {Result}";
+    }
 
     /// <summary>It changes the item under this condition; otherwise it says so, and with unknown outcome it has done nothing.</summary>
     private bool Change(bool condition, string? changed, out string? after, string? before)

@@ -142,7 +142,8 @@ internal sealed partial class SimulatedCluster
         var results = new ReplyReader(reply);
         while (requests.TryRead(out CacheRequest request) && results.TryRead(out byte status, out _))
         {
-            if (status is not (BatchFormat.StatusNotOwner or BatchFormat.StatusDeferred) && _underWay.TryGetValue(request.ClientFlags, out SimulatedClient? client))
+            bool isExecuted = status is not (BatchFormat.StatusNotOwner or BatchFormat.StatusDeferred);
+            if (isExecuted && _underWay.TryGetValue(request.ClientFlags, out SimulatedClient? client))
                 client.NoteExecuted(node);
         }
     }

@@ -13,20 +13,23 @@ internal enum SimulatedTraffic
 }
 
 /// <summary>
-/// A cluster of real agents, coordinators, replication, stores and gateways' channels in virtual time, over a network that loses, delays, repeats and reorders,
-/// all from one seed.
+/// A cluster of real agents, coordinators, replication, stores and gateways' channels in virtual time, over a network that loses, delays, repeats and
+/// reorders, all from one seed.
 /// <para>
-/// Clients run through the gateways, each with one operation at a time, and what they see is judged key by key (<see cref="HistoryChecker"/>): every answer must
-/// be that of one item on which all operations with a known outcome took effect once, and those that ended in an error or were never answered once or not at
-/// all. Stale values are never tolerated, nor lost updates, nor items that come back.
+/// Clients run through the gateways, each with one operation at a time, and what they see is judged key by key (<see cref="HistoryChecker"/>): every answer
+/// must be that of one item on which all operations with a known outcome took effect once, and those that ended in an error or were never answered once or
+/// not at all. Stale values are never tolerated, nor lost updates, nor items that come back.
 /// </para>
 /// <para>
-/// Tolerated is only this. An item may vanish when its partition is opened empty, and that may happen only when no complete copy of it can be left: some silo
-/// was lost (crashed, or declared dead) at a moment at which no other that lives had one. With replicas 1 that takes two losses, the second before the first one
-/// was repaired; with replicas 0 one. With replicas 2 it takes three, or two of which the second hits the silo that is just taking over: of its replicas only
-/// the equal ones stay. A silo that drains does not keep the last copy for an owner that is lost while nobody knows it. Silos that are declared dead while they run have no lease yet: for a while (until they are evicted) they may answer reads,
-/// and requests that change nothing, from what they hold, and those answers are not judged; what they change counts as if it had got no answer if they had no
-/// complete copy elsewhere, and is judged as any other otherwise.
+/// Tolerated is only this.
+/// An item may vanish when its partition is opened empty, and that may happen only when no complete copy of it can be left: some silo was lost (crashed, or
+/// declared dead) at a moment at which no other that lives had one. With replicas 0 that takes one loss; with replicas 1 two, the second before the first was
+/// repaired; with replicas 2 three, or two if the second hits the silo that is just taking over, because of several replicas only the equal ones stay beside
+/// it. A silo that drains does not keep the last copy for an owner that is lost while nobody knows it.
+/// Silos that are declared dead while they run may for a while (until they are evicted, or their lease is over) answer reads, and requests that change
+/// nothing, from what they hold, and those answers are not judged. What they change counts as if it had got no answer if they had no complete copy elsewhere,
+/// and is judged as any other otherwise.
+/// A flush under way while silos are lost may take effect twice before its OK.
 /// </para>
 /// <para>
 /// Checked besides: no partition is opened at two silos that the membership has not declared dead; all silos that it knows hash keys under one seed, and none
@@ -162,14 +165,14 @@ internal sealed partial class SimulatedCluster : IDisposable
         TellMembership();
     }
 
-    /// <summary>The silo is taken for dead while it still runs and talks; it stops serving within two seconds, and ends within six.</summary>
+    /// <summary>The silo is taken for dead while it still runs and talks; it is told within two seconds, and ends within six.</summary>
     public void Suspect()
     {
         if (_active.Count >= 2)
             Suspect(_nodes[_active[_random.Next(_active.Count)]]);
     }
 
-    public void Suspect(SimulatedNode node)
+    public void Suspect(SimulatedNode node, bool isTold = true)
     {
         Log(-1, node.Id, "is suspected");
         for (int partition = 0; partition < PartitionCount; partition++)
@@ -177,8 +180,9 @@ internal sealed partial class SimulatedCluster : IDisposable
         Remove(node.Id);
         NoteLoss();
         int evictedAfter = _random.Next(100, 2_000);
-        At(evictedAfter, node.Evict);
-        At(evictedAfter + _random.Next(100, 4_000), () =>
+        if (isTold)
+            At(evictedAfter, node.Evict);
+        At(isTold ? evictedAfter + _random.Next(100, 4_000) : 15_000, () =>
         {
             node.Stop();
             EndOperationsAt(node);
@@ -247,7 +251,7 @@ internal sealed partial class SimulatedCluster : IDisposable
         CheckSeeds();
     }
 
-    /// <summary>What happened to a partition, and to the silos; kept when a seed is run again (ORLEANSCACHE_TEST_SEED), and part of a failure's message.</summary>
+    /// <summary>What happened to a partition, or to a silo; kept when a seed is run again (ORLEANSCACHE_TEST_SEED), for the message of a failure.</summary>
     internal void Log(int partition, SiloId silo, string what)
     {
         if (_log is not null)

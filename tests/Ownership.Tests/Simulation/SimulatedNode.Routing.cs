@@ -95,7 +95,8 @@ internal sealed partial class SimulatedNode : ITableCache, IBatchTransport, ICom
         if (Channel is null)
         {
             _replicator.Register(this);
-            Channel = new ClusterRouter(_cluster.PartitionCount, Partitions, this, this, _time) { Freeze = _freeze, Replicator = _replicator }.OpenChannel(this);
+            var router = new ClusterRouter(_cluster.PartitionCount, Partitions, this, this, _time) { Freeze = _freeze, Replicator = _replicator };
+            Channel = router.OpenChannel(this);
         }
 
         Changed?.Invoke(table);

@@ -71,7 +71,7 @@ internal sealed partial class SimulatedNode : ISiloAgentEnvironment, ICoordinato
 
     public Coordinator Coordinator { get; }
 
-    /// <summary>By partition: when this silo was declared dead it served the partition and nobody else had a complete copy. What it does to it is lost.</summary>
+    /// <summary>By partition: when this silo was declared dead, nobody else had a complete copy. What it does to it is lost.</summary>
     public bool[] IsOrphan { get; init; } = [];
 
     /// <summary>The partition's gate is open.</summary>
