@@ -276,7 +276,11 @@ public sealed class ReplicationScenarioTests
         Assert.InRange(cluster.Now - begun, isAsynchronous ? 0 : 200, isAsynchronous ? 5 : 220);
     }
 
-    /// <summary>The pause at a hand-over: the requests wait for some messages between owner, coordinator and target, and for nothing else.</summary>
+    /// <summary>
+    /// The pause at a hand-over: the requests wait for some messages between owner, coordinator, target and replica, and for nothing else. The longest chain:
+    /// yield, drain, report, a fresh report of each, promotion, the new numbers, activation, the table, the request itself, its replica, and the replica that
+    /// is let go.
+    /// </summary>
     [Fact]
     public void AMoveUnderLoadPausesAPartitionForAFewRoundTrips()
     {
@@ -287,7 +291,7 @@ public sealed class ReplicationScenarioTests
         Settle(cluster);
         cluster.StopClients();
         Assert.True(cluster.MovesCommitted >= 7, $"seed {cluster.Seed}: {cluster.MovesCommitted} moves");
-        Assert.True(cluster.LongestMilliseconds <= 12 * 2 * OneWay, $"seed {cluster.Seed}: an operation took {cluster.LongestMilliseconds} ms");
+        Assert.True(cluster.LongestMilliseconds <= 20 * 2 * OneWay, $"seed {cluster.Seed}: an operation took {cluster.LongestMilliseconds} ms");
         AssertUnnoticed(cluster);
     }
 
