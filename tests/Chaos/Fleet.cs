@@ -32,6 +32,11 @@ internal sealed class Fleet(ChaosOptions options, PostgresServer? postgres, stri
     /// <summary>See docs/options.md.</summary>
     private const int ExitEvicted = 75;
 
+    private const int ExitUnavailable = 69;
+
+    /// <summary>Starts that may fail in a row.</summary>
+    private const int StartsMax = 5;
+
     private static readonly TimeSpan s_startTimeout = TimeSpan.FromSeconds(90);
     private static readonly TimeSpan s_stopTimeout = TimeSpan.FromSeconds(90);
     private static readonly TimeSpan s_askTimeout = TimeSpan.FromSeconds(15);
@@ -49,7 +54,9 @@ internal sealed class Fleet(ChaosOptions options, PostgresServer? postgres, stri
     public int Evictions { get; private set; }
 
     /// <summary>Starts one more, in the place of one that has ended if that is given, and waits until it has its share.</summary>
-    public async Task<Silo> AddAsync(Place? former, CancellationToken cancellation)
+    public Task<Silo> AddAsync(Place? former, CancellationToken cancellation) => AddAsync(former, StartsMax, cancellation);
+
+    private async Task<Silo> AddAsync(Place? former, int starts, CancellationToken cancellation)
     {
         int number = ++_lastNumber;
         Place place = former ?? new Place(TestPorts.Next(), TestPorts.Next(adjacent: 2), TestPorts.Next(), Path.Combine(logFolder, $"data-{Text(number)}"));
@@ -75,6 +82,12 @@ internal sealed class Fleet(ChaosOptions options, PostgresServer? postgres, stri
         while (!await IsReadyAsync(silo))
         {
             cancellation.ThrowIfCancellationRequested();
+            if (process.HasExited && process.ExitCode == ExitUnavailable && starts > 1)
+            {
+                // On a busy machine whom it joins may not have answered in time. A service manager starts it again as well.
+                return await AddAsync(place, starts - 1, cancellation);
+            }
+
             if (process.HasExited || watch.Elapsed > s_startTimeout)
                 throw new ChaosException($"{silo} does not become ready ({watch.Elapsed.TotalSeconds:f0} s):\n{process.Output}");
             await Task.Delay(50, cancellation);

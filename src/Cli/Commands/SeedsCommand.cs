@@ -96,7 +96,7 @@ internal static class SeedsCommand
             context.Out.WriteLine();
             context.Out.WriteLine($"{values.GetValueOrDefault("seeds_up")} of {values.GetValueOrDefault("seeds")} seeds are up, "
                 + $"{values.GetValueOrDefault("seeds_majority")} are needed"
-                + (isReadable ? "" : "; no majority answers: what is served is served on, but nobody can join, and no loss is noticed"));
+                + (isReadable ? "" : "; no majority answers: nobody can join, and no loss is noticed"));
         }
 
         return isReadable ? 0 : 2;

@@ -252,7 +252,7 @@ internal sealed partial class SeedNode
 
     [LoggerMessage(
         Level = LogLevel.Warning,
-        Message = "The membership cannot be read: {Reason}. What is served is served on; nobody can join, and no loss is noticed, until more seeds answer")]
+        Message = "The membership cannot be read: {Reason}. Nobody can join, and no loss is noticed, until more seeds answer")]
     private static partial void LogUnavailable(ILogger logger, string reason);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "The membership can be read again")]
