@@ -115,6 +115,15 @@ public sealed partial class Coordinator
                 copy.State = state;
             copy.IsUnwanted |= isUnknown || copy.State == CopyState.Failed;
 
+            // What the owner takes for complete, and its holder has not got, or not completely: nobody would notice while nothing is written.
+            if (state == CopyState.Synced && copy.SyncedSequence == 0)
+                copy.SyncedSequence = owner.Sequence;
+            if (copy.SyncedSequence != 0 && target.Reply is { } later && later.Sequence > copy.SyncedSequence)
+            {
+                PartitionReport kept = Find(later, partition);
+                copy.IsUnwanted |= kept.Phase != PartitionPhase.Replica || kept.Epoch != copy.Number;
+            }
+
             // Only when it is gone where it was, the owner may acknowledge without it.
             if (copy.IsUnwanted && target.Reply is { } reply && Find(reply, partition).Phase is not (PartitionPhase.Copying or PartitionPhase.Replica))
                 copies.RemoveAt(i);
@@ -440,6 +449,9 @@ public sealed partial class Coordinator
 
         /// <summary>The sequence in which the owner was first told; the maximum before, 0 if it knows by itself.</summary>
         public long AttachSequence { get; set; }
+
+        /// <summary>The sequence of the owner's first answer that says it is complete; 0 before.</summary>
+        public long SyncedSequence { get; set; }
 
         /// <summary>To be dropped where it is, and then to be detached.</summary>
         public bool IsUnwanted { get; set; }

@@ -69,7 +69,6 @@ public sealed partial class Coordinator
     /// </summary>
     private void PlanCopies(SiloId[] owners, List<SiloWeight> candidates, long now)
     {
-        int wanted = Math.Min(replicas, candidates.Count - 1);
         Dictionary<SiloId, double> load = candidates.ToDictionary(static candidate => candidate.Silo, static _ => 0.0);
         Dictionary<SiloId, double> share = candidates.ToDictionary(static candidate => candidate.Silo, static candidate => 1.0 / Math.Max(1, candidate.Weight));
         for (int partition = 0; partition < _copies.Length; partition++)
@@ -85,6 +84,9 @@ public sealed partial class Coordinator
         {
             if (!IsServed(partition))
                 continue;
+
+            // An owner that leaves is no candidate: until it has handed over, all others can keep copies.
+            int wanted = Math.Min(replicas, load.ContainsKey(_owners[partition]) ? load.Count - 1 : load.Count);
             _moves.TryGetValue(partition, out Move? move);
             List<Copy> kept = [.. _copies[partition].Where(copy => !copy.IsUnwanted && load.ContainsKey(copy.Target) && copy.Target != move?.Target)];
             int complete = kept.Count(copy => copy.State == CopyState.Synced);

@@ -309,7 +309,6 @@ public sealed class OptionParsingTests
     [InlineData("--partitions 0", "must be greater than 0")]
     [InlineData("--partitions 16385", "is more than the largest value, 16384")]
     [InlineData("--transport quic", "none of auto, epoll, pipelines")]
-    [InlineData("--replicas 1", "replicas are not supported yet")]
     [InlineData("--join here", "is not HOST:PORT")]
     [InlineData("--join h:0", "is not HOST:PORT")]
     [InlineData("--join h:1,i", "is not HOST:PORT")]

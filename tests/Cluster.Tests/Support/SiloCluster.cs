@@ -45,6 +45,10 @@ public sealed class SiloCluster : IAsyncDisposable
         {
             await cluster.AddSiloAsync();
             await Task.WhenAll(Enumerable.Range(1, count - 1).Select(_ => cluster.AddSiloAsync()));
+
+            // With fewer seeds than it will have, the membership does not bear what tests do to it.
+            if (postgres is null && count >= 3)
+                await SeedTests.WaitForSeedsAsync(cluster, count, 3);
             return cluster;
         }
         catch
