@@ -21,10 +21,20 @@ public sealed class OperatorTests
         for (int i = 0; i < 5; i++)
             Assert.Equal(0, (await RunAsync("set", asked, $"key{i}", "value")).ExitCode);
 
-        (int exitCode, string printed, _) = await RunAsync("status", asked, "--silos", "3", "--json");
-        using JsonDocument status = JsonDocument.Parse(printed);
+        // Each has its share; while partitions move, silos also count by tables of different age.
+        int exitCode = -1;
+        string printed = "";
+        bool isBalanced = false;
+        for (int i = 0; i < 120 && !isBalanced; i++)
+        {
+            (_, printed, _) = await RunAsync("silos", asked, "--json");
+            using JsonDocument shares = JsonDocument.Parse(printed);
+            isBalanced = shares.RootElement.EnumerateArray().All(silo => silo.GetProperty("partitions").GetInt32() is 85 or 86);
+        }
+
+        (exitCode, printed, _) = await RunAsync("status", asked, "--silos", "3", "--json");
         Assert.True(exitCode == 0, printed);
-        Assert.Equal(256, status.RootElement.GetProperty("partitions_served").GetInt32());
+        Assert.Contains("\"partitions_served\": 256", printed, StringComparison.Ordinal);
 
         (exitCode, printed, _) = await RunAsync("drain", asked, $"127.0.0.1:{Text(drained.Port)}");
         Assert.True(exitCode == 0, printed + cluster.Output);
