@@ -147,7 +147,8 @@ public sealed class AdminCommandTests
         string memory = harness.Ask("stats memory\r\n");
         Assert.StartsWith("STAT limit_maxbytes 67108864\r\nSTAT shards 2\r\nSTAT page_size 65536\r\n", memory, StringComparison.Ordinal);
         Assert.EndsWith(
-            "STAT items_stored 100\r\nSTAT items_present 50\r\nSTAT items_waiting 4\r\nSTAT lost_replaced 1\r\nSTAT lost_deleted 2\r\nSTAT lost_expired 3\r\n"
+            "STAT items_stored 100\r\nSTAT items_present 50\r\nSTAT replica_items 0\r\nSTAT replica_bytes 0\r\nSTAT items_waiting 4\r\n"
+            + "STAT lost_replaced 1\r\nSTAT lost_deleted 2\r\nSTAT lost_expired 3\r\n"
             + "STAT lost_evicted 10\r\nSTAT lost_page_moved 5\r\nSTAT lost_memory_limit 6\r\nSTAT lost_flushed 7\r\nSTAT lost_closed 12\r\n"
             + "STAT 2:chunk_size 96\r\nSTAT 2:total_pages 3\r\nSTAT 2:number_small 1\r\nSTAT 2:number_small_max 2\r\nSTAT 2:number_main 20\r\n"
             + "STAT 2:number_temp 0\r\nSTAT 2:credit_bytes -2048\r\nEND\r\n",
