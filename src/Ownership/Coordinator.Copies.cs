@@ -117,15 +117,16 @@ public sealed partial class Coordinator
 
             // What the owner takes for complete, and its holder has not got, or not completely: nobody would notice while nothing is written.
             if (state == CopyState.Synced && copy.SyncedSequence == 0)
-                copy.SyncedSequence = owner.Sequence;
+                copy.SyncedSequence = _sequence;
             if (copy.SyncedSequence != 0 && target.Reply is { } later && later.Sequence > copy.SyncedSequence)
             {
                 PartitionReport kept = Find(later, partition);
                 copy.IsUnwanted |= kept.Phase != PartitionPhase.Replica || kept.Epoch != copy.Number;
             }
 
-            // Only when it is gone where it was, the owner may acknowledge without it.
-            if (copy.IsUnwanted && target.Reply is { } reply && Find(reply, partition).Phase is not (PartitionPhase.Copying or PartitionPhase.Replica))
+            // Only when it is gone where it was, and cannot begin there any more, the owner may acknowledge without it.
+            if (copy.IsUnwanted && copy.DropSequence != 0 && target.Reply is { } reply && reply.Sequence >= copy.DropSequence
+                && Find(reply, partition).Phase is not (PartitionPhase.Copying or PartitionPhase.Replica))
                 copies.RemoveAt(i);
         }
     }
@@ -369,6 +370,12 @@ public sealed partial class Coordinator
             }
             else if (_owners[partition] == silo)
                 AddForOwner(commands, silo, partition, held, reply, firstCopy, nextCopy);
+            else if (_copies[partition].Find(copy => copy.IsUnwanted && copy.Target == silo) is { } unwanted)
+            {
+                if (unwanted.DropSequence == 0)
+                    unwanted.DropSequence = _sequence + 1;
+                commands.Add(PartitionCommand.Drop(partition, Math.Max(unwanted.Number, held.Epoch)));
+            }
             else if (held.Phase != PartitionPhase.None && !IsWanted(partition, silo, held))
                 commands.Add(PartitionCommand.Drop(partition, held.Epoch));
         }
@@ -450,8 +457,11 @@ public sealed partial class Coordinator
         /// <summary>The sequence in which the owner was first told; the maximum before, 0 if it knows by itself.</summary>
         public long AttachSequence { get; set; }
 
-        /// <summary>The sequence of the owner's first answer that says it is complete; 0 before.</summary>
+        /// <summary>The newest sequence when the owner was first heard to call it complete: only answers to later ones are newer than that. 0 before.</summary>
         public long SyncedSequence { get; set; }
+
+        /// <summary>The sequence in which its holder was first told to drop it; 0 before. It may not have heard of the copy by then.</summary>
+        public long DropSequence { get; set; }
 
         /// <summary>To be dropped where it is, and then to be detached.</summary>
         public bool IsUnwanted { get; set; }

@@ -28,7 +28,7 @@ public sealed partial class SiloAgent
     public bool HandleBegin(SiloId source, int partition, long copy)
     {
         if ((uint)partition >= (uint)_held.Length || !IsMember(source) || _table.HashSeed.IsNone || HashSeedDiffers
-            || copy <= _table.EpochOf(new PartitionId(partition)))
+            || copy <= _droppedEpochs[partition] || copy <= _table.EpochOf(new PartitionId(partition)))
             return false;
         Held? held = _held[partition];
         if (held is { Phase: PartitionPhase.Copying or PartitionPhase.Replica } && held.Epoch == copy)

@@ -111,6 +111,9 @@ public interface ISiloAgentEnvironment
 public sealed partial class SiloAgent(SiloId self, int partitionCount, long memoryBytes, ISiloAgentEnvironment environment)
 {
     private readonly Held?[] _held = new Held?[partitionCount];
+
+    /// <summary>Copies up to these numbers are not wanted here any more, whenever their beginning arrives.</summary>
+    private readonly long[] _droppedEpochs = new long[partitionCount];
     private long _term;
     private long _sequence = -1;
     private long _membershipVersion;
@@ -359,8 +362,10 @@ public sealed partial class SiloAgent(SiloId self, int partitionCount, long memo
                 environment.Activate(partition, held.Epoch, keepItems: true);
                 break;
 
-            case CommandKind.Drop when held is not null && held.Epoch <= command.Epoch:
-                Discard(partition);
+            case CommandKind.Drop:
+                _droppedEpochs[partition] = Math.Max(_droppedEpochs[partition], command.Epoch);
+                if (held is not null && held.Epoch <= command.Epoch)
+                    Discard(partition);
                 break;
 
             default:

@@ -51,8 +51,9 @@ public sealed class CoordinatorElectionTests : ICoordinatorEnvironment
         Assert.Equal((winner, promote.MoveEpoch), (_coordinator.Table.OwnerOf(new PartitionId(0)), _coordinator.Table.EpochOf(new PartitionId(0))));
         Assert.Contains((CoordinatorEvent.Promoted, winner), _events);
 
-        // And the third copy is made again.
-        AnswerAll();
+        // And the third copy is made again; the owner of this test never says that it has begun, so it is told again when the former try is off.
+        for (int answers = 0; answers < 24 && CommandsTo(winner).Count == 0; answers++)
+            Answer(_members[answers % _members.Length]);
         Assert.Equal((CommandKind.Attach, D), CommandsTo(winner).Select(static command => (command.Kind, command.Target)).Single());
     }
 
