@@ -353,6 +353,9 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
 
     private void SettleFlush()
     {
+        // Until a replica is promoted, which goes through the flush first, a lost owner that still runs may acknowledge writes to what it has not flushed.
+        if (_elections.Keys.Concat(_promotions.Keys).Any(partition => !_yielded.ContainsKey(partition)))
+            return;
         long settled = _flush.Number;
         foreach (Member member in _members.Values)
             settled = Math.Min(settled, FlushedBy(member));

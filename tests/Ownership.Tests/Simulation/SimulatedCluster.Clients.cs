@@ -89,7 +89,7 @@ internal sealed partial class SimulatedCluster
 
             // A cluster that begins anew hashes under another seed.
             int[] partitions = [.. Enumerable.Range(1, _seedsDrawn).Select(life => PartitionOf(key, new KeyHasher(new HashSeed((ulong)life, 0)))).Distinct()];
-            Assert.Fail($"{key} (partition {string.Join(", then ", partitions)}): {wrong}{LogOf(partitions)}");
+            Assert.Fail($"seed {Seed}: {key} (partition {string.Join(", then ", partitions)}): {wrong}{LogOf(partitions)}");
         }
 
         foreach (SimulatedNode node in Members)

@@ -345,7 +345,7 @@ internal sealed partial class SimulatedCluster : IDisposable
         foreach (SimulatedNode node in _nodes.Values)
         {
             if (node != opener && IsCounted(node) && node.Serves(partition))
-                Assert.Fail($"{opener.Id} opens partition {partition} in {epoch} while {node.Id} serves it{LogOf(partition)}");
+                Assert.Fail($"seed {Seed}, {Now} ms: {opener.Id} opens partition {partition} in {epoch} while {node.Id} serves it{LogOf(partition)}");
         }
 
         Log(partition, opener.Id, $"opens in {epoch}{(isEmpty ? " empty" : "")}");
@@ -353,7 +353,8 @@ internal sealed partial class SimulatedCluster : IDisposable
         if (isEmpty && _servedEpochs[partition] != 0)
         {
             OpenedEmpty++;
-            Assert.True(_mayBeLost[partition], $"partition {partition} opens empty at {opener.Id} though there was a copy of it{LogOf(partition)}");
+            Assert.True(_mayBeLost[partition],
+                $"seed {Seed}, {Now} ms: partition {partition} opens empty at {opener.Id} though there was a copy of it{LogOf(partition)}");
             foreach (string key in Keys.Where(key => PartitionOf(key, opener.Partitions.Hasher!) == partition))
                 Vanish(key);
         }
