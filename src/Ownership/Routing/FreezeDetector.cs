@@ -49,8 +49,8 @@ public sealed class FreezeDetector : IDisposable
     /// <summary>Whether requests may be served, as far as is known without looking at the clock.</summary>
     public bool MayServe => _state == Serving && !_isLeaseOver;
 
-    /// <summary>Nobody has renewed the lease for too long.</summary>
-    public bool IsLeaseOver => _isLeaseOver;
+    /// <summary>Nobody has renewed the lease for too long, although this process ran: a gap is another matter, and has words of its own.</summary>
+    public bool IsLeaseOver => _isLeaseOver && _state == Serving;
 
     /// <summary>The cluster goes on without this silo.</summary>
     public bool IsEvicted => _state == Evicted;
@@ -107,9 +107,16 @@ public sealed class FreezeDetector : IDisposable
     }
 
     /// <summary>Serves again, unless there was another gap since <paramref name="gapCount"/> was read.</summary>
-    public bool TryResume(int gapCount) =>
-        GapCount == gapCount && _time.GetElapsedTime(Volatile.Read(ref _beat)) <= GapMax
-            && Interlocked.CompareExchange(ref _state, Serving, Suspended) != Evicted;
+    public bool TryResume(int gapCount)
+    {
+        if (GapCount != gapCount || _time.GetElapsedTime(Volatile.Read(ref _beat)) > GapMax)
+            return false;
+
+        // The membership has just been read: the lease begins anew, instead of with the time that was slept through.
+        if (Volatile.Read(ref _leaseFrom) != 0)
+            RenewLease();
+        return Interlocked.CompareExchange(ref _state, Serving, Suspended) != Evicted;
+    }
 
     public void Evict() => _state = Evicted;
 
