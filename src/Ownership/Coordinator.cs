@@ -373,7 +373,7 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
         List<PartitionCommand> commands = _recovered && IsUsable(member) ? CommandsFor(silo, member) : [];
         bool tableIsOld = _recovered && member.Reply is { } last && last.TableVersion < _table.Version;
         bool silosAreOld = _recovered && member.Reply is { } known && known.SilosVersion < _silos.Version;
-        bool nobody = _recovered && !_members.Values.Any(member => IsUsable(member) && !member.Reply!.Draining);
+        bool nobody = _recovered && !IsHandingOver() && !_members.Values.Any(member => IsUsable(member) && !member.Reply!.Draining);
         bool due = now - member.SentMilliseconds >= SyncMilliseconds || member.Reply is null;
         bool news = member.Nudged || (tableIsOld && member.TableSent < _table.Version) || !commands.SequenceEqual(member.CommandsSent)
             || (silosAreOld && member.SilosSent < _silos.Version)
@@ -386,6 +386,8 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
         member.SentMilliseconds = now;
         member.CommandsSent = commands;
         member.FlushSent = _flush.Number;
+        if (commands.Exists(static command => command.Kind == CommandKind.Yield))
+            member.YieldSequence = _sequence;
         if (tableIsOld)
             member.TableSent = _table.Version;
         if (silosAreOld)
@@ -406,6 +408,12 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
             Commands = commands,
         });
     }
+
+    /// <summary>
+    /// Somebody has stopped to serve a partition, and nobody serves it yet. If all silos ended now, it would be in no memory file.
+    /// </summary>
+    private bool IsHandingOver() => _elections.Count > 0 || _promotions.Count > 0 || _members.Values.Any(static member => member.Reply is { } reply
+        && (reply.Sequence < member.YieldSequence || reply.Partitions.Any(static report => report.Phase == PartitionPhase.Sealed)));
 
     private long NextEpoch(int partition) =>
         _epochsUsed[partition] = Math.Max(Math.Max(_epochsUsed[partition], _epochs[partition]) + 1, _epochMin);
@@ -483,6 +491,9 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
         public bool ForeignTold;
         public PartitionTableVersion TableSent;
         public long FlushSent;
+
+        /// <summary>The last sequence by which it was told to yield something: only its answer to that one, or to a later one, tells whether it has.</summary>
+        public long YieldSequence;
         public int SilosSent;
         public List<PartitionCommand> CommandsSent = [];
     }

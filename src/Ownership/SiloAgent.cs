@@ -119,6 +119,7 @@ public sealed partial class SiloAgent(SiloId self, int partitionCount, long memo
     private long _membershipVersion;
     private PartitionTable _table = PartitionTable.Unassigned(partitionCount);
     private FlushMark _flush;
+    private bool _isLeaving;
 
     public SiloId Self { get; } = self;
 
@@ -201,6 +202,12 @@ public sealed partial class SiloAgent(SiloId self, int partitionCount, long memo
         Nudge();
     }
 
+    /// <summary>
+    /// Serves nothing any more and is about to end: no coordinator is obeyed or answered from now on. One that promoted a copy here would have the others, and
+    /// their memory files, believe that the partition went on at this silo, whose own file does not know of it.
+    /// </summary>
+    public void Leave() => _isLeaving = true;
+
     /// <summary>Tells the cluster where clients reach this silo's gateway.</summary>
     public void Publish(string gateway)
     {
@@ -208,9 +215,11 @@ public sealed partial class SiloAgent(SiloId self, int partitionCount, long memo
         Nudge();
     }
 
-    /// <summary>Obeys and answers; null for a request that a later one has overtaken.</summary>
+    /// <summary>Obeys and answers; null for a request that a later one has overtaken, and when this silo has left.</summary>
     public SyncReply? HandleSync(SyncRequest request, long nowMilliseconds)
     {
+        if (_isLeaving)
+            return null;
         if (request.Term < _term)
             return Report(request.Sequence, nowMilliseconds);
         if (request.Term > _term)

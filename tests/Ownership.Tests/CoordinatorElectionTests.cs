@@ -181,6 +181,28 @@ public sealed class CoordinatorElectionTests : ICoordinatorEnvironment
         Assert.All(Told(CommandKind.Retain), told => Assert.True(told.Command.MoveEpoch > promote.MoveEpoch));
     }
 
+    /// <summary>Otherwise the partition would be in nobody's memory file.</summary>
+    [Fact]
+    public void WhenAllLeaveTheyWaitForWhatIsBeingHandedOver()
+    {
+        foreach (SiloId silo in _members)
+            Holds(silo, _state[silo].Held, _state[silo].Copies, isDraining: true);
+        AnswerAll();
+        Assert.All(_members, silo => Assert.True(_asked[silo].NobodyTakesOver));
+
+        Holds(C, [new PartitionReport(0, PartitionPhase.Sealed, 10, 20)], _state[C].Copies, isDraining: true);
+        AnswerAll();
+        Assert.All(_members, silo => Assert.False(_asked[silo].NobodyTakesOver));
+        Holds(C, [new PartitionReport(0, PartitionPhase.Replica, 20, Position: 5)], [], isDraining: true);
+        AnswerAll();
+        Assert.All(_members, silo => Assert.False(_asked[silo].NobodyTakesOver));
+
+        (SiloId promoted, PartitionCommand promote) = Assert.Single(Told(CommandKind.Promote));
+        Holds(promoted, [new PartitionReport(0, PartitionPhase.Active, promote.MoveEpoch)], isDraining: true);
+        AnswerAll();
+        Assert.All(_members, silo => Assert.True(_asked[silo].NobodyTakesOver));
+    }
+
     void ICoordinatorEnvironment.SendSync(SiloId target, SyncRequest request) => _asked[target] = request;
 
     void ICoordinatorEnvironment.OnEvent(CoordinatorEvent what, int partition, SiloId silo) => _events.Add((what, silo));

@@ -41,6 +41,26 @@ public sealed class WholeRestartTests
         }
     }
 
+    /// <summary>Some hand partitions over already when the others are told, and some end while others still take note of it.</summary>
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    public void AfterAllWereToldToStopEverythingIsThereAgain(int replicas)
+    {
+        int first = TestSeed.Next();
+        for (int seed = first; seed < first + (TestSeed.Given is null ? 5 * Runs : 1); seed++)
+        {
+            using SimulatedCluster cluster = Started(seed, 3, replicas);
+            HashSet<string>[] before = Snapshot(cluster);
+            SimulatedNode[] former = [.. cluster.Members];
+            cluster.StopAll(1 << (seed % 13));
+            foreach (SimulatedNode node in former)
+                cluster.Join(former: node);
+            cluster.Settle();
+            AssertSame(before, cluster, _ => true);
+        }
+    }
+
     [Fact]
     public void WhatASiloKeptThatDoesNotComeBackIsMissingAndNothingElse()
     {
@@ -248,7 +268,7 @@ public sealed class WholeRestartTests
             if (where(partition))
                 Assert.True(before[partition].SetEquals(cluster.Stored(partition)),
                     $"seed {cluster.Seed}: partition {partition} had {before[partition].Count} items and has {cluster.Stored(partition).Count}, "
-                        + $"{cluster.PartitionsRestored} restored");
+                        + $"{cluster.PartitionsRestored} restored{cluster.LogOf(partition)}");
         }
     }
 }

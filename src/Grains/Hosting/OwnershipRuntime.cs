@@ -159,6 +159,7 @@ internal sealed partial class OwnershipRuntime
         lock (_lock)
         {
             _isLeaving = true;
+            _agent.Leave();
             if (keepInFile)
             {
                 Array.Clear(_contexts);
@@ -214,19 +215,6 @@ internal sealed partial class OwnershipRuntime
         }
     }
 
-    /// <summary>A message of another silo's replication; releases it.</summary>
-    public byte[] HandleReplication(PooledBytes message)
-    {
-        try
-        {
-            return _receiver.Handle(message.Span);
-        }
-        finally
-        {
-            message.Release();
-        }
-    }
-
     /// <summary>Under the lock.</summary>
     private SyncReply? Obey(SyncRequest request)
     {
@@ -243,29 +231,6 @@ internal sealed partial class OwnershipRuntime
         {
             _coordinator.OnNudge(silo, NowMilliseconds);
         }
-    }
-
-    /// <summary>The reply leaves when the copies of the partitions concerned have what it tells of.</summary>
-    public ValueTask<BatchReplyMessage> ExecuteBatchAsync(BatchRequestMessage request)
-    {
-        PooledBytes reply = _executor.Execute(request.Payload.Span, out AcknowledgementWait? acknowledgements);
-        request.Payload.Release();
-        _replicator.Flush();
-        return acknowledgements is null ? new ValueTask<BatchReplyMessage>(Answer(reply)) : AnswerWhenAcknowledgedAsync(reply, acknowledgements);
-    }
-
-    private async ValueTask<BatchReplyMessage> AnswerWhenAcknowledgedAsync(PooledBytes reply, AcknowledgementWait acknowledgements)
-    {
-        if (await _replicator.WaitAsync(acknowledgements, AcknowledgementTimeout))
-            return Answer(reply);
-        reply.Release();
-        throw new OrleansException("A replica does not answer, or the partition is not served here any more.");
-    }
-
-    private BatchReplyMessage Answer(PooledBytes reply)
-    {
-        PartitionTableVersion version = _table.Version;
-        return new BatchReplyMessage(reply, version.Term, version.Number);
     }
 
     /// <summary>The activation of the partition's grain is there: serve it, if the agent was told to.</summary>
@@ -328,137 +293,6 @@ internal sealed partial class OwnershipRuntime
             _partitions.Close(new PartitionId(partition), NowUnixSeconds);
         // Off the lock and out of the calling grain: a local call may run inline.
         _ = Task.Run(() => ActivateAsync(partition));
-    }
-
-    void ISiloAgentEnvironment.Seal(int partition)
-    {
-        _partitions.TryGet(new PartitionId(partition))?.Seal();
-        _replicator.AwaitDrain(partition);
-    }
-
-    void ISiloAgentEnvironment.Unseal(int partition)
-    {
-        _replicator.Resume(partition);
-        _partitions.TryGet(new PartitionId(partition))?.Unseal();
-    }
-
-    void ISiloAgentEnvironment.Renew(int partition, long epoch) => _partitions.TryGet(new PartitionId(partition))?.Renew(epoch);
-
-    void ISiloAgentEnvironment.Drop(int partition)
-    {
-        _replicator.End(partition);
-        _partitions.Close(new PartitionId(partition), NowUnixSeconds);
-        EndActivation(partition);
-    }
-
-    void ISiloAgentEnvironment.BeginCopy(int partition, long copy) =>
-        _partitions.Open(new PartitionId(partition), copy, PartitionState.Sealed, isReplica: true);
-
-    void ISiloAgentEnvironment.BecomeReplica(int partition, long copy)
-    {
-        long position = _replicator.End(partition);
-        _partitions.TryGet(new PartitionId(partition))?.BecomeReplica(copy, position);
-        _journal.OnHandedOver(_partitions.TryGet(new PartitionId(partition))?.ItemBytes ?? 0, NowMilliseconds);
-        EndActivation(partition);
-    }
-
-    void ISiloAgentEnvironment.Fence(int partition, long epoch) => _partitions.TryGet(new PartitionId(partition))?.Fence(epoch);
-
-    bool ISiloAgentEnvironment.Rename(int partition, long newCopy, long position) =>
-        _partitions.TryGet(new PartitionId(partition))?.Rename(newCopy, position) == true;
-
-    long ISiloAgentEnvironment.PositionOf(int partition) => _partitions.TryGet(new PartitionId(partition))?.LogPosition ?? 0;
-
-    void ISiloAgentEnvironment.Attach(int partition, long copy, SiloId target) => _replicator.Attach(partition, copy, target);
-
-    void ISiloAgentEnvironment.Retain(int partition, long copy, long newCopy, SiloId target) => _replicator.Retain(partition, copy, newCopy, target);
-
-    void ISiloAgentEnvironment.Detach(int partition, long copy) => _replicator.Detach(partition, copy);
-
-    private void EndActivation(int partition)
-    {
-        if (_contexts[partition] is not { } context)
-            return;
-        _contexts[partition] = null;
-        context.Deactivate(new DeactivationReason(DeactivationReasonCode.ApplicationRequested, "The partition has another owner."), CancellationToken.None);
-    }
-
-    // IReplicationHost and IReplicaHost. Not under the lock.
-
-    void IReplicationHost.OnCopySynced(int partition, long copy)
-    {
-        lock (_lock)
-        {
-            _agent.OnCopySynced(partition, copy);
-        }
-    }
-
-    void IReplicationHost.OnCopyFailed(int partition, long copy)
-    {
-        lock (_lock)
-        {
-            _agent.OnCopyFailed(partition, copy);
-        }
-    }
-
-    void IReplicationHost.OnRetained(int partition, long copy)
-    {
-        lock (_lock)
-        {
-            _agent.OnRetained(partition, copy);
-        }
-    }
-
-    void IReplicationHost.OnDrained(int partition)
-    {
-        lock (_lock)
-        {
-            _agent.OnDrained(partition);
-        }
-    }
-
-    void IReplicationHost.Post(TimeSpan delay, Action action)
-    {
-        using AsyncFlowControl flow = ExecutionContext.SuppressFlow();
-        if (delay == TimeSpan.Zero)
-            ThreadPool.UnsafeQueueUserWorkItem(static action => action(), action, preferLocal: false);
-        else
-        {
-            _ = Task.Delay(delay, _time, _stop.Token).ContinueWith(
-                _ => action(), CancellationToken.None, TaskContinuationOptions.OnlyOnRanToCompletion, TaskScheduler.Default);
-        }
-    }
-
-    bool IReplicaHost.IsMember(SiloId source)
-    {
-        lock (_lock)
-        {
-            return _agent.IsMember(source);
-        }
-    }
-
-    bool IReplicaHost.HandleBegin(SiloId source, int partition, long copy)
-    {
-        lock (_lock)
-        {
-            return _agent.HandleBegin(source, partition, copy);
-        }
-    }
-
-    void IReplicaHost.HandleComplete(SiloId source, int partition, long copy)
-    {
-        lock (_lock)
-        {
-            _agent.HandleComplete(source, partition, copy);
-        }
-    }
-
-    bool IReplicaHost.HandleRetain(SiloId source, int partition, long copy, long newCopy, long position)
-    {
-        lock (_lock)
-        {
-            return _agent.HandleRetain(source, partition, copy, newCopy, position);
-        }
     }
 
     void ISiloAgentEnvironment.Nudge(SiloId coordinator) => Nudge(coordinator);
@@ -624,41 +458,6 @@ internal sealed partial class OwnershipRuntime
         {
             Volatile.Write(ref _membershipRefreshing, 0);
         }
-    }
-
-    /// <summary>So few silos answer that only the membership store can say whether this one is cut off.</summary>
-    private async Task ConfirmMembershipAsync()
-    {
-        if (Interlocked.Exchange(ref _membershipConfirming, 1) != 0)
-            return;
-        try
-        {
-            await _membership.Refresh(default).AsTask().WaitAsync(ConfirmTimeout, _time).ConfigureAwait(false);
-            lock (_lock)
-            {
-                _coordinator.OnMembershipConfirmed(NowMilliseconds);
-            }
-        }
-        catch (Exception)
-        {
-            // Asked again with the next tick.
-        }
-        finally
-        {
-            Volatile.Write(ref _membershipConfirming, 0);
-        }
-    }
-
-    private void TellLease()
-    {
-        bool isOver = _freeze.IsLeaseOver;
-        if (isOver == _isLeaseOver)
-            return;
-        _isLeaseOver = isOver;
-        if (isOver)
-            LogLeaseOver(_journalLogger, FreezeDetector.LeaseLength.TotalSeconds);
-        else
-            LogLeaseBack(_journalLogger);
     }
 
     private async Task MembershipLoopAsync()

@@ -10,14 +10,6 @@ namespace OrleansCache.Ownership.Replication;
 public sealed class ReplicaReceiver(PartitionSet partitions, IReplicaHost host, TimeProvider time)
 {
     private readonly ConcurrentDictionary<SiloId, Sender> _senders = [];
-    private long _effectBytes;
-    private long _copyBytes;
-
-    /// <summary>Bytes of effects applied since the start, those of new copies not included.</summary>
-    public long EffectBytes => Volatile.Read(ref _effectBytes);
-
-    /// <summary>Bytes of items of new copies.</summary>
-    public long CopyBytes => Volatile.Read(ref _copyBytes);
 
     /// <summary>Takes a message and returns the reply. Throws <see cref="InvalidDataException"/> on bytes that are none.</summary>
     public byte[] Handle(ReadOnlySpan<byte> message)
@@ -82,10 +74,6 @@ public sealed class ReplicaReceiver(PartitionSet partitions, IReplicaHost host, 
         ApplyStatus status = partition.Apply(group.Copy, group.First, group.Last, group.Sequence, group.Effects, now);
         if (status != ApplyStatus.Ok)
             return false;
-        if ((group.Kind & GroupKind.Scan) != 0)
-            Interlocked.Add(ref _copyBytes, group.Effects.Length);
-        else
-            Interlocked.Add(ref _effectBytes, group.Effects.Length);
         if ((group.Kind & GroupKind.Complete) != 0)
             host.HandleComplete(source, group.Partition, group.Copy);
         return true;

@@ -25,6 +25,8 @@ internal sealed class ReplicaStream(SiloId target, long life, Replicator replica
 
     public SiloId Target => target;
 
+    private Replicator Replicator => replicator;
+
     /// <summary>The other silo is gone for good.</summary>
     public void End() => _isEnded = true;
 
@@ -283,8 +285,6 @@ internal sealed class ReplicaStream(SiloId target, long life, Replicator replica
             stream._message.Write(effects);
         }
     }
-
-    private Replicator Replicator => replicator;
 
     private void ReleasePending(OutgoingCopy copy)
     {

@@ -9,7 +9,7 @@ namespace OrleansCache.Ownership.Routing;
 /// to the end of the batch, even if its gate opens meanwhile, because the sender tries the refused ones again after this batch. A batch hashed under another
 /// seed than this silo's, which then does not own what the batch means, is answered so as a whole. Safe to call from several threads at once.
 /// </summary>
-public sealed class BatchExecutor(PartitionSet partitions, TimeProvider time, FreezeDetector? freeze = null) : IBatchExecutor
+public sealed class BatchExecutor(PartitionSet partitions, TimeProvider time, FreezeDetector? freeze = null)
 {
     [ThreadStatic]
     private static ReplyWriter? t_writer;

@@ -25,16 +25,6 @@ public interface IBatchTransport
     ValueTask FlushAllAsync(uint atUnixSeconds, CancellationToken cancellationToken);
 }
 
-/// <summary>Executes batches on the silo that owns their partitions. Synchronous, never blocks, never throws for a client's mistake.</summary>
-public interface IBatchExecutor
-{
-    /// <summary>
-    /// Executes one batch through the partitions' gates and returns the encoded replies. The batch's bytes are valid only during the call;
-    /// the reply belongs to the caller.
-    /// </summary>
-    PooledBytes Execute(ReadOnlySpan<byte> batch);
-}
-
 /// <summary>
 /// Operations for one silo, encoded. Immutable: within a process it crosses by reference, so the sender keeps its hands off the bytes until the reply is there.
 /// </summary>

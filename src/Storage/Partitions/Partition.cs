@@ -95,18 +95,6 @@ public sealed partial class Partition
         }
     }
 
-    /// <summary>
-    /// Another silo has got all items of this sealed partition and may serve them from now on: a memory file does not bring them back any more.
-    /// </summary>
-    public void Release()
-    {
-        lock (_gate)
-        {
-            if (_state == PartitionState.Sealed)
-                _store.MarkServed(Epoch, false);
-        }
-    }
-
     /// <summary>Items held, those expired but not yet reclaimed included; 0 when gone.</summary>
     public long ItemCount => Read(static store => store.ItemCount);
 

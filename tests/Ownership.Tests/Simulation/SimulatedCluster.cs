@@ -213,6 +213,33 @@ internal sealed partial class SimulatedCluster : IDisposable
         });
     }
 
+    /// <summary>All silos are told to stop, at moments of the seed's choice, and end at moments of the seed's choice after they have stopped to serve.</summary>
+    public void StopAll(int millisecondsMax)
+    {
+        foreach (SimulatedNode node in Members.ToArray())
+        {
+            At(_random.Next(millisecondsMax), node.Agent.BeginDraining);
+            Every(50, node, () =>
+            {
+                if (node.HasLeft || !node.Agent.Draining || (node.Agent.HeldCount != 0 && !node.Agent.NobodyTakesOver))
+                    return;
+                Log(-1, node.Id, $"leaves, holds {node.Agent.HeldCount}");
+                node.Leave();
+                At(_random.Next(millisecondsMax), () =>
+                {
+                    node.Stop();
+                    EndOperationsAt(node);
+                    Remove(node.Id);
+                });
+            });
+        }
+
+        for (int i = 0; i < 600 && Members.Any(); i++)
+            Run(100);
+        Assert.False(Members.Any(), $"seed {Seed}: not all end");
+        NoteLoss();
+    }
+
     /// <summary>Goes on until everything is where it belongs; fails if that takes more than two minutes.</summary>
     public void Settle()
     {
@@ -258,7 +285,7 @@ internal sealed partial class SimulatedCluster : IDisposable
             _log.Add((partition, $"{Now,7} {silo}: {(partition < 0 ? "" : $"{partition} ")}{what}"));
     }
 
-    private string LogOf(params int[] partitions) => _log is null
+    internal string LogOf(params int[] partitions) => _log is null
         ? "" : "\n" + string.Join("\n", _log.Where(line => line.Partition < 0 || partitions.Contains(line.Partition)).Select(static line => line.What));
 
     /// <summary>For tests that do something at a certain moment.</summary>

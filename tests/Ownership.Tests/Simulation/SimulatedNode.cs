@@ -112,6 +112,20 @@ internal sealed partial class SimulatedNode : ISiloAgentEnvironment, ICoordinato
         _replicator.Dispose();
     }
 
+    /// <summary>It serves nothing any more, and goes on talking until it ends.</summary>
+    public bool HasLeft { get; private set; }
+
+    public void Leave()
+    {
+        HasLeft = true;
+        Agent.Leave();
+        for (int partition = 0; partition < _cluster.PartitionCount; partition++)
+        {
+            _replicator.End(partition);
+            Partitions.TryGet(new PartitionId(partition))?.Seal();
+        }
+    }
+
     public void Dispose()
     {
         Stop();
@@ -219,7 +233,8 @@ internal sealed partial class SimulatedNode : ISiloAgentEnvironment, ICoordinato
             Agent.IsGranted(partition, out long granted);
             bool isEmpty = Gate(partition) is null;
             _cluster.OnOpening(this, partition, granted, isEmpty, isRestored: _file.Epochs[partition] != 0 && !isEmpty);
-            _file.Epochs[partition] = granted;
+            if (!HasLeft)
+                _file.Epochs[partition] = granted;
             if (Gate(partition) is { } gate)
                 gate.Activate(granted);
             else

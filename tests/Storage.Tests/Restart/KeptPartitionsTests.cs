@@ -32,7 +32,7 @@ public sealed class KeptPartitionsTests : IDisposable
             set.TryGet(new PartitionId(0))!.Renew(20);
             set.TryGet(new PartitionId(1))!.Seal();
             set.TryGet(new PartitionId(4))!.Seal();
-            set.TryGet(new PartitionId(4))!.Release();
+            set.TryGet(new PartitionId(4))!.BecomeReplica(20, position: 3);
             set.Close(new PartitionId(5));
             set.NoteTable(7, [20, 11, 12, 14, 30, 16, 17, 0]);
             set.NoteSiloCount(3);

@@ -1,0 +1,179 @@
+using OrleansCache.Ownership;
+using OrleansCache.Ownership.Replication;
+using OrleansCache.Ownership.Routing;
+using OrleansCache.Storage;
+
+namespace OrleansCache.Grains.Hosting;
+
+// Copies: what the agent decides about them, what replication tells the agent, and replies that wait for them.
+internal sealed partial class OwnershipRuntime
+{
+    /// <summary>A message of another silo's replication; releases it.</summary>
+    public byte[] HandleReplication(PooledBytes message)
+    {
+        try
+        {
+            return _receiver.Handle(message.Span);
+        }
+        finally
+        {
+            message.Release();
+        }
+    }
+
+    /// <summary>The reply leaves when the copies of the partitions concerned have what it tells of.</summary>
+    public ValueTask<BatchReplyMessage> ExecuteBatchAsync(BatchRequestMessage request)
+    {
+        PooledBytes reply = _executor.Execute(request.Payload.Span, out AcknowledgementWait? acknowledgements);
+        request.Payload.Release();
+        _replicator.Flush();
+        return acknowledgements is null ? new ValueTask<BatchReplyMessage>(Answer(reply)) : AnswerWhenAcknowledgedAsync(reply, acknowledgements);
+    }
+
+    private async ValueTask<BatchReplyMessage> AnswerWhenAcknowledgedAsync(PooledBytes reply, AcknowledgementWait acknowledgements)
+    {
+        if (await _replicator.WaitAsync(acknowledgements, AcknowledgementTimeout))
+            return Answer(reply);
+        reply.Release();
+        throw new OrleansException("A replica does not answer, or the partition is not served here any more.");
+    }
+
+    private BatchReplyMessage Answer(PooledBytes reply)
+    {
+        PartitionTableVersion version = _table.Version;
+        return new BatchReplyMessage(reply, version.Term, version.Number);
+    }
+
+    // ISiloAgentEnvironment. Under the lock.
+
+    void ISiloAgentEnvironment.Seal(int partition)
+    {
+        _partitions.TryGet(new PartitionId(partition))?.Seal();
+        _replicator.AwaitDrain(partition);
+    }
+
+    void ISiloAgentEnvironment.Unseal(int partition)
+    {
+        _replicator.Resume(partition);
+        _partitions.TryGet(new PartitionId(partition))?.Unseal();
+    }
+
+    void ISiloAgentEnvironment.Renew(int partition, long epoch) => _partitions.TryGet(new PartitionId(partition))?.Renew(epoch);
+
+    void ISiloAgentEnvironment.Drop(int partition)
+    {
+        _replicator.End(partition);
+        _partitions.Close(new PartitionId(partition), NowUnixSeconds);
+        EndActivation(partition);
+    }
+
+    void ISiloAgentEnvironment.BeginCopy(int partition, long copy) =>
+        _partitions.Open(new PartitionId(partition), copy, PartitionState.Sealed, isReplica: true);
+
+    void ISiloAgentEnvironment.BecomeReplica(int partition, long copy)
+    {
+        long position = _replicator.End(partition);
+        _partitions.TryGet(new PartitionId(partition))?.BecomeReplica(copy, position);
+        _journal.OnHandedOver(_partitions.TryGet(new PartitionId(partition))?.ItemBytes ?? 0, NowMilliseconds);
+        EndActivation(partition);
+    }
+
+    void ISiloAgentEnvironment.Fence(int partition, long epoch) => _partitions.TryGet(new PartitionId(partition))?.Fence(epoch);
+
+    bool ISiloAgentEnvironment.Rename(int partition, long newCopy, long position) =>
+        _partitions.TryGet(new PartitionId(partition))?.Rename(newCopy, position) == true;
+
+    long ISiloAgentEnvironment.PositionOf(int partition) => _partitions.TryGet(new PartitionId(partition))?.LogPosition ?? 0;
+
+    void ISiloAgentEnvironment.Attach(int partition, long copy, SiloId target) => _replicator.Attach(partition, copy, target);
+
+    void ISiloAgentEnvironment.Retain(int partition, long copy, long newCopy, SiloId target) => _replicator.Retain(partition, copy, newCopy, target);
+
+    void ISiloAgentEnvironment.Detach(int partition, long copy) => _replicator.Detach(partition, copy);
+
+    private void EndActivation(int partition)
+    {
+        if (_contexts[partition] is not { } context)
+            return;
+        _contexts[partition] = null;
+        context.Deactivate(new DeactivationReason(DeactivationReasonCode.ApplicationRequested, "The partition has another owner."), CancellationToken.None);
+    }
+
+    // IReplicationHost and IReplicaHost. Not under the lock.
+
+    void IReplicationHost.OnCopySynced(int partition, long copy)
+    {
+        lock (_lock)
+        {
+            _agent.OnCopySynced(partition, copy);
+        }
+    }
+
+    void IReplicationHost.OnCopyFailed(int partition, long copy)
+    {
+        lock (_lock)
+        {
+            _agent.OnCopyFailed(partition, copy);
+        }
+    }
+
+    void IReplicationHost.OnRetained(int partition, long copy)
+    {
+        lock (_lock)
+        {
+            _agent.OnRetained(partition, copy);
+        }
+    }
+
+    void IReplicationHost.OnDrained(int partition)
+    {
+        lock (_lock)
+        {
+            _agent.OnDrained(partition);
+        }
+    }
+
+    void IReplicationHost.Post(TimeSpan delay, Action action)
+    {
+        using AsyncFlowControl flow = ExecutionContext.SuppressFlow();
+        if (delay == TimeSpan.Zero)
+            ThreadPool.UnsafeQueueUserWorkItem(static action => action(), action, preferLocal: false);
+        else
+        {
+            _ = Task.Delay(delay, _time, _stop.Token).ContinueWith(
+                _ => action(), CancellationToken.None, TaskContinuationOptions.OnlyOnRanToCompletion, TaskScheduler.Default);
+        }
+    }
+
+    bool IReplicaHost.IsMember(SiloId source)
+    {
+        lock (_lock)
+        {
+            return _agent.IsMember(source);
+        }
+    }
+
+    bool IReplicaHost.HandleBegin(SiloId source, int partition, long copy)
+    {
+        lock (_lock)
+        {
+            return _agent.HandleBegin(source, partition, copy);
+        }
+    }
+
+    void IReplicaHost.HandleComplete(SiloId source, int partition, long copy)
+    {
+        lock (_lock)
+        {
+            _agent.HandleComplete(source, partition, copy);
+        }
+    }
+
+    bool IReplicaHost.HandleRetain(SiloId source, int partition, long copy, long newCopy, long position)
+    {
+        lock (_lock)
+        {
+            return _agent.HandleRetain(source, partition, copy, newCopy, position);
+        }
+    }
+}
