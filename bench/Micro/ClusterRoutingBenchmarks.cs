@@ -101,6 +101,9 @@ public class ClusterRoutingBenchmarks : IDisposable
         public ValueTask<BatchReply> SendAsync(SiloId target, int lane, BatchRequest request, CancellationToken cancellationToken) =>
             new(new BatchReply(executor.Execute(request.Payload.Span), 1, 1));
 
+        public ValueTask<BatchReply> CollectAsync(SiloId target, long ticket, CancellationToken cancellationToken) =>
+            throw new InvalidOperationException("Nothing has copies here.");
+
         public ValueTask<ItemScanPage?> ScanAsync(SiloId target, PartitionId partition, ulong position, CancellationToken cancellationToken) =>
             throw new InvalidOperationException("Nobody scans here.");
 

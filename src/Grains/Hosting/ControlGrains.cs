@@ -27,6 +27,10 @@ public interface ISiloControlGrain : IGrainWithStringKey
     [Alias("Replicate")]
     ValueTask<ControlMessage> ReplicateAsync(BatchRequestMessage message);
 
+    /// <summary>More of the results that a batch's reply has left out, by its ticket.</summary>
+    [Alias("Collect")]
+    ValueTask<BatchReplyMessage> CollectAsync(long ticket);
+
     /// <summary>To the coordinator's silo: that silo has something to report.</summary>
     [Alias("Nudge")]
     ValueTask NudgeAsync(string silo);
@@ -113,6 +117,8 @@ internal sealed class SiloControlGrain(OwnershipRuntime runtime, RemoteFeeds fee
     }
 
     public ValueTask<ControlMessage> ReplicateAsync(BatchRequestMessage message) => new(new ControlMessage(runtime.HandleReplication(message.Payload)));
+
+    public ValueTask<BatchReplyMessage> CollectAsync(long ticket) => runtime.CollectAsync(ticket);
 
     public ValueTask NudgeAsync(string silo)
     {

@@ -31,6 +31,12 @@ internal sealed class GrainBatchTransport(IGrainFactory grains, TimeProvider tim
         }
     }
 
+    public async ValueTask<BatchReply> CollectAsync(SiloId target, long ticket, CancellationToken cancellationToken)
+    {
+        BatchReplyMessage reply = await Bounded(grains.GetGrain<ISiloControlGrain>(target.Text).CollectAsync(ticket), cancellationToken).ConfigureAwait(false);
+        return new BatchReply(reply.Payload, reply.TableTerm, reply.TableNumber);
+    }
+
     public async ValueTask<ItemScanPage?> ScanAsync(SiloId target, PartitionId partition, ulong position, CancellationToken cancellationToken)
     {
         ControlMessage? page = await grains.GetGrain<ISiloControlGrain>(target.Text).ScanAsync(partition.Value, position).AsTask().WaitAsync(cancellationToken);

@@ -21,21 +21,28 @@ internal sealed partial class OwnershipRuntime
         }
     }
 
-    /// <summary>The reply leaves when the copies of the partitions concerned have what it tells of.</summary>
+    /// <summary>The reply leaves when the copies of the partitions concerned have what it tells of, or without what takes long.</summary>
     public ValueTask<BatchReplyMessage> ExecuteBatchAsync(BatchRequestMessage request)
     {
-        PooledBytes reply = _executor.Execute(request.Payload.Span, out AcknowledgementWait? acknowledgements);
+        PooledBytes reply = _batches.Execute(request.Payload.Span, out List<UnacknowledgedResult>? unacknowledged);
         request.Payload.Release();
-        _replicator.Flush();
-        return acknowledgements is null ? new ValueTask<BatchReplyMessage>(Answer(reply)) : AnswerWhenAcknowledgedAsync(reply, acknowledgements);
+        return unacknowledged is null ? new ValueTask<BatchReplyMessage>(Answer(reply)) : new ValueTask<BatchReplyMessage>(HoldAsync(reply, unacknowledged));
     }
 
-    private async ValueTask<BatchReplyMessage> AnswerWhenAcknowledgedAsync(PooledBytes reply, AcknowledgementWait acknowledgements)
+    private Task<BatchReplyMessage> HoldAsync(PooledBytes reply, List<UnacknowledgedResult> unacknowledged)
     {
-        if (await _replicator.WaitAsync(acknowledgements, AcknowledgementTimeout))
-            return Answer(reply);
-        reply.Release();
-        throw new OrleansException("A replica does not answer, or the partition is not served here any more.");
+        TaskCompletionSource<BatchReplyMessage> late = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        _batches.Hold(reply, unacknowledged, part => late.SetResult(Answer(part)));
+        return late.Task;
+    }
+
+    /// <summary>More of what a reply has left out.</summary>
+    public ValueTask<BatchReplyMessage> CollectAsync(long ticket)
+    {
+        TaskCompletionSource<BatchReplyMessage> late = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        if (!_batches.TryCollect(ticket, reply => late.SetResult(Answer(reply))))
+            throw new OrleansException("The results that are asked for are not kept here, or not any more.");
+        return new ValueTask<BatchReplyMessage>(late.Task);
     }
 
     private BatchReplyMessage Answer(PooledBytes reply)

@@ -24,14 +24,11 @@ internal sealed partial class OwnershipRuntime
 
     private static readonly TimeSpan ConfirmTimeout = TimeSpan.FromSeconds(1);
 
-    /// <summary>A batch whose writes are not acknowledged by then has failed; its sender does not wait longer either.</summary>
-    private static readonly TimeSpan AcknowledgementTimeout = TimeSpan.FromSeconds(10);
-
     private readonly Lock _lock = new();
     private readonly SiloAgent _agent;
     private readonly Coordinator _coordinator;
     private readonly PartitionSet _partitions;
-    private readonly BatchExecutor _executor;
+    private readonly BatchServer _batches;
     private readonly Replicator _replicator;
     private readonly ReplicaReceiver _receiver;
     private readonly IGrainFactory _grains;
@@ -68,7 +65,6 @@ internal sealed partial class OwnershipRuntime
         LocalSilo = SiloId.Parse(localSilo.SiloAddress.ToParsableString());
         _partitions = partitions;
         partitions.Events.Silo = localSilo.SiloAddress.Endpoint.ToString();
-        _executor = executor;
         _grains = grains;
         _membership = membership;
         _time = time;
@@ -79,6 +75,7 @@ internal sealed partial class OwnershipRuntime
         _contexts = new IGrainContext?[partitions.PartitionCount];
         _table = PartitionTable.Unassigned(partitions.PartitionCount);
         _replicator = new Replicator(LocalSilo, partitions, new GrainReplicaTransport(grains), this, time, replication.IsAsynchronous);
+        _batches = new BatchServer(executor, _replicator, time);
         _receiver = new ReplicaReceiver(partitions, this, time);
         _agent = new SiloAgent(LocalSilo, partitions.PartitionCount, partitions.Options.MemoryBytes, this) 
         {
@@ -185,6 +182,7 @@ internal sealed partial class OwnershipRuntime
         _disposed = true;
         await _stop.CancelAsync();
         await _loops;
+        _batches.Dispose();
         _replicator.Dispose();
         _stop.Dispose();
     }

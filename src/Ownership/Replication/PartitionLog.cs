@@ -107,9 +107,10 @@ internal sealed class PartitionLog(Partition gate, Replicator replicator) : Effe
 
     public void Close()
     {
+        // First: that nobody is left to wait for acknowledges nothing now.
+        _isClosed = true;
         while (_copies.Count > 0)
             Remove(_copies[^1]);
-        _isClosed = true;
     }
 
     /// <summary>Whether all that has been logged is acknowledged.</summary>

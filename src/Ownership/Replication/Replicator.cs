@@ -23,8 +23,7 @@ public sealed class Replicator(
 
     private readonly PartitionLog?[] _logs = new PartitionLog?[partitions.PartitionCount];
     private readonly Dictionary<(int Partition, long Copy), OutgoingCopy> _copies = [];
-    private readonly Lock _waitsLock = new();
-    private readonly List<AcknowledgementWait> _waits = [];
+    private readonly Lock _listenersLock = new();
     private volatile ReplicaStream[] _streams = [];
     private volatile IAckListener[] _listeners = [];
     private volatile bool _hasWork;
@@ -158,36 +157,9 @@ public sealed class Replicator(
 
     public void Register(IAckListener listener)
     {
-        lock (_waitsLock)
+        lock (_listenersLock)
         {
             _listeners = [.. _listeners, listener];
-        }
-    }
-
-    /// <summary>Waits until all of these positions are acknowledged; false if that is in vain, or takes longer than the time-out.</summary>
-    internal async ValueTask<bool> WaitAsync(AcknowledgementWait wait, TimeSpan timeout)
-    {
-        lock (_waitsLock)
-        {
-            _waits.Add(wait);
-        }
-
-        // It may have come between the caller's look and the entry in the list.
-        wait.Look();
-        try
-        {
-            return await wait.Task.WaitAsync(timeout, time).ConfigureAwait(false);
-        }
-        catch (TimeoutException)
-        {
-            return false;
-        }
-        finally
-        {
-            lock (_waitsLock)
-            {
-                _waits.Remove(wait);
-            }
         }
     }
 
@@ -214,12 +186,6 @@ public sealed class Replicator(
 
     internal void NotifyAcknowledged()
     {
-        lock (_waitsLock)
-        {
-            foreach (AcknowledgementWait wait in _waits)
-                wait.Look();
-        }
-
         foreach (IAckListener listener in _listeners)
             listener.OnAcknowledged();
     }
@@ -292,36 +258,4 @@ public sealed record ReplicationStatistics
 
     /// <summary>Bytes of effects that have not left yet.</summary>
     public long PendingBytes { get; init; }
-}
-
-/// <summary>Somebody who waits until several partitions have acknowledged certain positions.</summary>
-internal sealed class AcknowledgementWait
-{
-    private readonly Dictionary<PartitionLog, long> _needs = [];
-    private readonly TaskCompletionSource<bool> _done = new(TaskCreationOptions.RunContinuationsAsynchronously);
-
-    public Task<bool> Task => _done.Task;
-
-    /// <summary>Before anybody waits.</summary>
-    public void Add(PartitionLog log, long need)
-    {
-        if (_needs.GetValueOrDefault(log) < need)
-            _needs[log] = need;
-    }
-
-    /// <summary>Called by any thread, several at once.</summary>
-    public void Look()
-    {
-        bool isClosed = false;
-        foreach ((PartitionLog log, long need) in _needs)
-        {
-            if (log.Acknowledged >= need)
-                continue;
-            if (!log.IsClosed)
-                return;
-            isClosed = true;
-        }
-
-        _done.TrySetResult(!isClosed);
-    }
 }

@@ -16,6 +16,7 @@ internal sealed class Batch(ClusterChannel channel) : LoopWorkItem
 
     private readonly BatchWriter _writer = new();
     private Operation[] _operations = new Operation[64];
+    private bool _isCollecting;
 
     /// <summary>The answer, once the batch is done without <see cref="Failure"/>.</summary>
     public PooledBytes? Reply { get; private set; }
@@ -28,6 +29,13 @@ internal sealed class Batch(ClusterChannel channel) : LoopWorkItem
 
     /// <summary>What has hashed the keys of all its operations.</summary>
     public KeyHasher? Hasher { get; set; }
+
+    /// <summary>
+    /// The operations whose results the silo keeps until its replicas have what they tell of, in their order; with <see cref="Ticket"/> they are collected.
+    /// </summary>
+    public List<int> Pending { get; } = [];
+
+    public long Ticket { get; set; }
 
     public int Count => _writer.Count;
 
@@ -75,12 +83,41 @@ internal sealed class Batch(ClusterChannel channel) : LoopWorkItem
         loop.Post(this);
     }
 
-    public override void Execute() => channel.OnBatchDone(this);
+    /// <summary>Asks the silo for more of the results that it has kept; the outcome is posted to the loop.</summary>
+    public async Task CollectAsync(IBatchTransport transport, TimeSpan timeout, TimeProvider time, ICompletionQueue loop)
+    {
+        _isCollecting = true;
+        Reply?.Release();
+        Reply = null;
+        try
+        {
+            BatchReply reply = await transport.CollectAsync(Lane!.Silo, Ticket, CancellationToken.None).AsTask().WaitAsync(timeout, time).ConfigureAwait(false);
+            Reply = reply.Payload;
+            ReplyTable = reply.TableVersion;
+        }
+        catch (Exception e)
+        {
+            Failure = e;
+        }
+
+        loop.Post(this);
+    }
+
+    public override void Execute()
+    {
+        if (_isCollecting)
+            channel.OnCollected(this);
+        else
+            channel.OnBatchDone(this);
+    }
 
     /// <summary>Ready for the next use. After a failure the transport may still read the buffer, so it is left to it.</summary>
     public void Reset()
     {
         Array.Clear(_operations, 0, Count);
+        Pending.Clear();
+        Ticket = 0;
+        _isCollecting = false;
         _writer.Reset(abandonBuffer: Failure is not null);
         Reply?.Release();
         Reply = null;

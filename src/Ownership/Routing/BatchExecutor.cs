@@ -25,11 +25,11 @@ public sealed class BatchExecutor(PartitionSet partitions, TimeProvider time, Fr
     public PooledBytes Execute(ReadOnlySpan<byte> batch) => Execute(batch, out _);
 
     /// <summary>
-    /// As the other. <paramref name="acknowledgements"/>: what has to be acknowledged before the reply may leave; null if nothing has.
+    /// As the other. <paramref name="unacknowledged"/>: the results that may not leave yet, in ascending order; null if all may.
     /// </summary>
-    internal PooledBytes Execute(ReadOnlySpan<byte> batch, out AcknowledgementWait? acknowledgements)
+    internal PooledBytes Execute(ReadOnlySpan<byte> batch, out List<UnacknowledgedResult>? unacknowledged)
     {
-        acknowledgements = null;
+        unacknowledged = null;
         // A writer that an exception left half-filled is not used again.
         ReplyWriter writer = t_writer ?? new ReplyWriter();
         t_writer = null;
@@ -67,7 +67,7 @@ public sealed class BatchExecutor(PartitionSet partitions, TimeProvider time, Fr
                 writer.WriteStatus(BatchFormat.StatusNotOwner);
             }
             else if (partitions.TryGet(id) is { } partition
-                && (partition.TryExecute(in request, now, writer) || TryExecuteLogged(partition, in request, now, writer, ref acknowledgements)))
+                && (partition.TryExecute(in request, now, writer) || TryExecuteLogged(partition, in request, now, writer, ref unacknowledged)))
             {
                 writer.CopyPinned();
             }
@@ -86,13 +86,14 @@ public sealed class BatchExecutor(PartitionSet partitions, TimeProvider time, Fr
 
     /// <summary>The partition has copies: what the reply tells must be there as well.</summary>
     private static bool TryExecuteLogged(
-        Partition partition, in CacheRequest request, uint now, ReplyWriter writer, ref AcknowledgementWait? acknowledgements)
+        Partition partition, in CacheRequest request, uint now, ReplyWriter writer, ref List<UnacknowledgedResult>? unacknowledged)
     {
+        int index = writer.Count;
         if (partition.Effects is not PartitionLog log || log.IsOverloaded || !partition.TryExecuteLogged(in request, now, writer, out _))
             return false;
         long need = log.NeedOf(request.KeyHash);
         if (log.Acknowledged < need)
-            (acknowledgements ??= new AcknowledgementWait()).Add(log, need);
+            (unacknowledged ??= []).Add(new UnacknowledgedResult(index, log, need));
         return true;
     }
 

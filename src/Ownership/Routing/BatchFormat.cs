@@ -1,26 +1,27 @@
 namespace OrleansCache.Ownership.Routing;
 
 /// <summary>
-/// The layout of a batch and of its reply between a router and the silo that executes it. Little endian. Version 3:
+/// The layout of a batch and of its reply between a router and the silo that executes it. Little endian. Version 4:
 /// <code>
 /// batch:      version u8 | 3 bytes 0 | count u32 | hash fingerprint u64 | operation*
 /// operation:  length u32 (of all that follows) | operation u8 | key length u8 | flags u16 | hash u64 | client flags u32 | expires u32 | value length u32
 ///             | [CompareCas: u64] [ExplicitCas: u64] [CreateOnMiss: expires u32, initial u64] [Recache: u32] [counter: delta u64] | key | value
-/// reply:      version u8 | 3 bytes 0 | count u32 | result*
+/// reply:      version u8 | 3 bytes 0 | count u32 | ticket u64 | result*
 /// result:     status u8 | item flags u8 | shape u8 | slab class u8
 ///             | [status Ok or shape.Detail: client flags u32 | expires u32 | last access u32 | value length u32 | cas u64]
 ///             | [shape.Number: u64] | [shape.Value: the value's bytes]
 /// </code>
-/// Results stand in the order of the operations. The fingerprint names the seed under which the hashes were computed
+/// Results stand in the order of the operations. The ticket is 0 unless some are pending: then those, in their order, are collected with it
+/// (<see cref="BatchServer"/>). The fingerprint names the seed under which the hashes were computed
 /// (<see cref="KeyHasher.Fingerprint"/>); where keys are hashed under another one, every operation is answered with NotOwner: an item
 /// stored by a foreign hash would never be found again.
 /// A reader refuses a version it does not know, so that a rolling upgrade fails loudly, not silently.
 /// </summary>
 internal static class BatchFormat
 {
-    public const byte Version = 3;
+    public const byte Version = 4;
     public const int BatchHeaderBytes = 16;
-    public const int ReplyHeaderBytes = 8;
+    public const int ReplyHeaderBytes = 16;
     public const int OperationHeaderBytes = 28;
 
     /// <summary>Optional fields of one operation, at most.</summary>
@@ -34,6 +35,15 @@ internal static class BatchFormat
 
     /// <summary>Wire status: the reply grew too long; this and all later operations were not executed. Send them again.</summary>
     public const byte StatusDeferred = 0xFE;
+
+    /// <summary>Wire status: executed; the result is collected with the reply's ticket when the partition's copies have what it tells of.</summary>
+    public const byte StatusPending = 0xFD;
+
+    /// <summary>Wire status: executed, but the partition's copies may not have it, and nobody waits for that any more.</summary>
+    public const byte StatusUnacknowledged = 0xFC;
+
+    /// <summary>From here on a status is none of the store's.</summary>
+    public const byte StatusFirst = StatusUnacknowledged;
 
     /// <summary>The executor defers what follows once its reply exceeds this. One value may exceed it.</summary>
     public const int ReplyBytesSoftMax = 4 * 1024 * 1024;

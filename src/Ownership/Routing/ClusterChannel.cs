@@ -15,7 +15,9 @@ namespace OrleansCache.Ownership.Routing;
 /// else is answered with Unavailable.
 ///
 /// Replicas: a request to a partition of this silo that has copies is executed here, and its reply is kept (<see cref="DeferredReplies"/>) until they have
-/// what it tells of. It is not outstanding meanwhile: later requests see what it has done, and wait for the same copies.
+/// what it tells of. It is not outstanding meanwhile: later requests see what it has done, and wait for the same copies. Another silo does the same
+/// (<see cref="BatchServer"/>): its reply leaves out what takes long, so that this holds up nothing else, and the batch stays here, beside its lane, until
+/// all of it has been collected. Such an operation is outstanding, but executed: what follows it in its lane is executed after it.
 ///
 /// A cluster that was lost as a whole begins anew with another seed of the key hash. Then (a gateway alone lives to see it) the hashes
 /// of all operations that are out mean nothing any more: those that were not executed are answered with Unavailable, at a moment
@@ -200,11 +202,74 @@ internal sealed class ClusterChannel : RouterChannel
         }
 
         _newlyParked.Clear();
+        if (batch.Pending.Count > 0 && batch.Failure is null)
+            Collect(batch);
+        else
+            End(batch);
+        SendNext(lane);
+    }
+
+    /// <summary>Runs on the loop when the silo has told more of what it had kept, or has not.</summary>
+    internal void OnCollected(Batch batch)
+    {
+        int told = 0;
+        int left = 0;
+        try
+        {
+            if (batch.Failure is null)
+            {
+                var reader = new ReplyReader(batch.Reply!.Span);
+                if (reader.Count != batch.Pending.Count)
+                    throw BatchFormat.Malformed("reply");
+                while (reader.TryRead(out byte wireStatus, out CacheReply reply))
+                {
+                    int index = batch.Pending[told++];
+                    if (wireStatus == BatchFormat.StatusPending)
+                        batch.Pending[left++] = index;
+                    else if (wireStatus == BatchFormat.StatusUnacknowledged)
+                        CompleteUnacknowledged(in batch[index]);
+                    else
+                        Complete(batch[index].Partition, batch[index].Sink, in reply);
+                }
+
+                batch.Pending.RemoveRange(left, batch.Pending.Count - left);
+                batch.Ticket = reader.Ticket;
+            }
+        }
+        catch (InvalidDataException e)
+        {
+            batch.Failure = e;
+            batch.Pending.RemoveRange(left, told - left);
+        }
+
+        if (batch.Failure is not null)
+        {
+            _counters.BatchesFailed++;
+            _table.RequestRefresh();
+            foreach (int index in batch.Pending)
+                CompleteUnacknowledged(in batch[index]);
+            batch.Pending.Clear();
+        }
+
+        if (batch.Pending.Count > 0)
+            Collect(batch);
+        else
+            End(batch);
+    }
+
+    private void Collect(Batch batch) => _ = batch.CollectAsync(_transport, _options.BatchTimeout, _time, _loop);
+
+    private void End(Batch batch)
+    {
         _queuedBytes -= batch.Bytes;
         _counters.QueuedBytes = _queuedBytes;
         Return(batch);
-        SendNext(lane);
     }
+
+    private void CompleteUnacknowledged(ref readonly Batch.Operation operation) => Complete(operation.Partition, operation.Sink, new CacheReply
+    {
+        Status = CacheStatus.Unavailable, Reason = "the partition's replicas did not answer in time, or its silo was lost; the request may have taken effect",
+    });
 
     /// <summary>Hands out the results in order. Returns how many operations were executed or parked; the rest was deferred by the executor.</summary>
     private int Deliver(Batch batch)
@@ -213,6 +278,7 @@ internal sealed class ClusterChannel : RouterChannel
         var reader = new ReplyReader(batch.Reply!.Span);
         if (reader.Count != batch.Count)
             throw BatchFormat.Malformed("reply");
+        batch.Ticket = reader.Ticket;
         while (reader.TryRead(out byte wireStatus, out CacheReply reply))
         {
             if (wireStatus == BatchFormat.StatusDeferred)
@@ -220,12 +286,33 @@ internal sealed class ClusterChannel : RouterChannel
             ref readonly Batch.Operation operation = ref batch[_delivered];
             if (wireStatus == BatchFormat.StatusNotOwner)
                 Refuse(batch, _delivered, _options.RetryInterval);
+            else if (wireStatus == BatchFormat.StatusPending)
+                batch.Pending.Add(_delivered);
+            else if (wireStatus == BatchFormat.StatusUnacknowledged && MayRepeat(batch, _delivered))
+                Refuse(batch, _delivered, _options.RetryAfterFailureInterval);
+            else if (wireStatus == BatchFormat.StatusUnacknowledged)
+                CompleteUnacknowledged(in operation);
             else
                 Complete(operation.Partition, operation.Sink, in reply);
             _delivered++;
         }
 
         return _delivered;
+    }
+
+    /// <summary>Whether the operation is a plain read, and no write of its key stands behind it in the batch, which it might see.</summary>
+    private static bool MayRepeat(Batch batch, int index)
+    {
+        if (!BatchReader.IsRepeatable(batch.EncodedAt(index)))
+            return false;
+        ulong hash = BatchReader.KeyHashOf(batch.EncodedAt(index));
+        for (int later = index + 1; later < batch.Count; later++)
+        {
+            if (BatchReader.KeyHashOf(batch.EncodedAt(later)) == hash && !BatchReader.IsRepeatable(batch.EncodedAt(later)))
+                return false;
+        }
+
+        return true;
     }
 
     /// <summary>The clock is looked at once a turn; in between the flag says enough.</summary>

@@ -13,6 +13,9 @@ public interface IBatchTransport
     /// </summary>
     ValueTask<BatchReply> SendAsync(SiloId target, int lane, BatchRequest request, CancellationToken cancellationToken);
 
+    /// <summary>More of the results that a reply from that silo has left out (see <see cref="BatchServer.TryCollect"/>); whichever lane it was of.</summary>
+    ValueTask<BatchReply> CollectAsync(SiloId target, long ticket, CancellationToken cancellationToken);
+
     /// <summary>
     /// Reads on in a partition that this silo has; null if it does not have it (any more, or yet). See <see cref="IPartitionRouter.ScanAsync"/>.
     /// </summary>

@@ -12,12 +12,32 @@ internal ref struct ReplyReader
         byte version = _wire.Byte();
         _wire.Bytes(3);
         Count = _left = _wire.Int32();
+        Ticket = _wire.Int64();
         if (_wire.Failed || version != BatchFormat.Version)
             throw BatchFormat.Malformed("reply");
     }
 
     /// <summary>Results in all.</summary>
     public int Count { get; }
+
+    /// <summary>With which what is pending is collected; 0 if nothing is.</summary>
+    public long Ticket { get; }
+
+    /// <summary>Where each result stands in the reply.</summary>
+    public static (int Start, int Length)[] SpansOf(ReadOnlySpan<byte> reply)
+    {
+        var reader = new ReplyReader(reply);
+        var spans = new (int Start, int Length)[reader.Count];
+        int start = BatchFormat.ReplyHeaderBytes;
+        for (int i = 0; reader.TryRead(out _, out _); i++)
+        {
+            int end = reply.Length - reader._wire.Remaining;
+            spans[i] = (start, end - start);
+            start = end;
+        }
+
+        return spans;
+    }
 
     /// <summary>Takes the next result. <paramref name="wireStatus"/> is a <see cref="CacheStatus"/> or one of the format's own.</summary>
     public bool TryRead(out byte wireStatus, out CacheReply reply)
@@ -48,7 +68,7 @@ internal ref struct ReplyReader
         if (wire.Failed)
             throw BatchFormat.Malformed("result");
         _wire = wire;
-        reply.Status = wireStatus < BatchFormat.StatusDeferred ? (CacheStatus)wireStatus : CacheStatus.None;
+        reply.Status = wireStatus < BatchFormat.StatusFirst ? (CacheStatus)wireStatus : CacheStatus.None;
         return true;
     }
 }

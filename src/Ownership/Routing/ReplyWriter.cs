@@ -18,6 +18,9 @@ internal sealed class ReplyWriter : ReplySink
 
     public int Bytes => _length;
 
+    /// <summary>Results so far.</summary>
+    public int Count => _count;
+
     public override void OnReply(in CacheReply reply)
     {
         bool hasNumber = reply.Number != 0;
@@ -80,14 +83,24 @@ internal sealed class ReplyWriter : ReplySink
         _count++;
     }
 
+    /// <summary>Takes over a result of another reply.</summary>
+    public void WriteEncoded(ReadOnlySpan<byte> result)
+    {
+        EnsureRoom(result.Length);
+        result.CopyTo(_buffer.AsSpan(_length));
+        _length += result.Length;
+        _count++;
+    }
+
     /// <summary>The reply, with its buffer (it crosses to another thread and process), and the writer ready for the next batch.</summary>
-    public PooledBytes TakeReply()
+    public PooledBytes TakeReply(long ticket = 0)
     {
         EnsureRoom(0);
         var wire = new WireWriter(_buffer.AsSpan(0, BatchFormat.ReplyHeaderBytes));
         wire.Byte(BatchFormat.Version);
         wire.Take(3).Clear();
         wire.Int32(_count);
+        wire.UInt64((ulong)ticket);
         var reply = PooledBytes.Reply(_buffer, _length);
         _buffer = [];
         _bytesLast = _length;

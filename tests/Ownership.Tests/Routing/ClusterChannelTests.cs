@@ -341,6 +341,92 @@ public sealed class ClusterChannelTests
         }
     }
 
+    /// <summary>A replica that does not answer holds up what waits for it, and nothing that shares its batch or comes behind it.</summary>
+    [Fact]
+    public void WhatThePartitionsReplicasHaveNotGotYetHoldsUpNothingElse()
+    {
+        RecordingSink slow = Send("slow", "1");
+        RecordingSink other = Send("other", "2");
+        _channel.Flush();
+        _cluster.Answer(pending: static key => key == "slow");
+        _loop.RunOne();
+        Assert.Equal((0, 1), (slow.Calls, other.Calls));
+
+        RecordingSink behind = Send("slow", "3");
+        RecordingSink behindOther = Send("other", "4");
+        _channel.Flush();
+        _cluster.Answer(pending: static key => key == "slow");
+        _loop.RunOne();
+        Assert.Equal((0, 0, 1), (slow.Calls, behind.Calls, behindOther.Calls));
+
+        _cluster.AnswerCollect(BatchFormat.StatusPending);
+        _loop.RunOne();
+        Assert.Equal(0, slow.Calls);
+        Assert.Equal(2, _cluster.CollectCalls.Count);
+        _cluster.AnswerCollect((byte)CacheStatus.Ok);
+        _loop.RunOne();
+        _cluster.AnswerCollect((byte)CacheStatus.Ok);
+        _loop.RunOne();
+        Assert.Equal((1, CacheStatus.Ok, 1, CacheStatus.Ok), (slow.Calls, slow.Status, behind.Calls, behind.Status));
+        Assert.Empty(_cluster.CollectCalls);
+        Assert.Equal(4, _cluster.Executed.Count);
+    }
+
+    [Fact]
+    public void WhatIsCollectedInPartsIsGivenToWhomItBelongs()
+    {
+        RecordingSink[] sinks = [.. Enumerable.Range(0, 4).Select(i => Send($"k{i}", $"{i}"))];
+        _channel.Flush();
+        _cluster.Answer(pending: static key => key != "k1");
+        _loop.RunOne();
+        Assert.Equal([0, 1, 0, 0], sinks.Select(static sink => sink.Calls));
+        _cluster.AnswerCollect(BatchFormat.StatusPending, (byte)CacheStatus.Ok, BatchFormat.StatusPending);
+        _loop.RunOne();
+        Assert.Equal([0, 1, 1, 0], sinks.Select(static sink => sink.Calls));
+        _cluster.AnswerCollect((byte)CacheStatus.Ok, BatchFormat.StatusUnacknowledged);
+        _loop.RunOne();
+        Assert.Equal([1, 1, 1, 1], sinks.Select(static sink => sink.Calls));
+        Assert.Equal([CacheStatus.Ok, CacheStatus.Ok, CacheStatus.Ok, CacheStatus.Unavailable], sinks.Select(static sink => sink.Status));
+    }
+
+    [Fact]
+    public void WhenTheSiloIsLostThatKeepsResultsTheirRequestsSayThatTheyAreUnknown()
+    {
+        RecordingSink pending = Send("k", "1");
+        _channel.Flush();
+        _cluster.Answer(pending: static _ => true);
+        _loop.RunOne();
+        _cluster.CollectCalls[0].Completion.SetException(new InvalidOperationException("gone"));
+        _loop.RunOne();
+        Assert.Equal((1, CacheStatus.Unavailable), (pending.Calls, pending.Status));
+        Assert.Contains("may have taken effect", pending.Reason, StringComparison.Ordinal);
+
+        // Nothing of it is left: the partition's next request goes its way.
+        RecordingSink next = Send("k", "2");
+        _channel.Flush();
+        _cluster.Answer();
+        _loop.RunOne();
+        Assert.Equal((1, CacheStatus.Ok), (next.Calls, next.Status));
+    }
+
+    [Fact]
+    public void WhatTheReplicasWillNeverHaveIsReadAgainAndWritesSayThatTheyAreUnknown()
+    {
+        RecordingSink write = Send("k", "1");
+        RecordingSink read = Send("k", "", CacheOperation.Get);
+        _channel.Flush();
+        _cluster.AnswerUnacknowledged();
+        _loop.RunOne();
+        Assert.Equal((1, CacheStatus.Unavailable, 0), (write.Calls, write.Status, read.Calls));
+        _cluster.SetOwner(PartitionOf("k"), FakeCluster.B);
+        _cluster.PublishTable();
+        _time.Advance(_options.RetryInterval);
+        _loop.RunOne();
+        _cluster.Answer();
+        _loop.RunOne();
+        Assert.Equal((1, CacheStatus.Ok), (read.Calls, read.Status));
+    }
+
     private RouterChannel Open(ClusterRouterOptions options) =>
         new ClusterRouter(Partitions, null, _cluster, _cluster, _time, options).OpenChannel(_loop);
 

@@ -8,6 +8,7 @@ internal sealed class FakeCluster(int partitionCount) : ITableCache, IBatchTrans
 {
     private readonly SiloId[] _owners = new SiloId[partitionCount];
     private long _version;
+    private long _tickets;
 
     public static SiloId A { get; } = SiloId.Create("127.0.0.1:1", 1);
 
@@ -23,6 +24,9 @@ internal sealed class FakeCluster(int partitionCount) : ITableCache, IBatchTrans
 
     /// <summary>Batches that arrived and wait for their answer, in order of arrival.</summary>
     public List<Call> Calls { get; } = [];
+
+    /// <summary>Those who wait for kept results, in order of arrival.</summary>
+    public List<CollectCall> CollectCalls { get; } = [];
 
     /// <summary>Every operation that any silo executed, in order: key and value.</summary>
     public List<(string Key, string Value, SiloId Silo)> Executed { get; } = [];
@@ -55,15 +59,23 @@ internal sealed class FakeCluster(int partitionCount) : ITableCache, IBatchTrans
         return new ValueTask<BatchReply>(call.Completion.Task);
     }
 
+    public ValueTask<BatchReply> CollectAsync(SiloId target, long ticket, CancellationToken cancellationToken)
+    {
+        var call = new CollectCall(target, ticket, new TaskCompletionSource<BatchReply>());
+        CollectCalls.Add(call);
+        return new ValueTask<BatchReply>(call.Completion.Task);
+    }
+
     public ValueTask<ItemScanPage?> ScanAsync(SiloId target, PartitionId partition, ulong position, CancellationToken cancellationToken) =>
         ValueTask.FromResult<ItemScanPage?>(null);
 
     public ValueTask FlushAllAsync(uint atUnixSeconds, CancellationToken cancellationToken) => ValueTask.CompletedTask;
 
     /// <summary>
-    /// Executes the oldest waiting batch of a silo (or any) and answers it. Operations from index <paramref name="deferFrom"/> on are deferred.
+    /// Executes the oldest waiting batch of a silo (or any) and answers it. Operations from index <paramref name="deferFrom"/> on are deferred; those that
+    /// <paramref name="pending"/> names by their keys are executed, and their results kept.
     /// </summary>
-    public bool Answer(int callIndex = 0, int deferFrom = int.MaxValue)
+    public bool Answer(int callIndex = 0, int deferFrom = int.MaxValue, Predicate<string>? pending = null)
     {
         if (Calls.Count <= callIndex)
             return false;
@@ -86,12 +98,44 @@ internal sealed class FakeCluster(int partitionCount) : ITableCache, IBatchTrans
             else
             {
                 Executed.Add((Encoding.ASCII.GetString(request.Key), Encoding.ASCII.GetString(request.Value), call.Target));
-                writer.OnReply(new CacheReply { Status = CacheStatus.Ok, ClientFlags = request.ClientFlags });
+                if (pending?.Invoke(Executed[^1].Key) == true)
+                    writer.WriteStatus(BatchFormat.StatusPending);
+                else
+                    writer.OnReply(new CacheReply { Status = CacheStatus.Ok, ClientFlags = request.ClientFlags });
             }
         }
 
-        call.Completion.SetResult(new BatchReply(writer.TakeReply(), 1, _version));
+        call.Completion.SetResult(new BatchReply(writer.TakeReply(pending is null ? 0 : ++_tickets), 1, _version));
         return true;
+    }
+
+    /// <summary>Answers the oldest batch: executed, and nobody will ever know whether the partitions' copies have it.</summary>
+    public void AnswerUnacknowledged()
+    {
+        Call call = Calls[0];
+        Calls.RemoveAt(0);
+        var writer = new ReplyWriter();
+        var reader = new BatchReader(call.Request.Payload.Span);
+        while (reader.TryRead(out _))
+            writer.WriteStatus(BatchFormat.StatusUnacknowledged);
+        call.Completion.SetResult(new BatchReply(writer.TakeReply(), 1, _version));
+    }
+
+    /// <summary>Answers the oldest who collects: a result for each that is pending, Ok or one of the format's own statuses.</summary>
+    public void AnswerCollect(params byte[] statuses)
+    {
+        CollectCall call = CollectCalls[0];
+        CollectCalls.RemoveAt(0);
+        var writer = new ReplyWriter();
+        foreach (byte status in statuses)
+        {
+            if (status == (byte)CacheStatus.Ok)
+                writer.OnReply(new CacheReply { Status = CacheStatus.Ok });
+            else
+                writer.WriteStatus(status);
+        }
+
+        call.Completion.SetResult(new BatchReply(writer.TakeReply(call.Ticket), 1, _version));
     }
 
     public void Fail(int callIndex, Exception exception)
@@ -100,6 +144,8 @@ internal sealed class FakeCluster(int partitionCount) : ITableCache, IBatchTrans
         Calls.RemoveAt(callIndex);
         call.Completion.SetException(exception);
     }
+
+    internal sealed record CollectCall(SiloId Target, long Ticket, TaskCompletionSource<BatchReply> Completion);
 
     internal sealed record Call(SiloId Target, int Lane, BatchRequest Request, TaskCompletionSource<BatchReply> Completion);
 }

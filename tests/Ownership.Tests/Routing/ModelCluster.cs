@@ -64,6 +64,9 @@ internal sealed class ModelChannel(ModelCluster cluster, SiloId localSilo, int p
     public ValueTask<BatchReply> SendAsync(SiloId target, int lane, BatchRequest request, CancellationToken cancellationToken) =>
         cluster.Send(this, target, request);
 
+    public ValueTask<BatchReply> CollectAsync(SiloId target, long ticket, CancellationToken cancellationToken) =>
+        throw new InvalidOperationException("Nothing has copies here.");
+
     public ValueTask<ItemScanPage?> ScanAsync(SiloId target, PartitionId partition, ulong position, CancellationToken cancellationToken) =>
         ValueTask.FromResult<ItemScanPage?>(null);
 

@@ -1,18 +1,13 @@
-using OrleansCache.Ownership.Replication;
 using OrleansCache.Ownership.Routing;
 
 namespace OrleansCache.Ownership.Tests.Simulation;
 
 // The gateway of a simulated silo, and what executes other gateways' batches.
-internal sealed partial class SimulatedNode : ITableCache, IBatchTransport, ICompletionQueue, IAckListener
+internal sealed partial class SimulatedNode : ITableCache, IBatchTransport, ICompletionQueue
 {
-    /// <summary>As a real silo: longer than the replicas' silos may take to be declared dead, shorter than the asker waits.</summary>
-    private const int AcknowledgementMillisecondsMax = 10_000;
-
     private readonly FreezeDetector _freeze;
-    private readonly BatchExecutor _executor;
+    private readonly BatchServer _batches;
     private readonly Queue<LoopWorkItem> _posted = new();
-    private readonly List<Unacknowledged> _unacknowledged = [];
     private bool _turnIsDue;
 
     public PartitionTable Table { get; private set; }
@@ -64,8 +59,16 @@ internal sealed partial class SimulatedNode : ITableCache, IBatchTransport, ICom
 
     ValueTask<BatchReply> IBatchTransport.SendAsync(SiloId target, int lane, BatchRequest request, CancellationToken cancellationToken)
     {
-        var answer = new TaskCompletionSource<BatchReply>();
         byte[] wire = request.Payload.Span.ToArray();
+        return Ask(target, (node, answer) => node.ExecuteBatch(wire, this, answer));
+    }
+
+    ValueTask<BatchReply> IBatchTransport.CollectAsync(SiloId target, long ticket, CancellationToken cancellationToken) =>
+        Ask(target, (node, answer) => node.Collect(ticket, this, answer));
+
+    private ValueTask<BatchReply> Ask(SiloId target, Action<SimulatedNode, TaskCompletionSource<BatchReply>> what)
+    {
+        var answer = new TaskCompletionSource<BatchReply>();
         if (!_members.Contains(target))
             _cluster.At(0, () => answer.TrySetException(new BatchNotExecutedException("unknown silo")));
         else
@@ -73,7 +76,7 @@ internal sealed partial class SimulatedNode : ITableCache, IBatchTransport, ICom
             // The connection to a process that is gone breaks.
             if (!_cluster.IsRunning(target) || _cluster.IsLossy())
                 _cluster.At(_cluster.Delay(1, 200), () => answer.TrySetException(new InvalidOperationException("connection lost")));
-            _cluster.Send(this, target, SimulatedTraffic.Batches, node => node.ExecuteBatch(wire, this, answer));
+            _cluster.Send(this, target, SimulatedTraffic.Batches, node => what(node, answer));
         }
 
         return new ValueTask<BatchReply>(answer.Task);
@@ -84,9 +87,6 @@ internal sealed partial class SimulatedNode : ITableCache, IBatchTransport, ICom
 
     ValueTask IBatchTransport.FlushAllAsync(uint atUnixSeconds, CancellationToken cancellationToken) => ValueTask.CompletedTask;
 
-    /// <summary>Replies of batches leave when everything that they tell is acknowledged.</summary>
-    void IAckListener.OnAcknowledged() => LookForAcknowledgements();
-
     private void Adopt(PartitionTable table)
     {
         if (!IsRunning || table.Version < Table.Version)
@@ -94,7 +94,6 @@ internal sealed partial class SimulatedNode : ITableCache, IBatchTransport, ICom
         Table = table;
         if (Channel is null)
         {
-            _replicator.Register(this);
             var router = new ClusterRouter(_cluster.PartitionCount, Partitions, this, this, _time) { Freeze = _freeze, Replicator = _replicator };
             Channel = router.OpenChannel(this);
         }
@@ -114,56 +113,25 @@ internal sealed partial class SimulatedNode : ITableCache, IBatchTransport, ICom
 
     private void ExecuteBatch(byte[] wire, SimulatedNode asker, TaskCompletionSource<BatchReply> answer)
     {
-        PooledBytes reply = _executor.Execute(wire, out AcknowledgementWait? wait);
+        PooledBytes reply = _batches.Execute(wire, out List<UnacknowledgedResult>? unacknowledged);
         _cluster.NoteExecuted(this, wire, reply.Span);
-        _replicator.Flush();
-        var entry = new Unacknowledged(wait, reply, asker, answer);
-        if (wait is null)
-        {
-            Answer(entry, isAcknowledged: true);
-            return;
-        }
-
-        _unacknowledged.Add(entry);
-        LookForAcknowledgements();
-        _cluster.At(AcknowledgementMillisecondsMax, () =>
-        {
-            if (_unacknowledged.Remove(entry))
-                Answer(entry, isAcknowledged: false);
-        });
+        if (unacknowledged is null)
+            Answer(asker, answer, reply);
+        else
+            _batches.Hold(reply, unacknowledged, part => Answer(asker, answer, part));
     }
 
-    /// <summary>What <see cref="Replicator.WaitAsync"/> does, without a continuation on another thread.</summary>
-    private void LookForAcknowledgements()
+    private void Collect(long ticket, SimulatedNode asker, TaskCompletionSource<BatchReply> answer)
     {
-        for (int i = 0; i < _unacknowledged.Count;)
-        {
-            Unacknowledged entry = _unacknowledged[i];
-            entry.Wait!.Look();
-            if (!entry.Wait.Task.IsCompleted)
-            {
-                i++;
-                continue;
-            }
-
-            _unacknowledged.RemoveAt(i);
-            Answer(entry, entry.Wait.Task.Result);
-        }
+        if (!_batches.TryCollect(ticket, reply => Answer(asker, answer, reply)))
+            _cluster.Send(this, asker.Id, SimulatedTraffic.Replies, _ => answer.TrySetException(new InvalidOperationException("unknown ticket")));
     }
 
-    private void Answer(Unacknowledged entry, bool isAcknowledged)
+    private void Answer(SimulatedNode asker, TaskCompletionSource<BatchReply> answer, PooledBytes reply)
     {
         if (!IsRunning)
             return;
         PartitionTableVersion version = Table.Version;
-        _cluster.Send(this, entry.Asker.Id, SimulatedTraffic.Replies, _ =>
-        {
-            if (isAcknowledged)
-                entry.Answer.TrySetResult(new BatchReply(entry.Reply, version.Term, version.Number));
-            else
-                entry.Answer.TrySetException(new InvalidOperationException("not acknowledged"));
-        });
+        _cluster.Send(this, asker.Id, SimulatedTraffic.Replies, _ => answer.TrySetResult(new BatchReply(reply, version.Term, version.Number)));
     }
-
-    private sealed record Unacknowledged(AcknowledgementWait? Wait, PooledBytes Reply, SimulatedNode Asker, TaskCompletionSource<BatchReply> Answer);
 }

@@ -41,7 +41,7 @@ internal sealed partial class SimulatedNode : ISiloAgentEnvironment, ICoordinato
         _receiver = new ReplicaReceiver(Partitions, this, _time);
         _freeze = new FreezeDetector(_time, static _ => { });
         _freeze.StartWithoutThread();
-        _executor = new BatchExecutor(Partitions, _time, _freeze);
+        _batches = new BatchServer(new BatchExecutor(Partitions, _time, _freeze), _replicator, _time);
         Table = Agent.Table;
         _file = new MemoryFileContent(partitions);
         if (former is not null)
