@@ -49,7 +49,7 @@ public sealed class FaultTests
         await AssertNothingAcknowledgedIsLostAsync(cluster, checker);
     }
 
-    [PostgresFact]
+    [PostgresFact(IsLong = true)]
     public async Task WithTwoReplicasTwoSilosAreKilledAtOnceAndNothingIsLost()
     {
         await using PostgresServer postgres = await PostgresServer.StartAsync();
@@ -85,7 +85,7 @@ public sealed class FaultTests
         await MembershipTests.AssertNothingLostAsync(cluster, checker);
     }
 
-    [ClusterFact]
+    [ClusterFact(IsLong = true)]
     public async Task ASiloFrozenForAMomentAndThenUntilOthersGoOnWithoutItLosesNothing()
     {
         await using SiloCluster cluster = await SiloCluster.StartAsync(3);

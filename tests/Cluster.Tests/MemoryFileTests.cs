@@ -24,7 +24,7 @@ public sealed class MemoryFileTests : IDisposable
         Assert.Contains("goes on from memory files", cluster.Silos[0].Output, StringComparison.Ordinal);
     }
 
-    [ClusterFact]
+    [ClusterFact(IsLong = true)]
     public async Task StartedAsTheyWereTheyFindTheirClusterAndTheirItems()
     {
         await using SiloCluster cluster = await StartAsync(3);
@@ -63,7 +63,7 @@ public sealed class MemoryFileTests : IDisposable
         Assert.Contains("begins empty: the cluster lives", back.Output, StringComparison.Ordinal);
     }
 
-    [ClusterFact]
+    [ClusterFact(IsLong = true)]
     public async Task ASiloThatWasLostLongBeforeTheOthersBringsNothingStale()
     {
         await using SiloCluster cluster = await StartAsync(3);
@@ -94,8 +94,8 @@ public sealed class MemoryFileTests : IDisposable
     private async Task<SiloCluster> StartAsync(int count, params string[] options)
     {
         SiloCluster cluster = SiloCluster.Create(options);
-        for (int i = 0; i < count; i++)
-            await cluster.AddSiloAsync("-e", FileOf(i));
+        await cluster.AddSiloAsync("-e", FileOf(0));
+        await Task.WhenAll(Enumerable.Range(1, count - 1).Select(silo => cluster.AddSiloAsync("-e", FileOf(silo))));
         return cluster;
     }
 

@@ -6,7 +6,7 @@ namespace OrleansCache.Cluster.Tests;
 /// <summary>The membership lives in a real PostgreSQL, so that no silo is special, and the store itself may fail.</summary>
 public sealed class PostgresTests
 {
-    [PostgresFact]
+    [PostgresFact(IsLong = true)]
     public async Task TheFirstSiloMayLeaveAsWell()
     {
         await using PostgresServer postgres = await PostgresServer.StartAsync();
@@ -24,7 +24,7 @@ public sealed class PostgresTests
         await MembershipTests.AssertNothingLostAsync(cluster, checker);
     }
 
-    [PostgresFact]
+    [PostgresFact(IsLong = true)]
     public async Task AStoreThatGoesAwayStopsNobodyAndComesBack()
     {
         await using PostgresServer postgres = await PostgresServer.StartAsync();

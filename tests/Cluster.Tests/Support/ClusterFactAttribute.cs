@@ -19,6 +19,9 @@ internal static class ClusterSkip
         return "Built with Cluster=false: silos need the Orleans packages";
 #endif
     }
+
+    /// <summary>For a test of half a minute and more: why it does not run; null if such tests are to run.</summary>
+    public static string? LongReason() => Environment.GetEnvironmentVariable("ORLEANSCACHE_TEST_LONG") is null or "" ? "Takes long: runs with --long" : null;
 }
 
 /// <summary>A test of silos; skipped, with the reason, in the build without Orleans.</summary>
@@ -35,6 +38,18 @@ public sealed class ClusterFactAttribute : FactAttribute
     public string Tool { get; }
 
     public string[] Modules { get; }
+
+    /// <summary>It runs only when long tests are to run.</summary>
+    public bool IsLong
+    {
+        get;
+        set
+        {
+            field = value;
+            if (value)
+                Skip ??= ClusterSkip.LongReason();
+        }
+    }
 }
 
 /// <summary>The same for a theory.</summary>
@@ -51,6 +66,18 @@ public sealed class ClusterTheoryAttribute : TheoryAttribute
     public string Tool { get; }
 
     public string[] Modules { get; }
+
+    /// <summary>It runs only when long tests are to run.</summary>
+    public bool IsLong
+    {
+        get;
+        set
+        {
+            field = value;
+            if (value)
+                Skip ??= ClusterSkip.LongReason();
+        }
+    }
 }
 
 /// <summary>A test of silos that needs a PostgreSQL of its own.</summary>
@@ -58,4 +85,16 @@ public sealed class ClusterTheoryAttribute : TheoryAttribute
 public sealed class PostgresFactAttribute : FactAttribute
 {
     public PostgresFactAttribute() => Skip = ClusterSkip.Reason("", []) ?? PostgresServer.WhyNot();
+
+    /// <summary>It runs only when long tests are to run.</summary>
+    public bool IsLong
+    {
+        get;
+        set
+        {
+            field = value;
+            if (value)
+                Skip ??= ClusterSkip.LongReason();
+        }
+    }
 }
