@@ -15,6 +15,9 @@ internal sealed class PartitionLog(Partition gate, Replicator replicator) : Effe
 {
     private const int SlotCount = 256;
 
+    /// <summary>Reads that a copy is told of wait for the next message; beyond so many bytes they are dropped.</summary>
+    private const int ReadBytesMax = 32 * 1024;
+
     private readonly long[] _slots = new long[SlotCount];
     private readonly List<OutgoingCopy> _copies = [];
     private int _synced;
@@ -51,6 +54,21 @@ internal sealed class PartitionLog(Partition gate, Replicator replicator) : Effe
         if (replicator.IsAsynchronous)
             return replicator.MayRunAhead;
         return _slots[SlotOf(request.KeyHash)] <= _acknowledged && IsPlainRead(in request);
+    }
+
+    /// <summary>It goes along with what leaves next, or with the next tick: reads alone are no reason for a message each.</summary>
+    public override void NoteRead(ReadOnlySpan<byte> key)
+    {
+        if (!replicator.TellsReads)
+            return;
+        foreach (OutgoingCopy copy in _copies)
+        {
+            if (!copy.IsComplete || copy.Reads.Length > ReadBytesMax)
+                continue;
+            copy.Reads.Take(1)[0] = (byte)key.Length;
+            copy.Reads.Write(key);
+            copy.Stream.MarkDirty(copy, isUrgent: false);
+        }
     }
 
     public override IBufferWriter<byte> Begin()
@@ -100,6 +118,7 @@ internal sealed class PartitionLog(Partition gate, Replicator replicator) : Effe
         copy.Stage = CopyStage.Ended;
         replicator.AddPendingBytes(-copy.Pending.Length);
         copy.Pending.Clear();
+        copy.Reads.Clear();
         if (_copies.Count == 0 && ReferenceEquals(gate.Effects, this))
             gate.Effects = null;
         UpdateAcknowledged();
@@ -199,6 +218,9 @@ internal sealed class OutgoingCopy(PartitionLog log, long number, ReplicaStream 
     public GrowingBuffer Pending { get; } = new();
 
     public long PendingFirst { get; set; }
+
+    /// <summary>Keys that were read since the last message.</summary>
+    public GrowingBuffer Reads { get; } = new();
 
     public long Acknowledged { get; set; }
 

@@ -71,6 +71,12 @@ public sealed class ReplicaReceiver(PartitionSet partitions, IReplicaHost host, 
             return false;
         if (partitions.TryGet(new PartitionId(group.Partition)) is not { } partition)
             return false;
+        if ((group.Kind & GroupKind.Reads) != 0)
+        {
+            partition.ApplyReads(group.Copy, group.Effects, now);
+            return true;
+        }
+
         ApplyStatus status = partition.Apply(group.Copy, group.First, group.Last, group.Sequence, group.Effects, now);
         if (status != ApplyStatus.Ok)
             return false;

@@ -30,15 +30,20 @@ internal sealed class ReplicaStream(SiloId target, long life, Replicator replica
     /// <summary>The other silo is gone for good.</summary>
     public void End() => _isEnded = true;
 
-    /// <summary>The copy has something to send. Called under its partition's lock.</summary>
-    public void MarkDirty(OutgoingCopy copy)
+    /// <summary>
+    /// The copy has something to send; if it is not urgent, it goes along with what is, or waits for the next tick. Called under its partition's lock.
+    /// </summary>
+    public void MarkDirty(OutgoingCopy copy, bool isUrgent = true)
     {
         lock (_workLock)
         {
-            if (copy.IsQueued)
+            if (copy.IsQueued && (!isUrgent || _hasWork))
                 return;
+            if (!copy.IsQueued)
+                _work.Add(copy);
             copy.IsQueued = true;
-            _work.Add(copy);
+            if (!isUrgent)
+                return;
             _hasWork = true;
         }
 
@@ -94,9 +99,16 @@ internal sealed class ReplicaStream(SiloId target, long life, Replicator replica
         return true;
     }
 
-    /// <summary>Time passes: a message without an answer is sent again.</summary>
+    /// <summary>Time passes: what is not urgent leaves, and a message without an answer is sent again.</summary>
     public void Tick()
     {
+        lock (_workLock)
+        {
+            _hasWork |= _work.Count > 0;
+        }
+
+        if (_hasWork)
+            replicator.NoteWork();
         lock (_callLock)
         {
             if (_call is null || replicator.Time.GetElapsedTime(_call.SentAt) < Replicator.MessageTimeout)
@@ -246,6 +258,12 @@ internal sealed class ReplicaStream(SiloId target, long life, Replicator replica
                 if (copy.Stage != CopyStage.New)
                     WriteGroup(GroupKind.Effects, copy.PendingFirst, log.Position, sequence, pending.Written);
                 stream.ReleasePending(copy);
+            }
+
+            if (copy.Reads.Length > 0)
+            {
+                WriteGroup(GroupKind.Reads, 0, 0, 0, copy.Reads.Written);
+                copy.Reads.Clear();
             }
 
             copy.PendingFirst = log.Position + 1;

@@ -20,6 +20,9 @@ internal enum GroupKind : byte
 
     /// <summary>A replica of number First that has the log up to Last is to be kept as this copy; no effects.</summary>
     Retain = 8,
+
+    /// <summary>Keys that were read, in place of effects; all positions are 0. For the replica's eviction only.</summary>
+    Reads = 16,
 }
 
 /// <summary>What the receiver says of a message. Travels between silos: never renumber, only append.</summary>
@@ -48,7 +51,7 @@ internal enum MessageStatus : byte
 /// </summary>
 internal static class ReplicationFormat
 {
-    public const byte Version = 1;
+    public const byte Version = 2;
     public const int GroupHeaderBytes = 41;
     private const int NameBytesMax = 512;
 

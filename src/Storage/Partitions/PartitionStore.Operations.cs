@@ -41,7 +41,12 @@ public sealed unsafe partial class PartitionStore
             reply.ItemFlags |= HandToken(item, in request, formerExpiresAt);
         reply.ExpiresAt = (flags & RequestFlags.FormerExpiry) == 0 ? item->ExpiresAt : formerExpiresAt;
         if ((flags & RequestFlags.Peek) == 0)
+        {
+            if ((word & ItemWord.FrequencyMask) == 0)
+                Effects?.NoteRead(request.Key);
             Bump(item, now);
+        }
+
         bool matches = (flags & RequestFlags.CompareCas) != 0 && item->Cas == request.CompareCas;
         reply.Value = (flags & RequestFlags.ReturnValue) != 0 && !matches ? View(handle, item) : ValueView.OfLength(_space.ValueLength(item));
         sink.OnReply(in reply);

@@ -28,6 +28,7 @@ internal enum EffectKind : byte
 ///  touch:  0 kind(1) | 1 key length, 1 to 250(1) | 2 key | 2+k marks(1) | 3+k expires at(4) | 7+k last access(4) | 11+k CAS(8)
 ///  flush:  0 kind(1) | 1 clears, 0 or 1(1) | 2 scheduled flush afterwards, 0 = none(4) | 6 number of the flush, 0 = unknown(8)
 /// </code>
+/// Beside them, keys that were read: key length, 1 to 250(1) | key.
 /// </summary>
 internal static class EffectFormat
 {
@@ -140,6 +141,23 @@ internal static class EffectFormat
             if (bytes is 0 or > Limits.KeyBytesMax)
                 _wire.Fail();
             return _wire.Bytes(bytes);
+        }
+    }
+
+    /// <summary>Reads keys one by one, to the end or to what is none.</summary>
+    public ref struct KeyReader(ReadOnlySpan<byte> input)
+    {
+        private WireReader _wire = new(input);
+
+        public ReadOnlySpan<byte> Key { get; private set; }
+
+        public bool Read()
+        {
+            if (_wire.Remaining == 0)
+                return false;
+            int bytes = _wire.Byte();
+            Key = _wire.Bytes(bytes);
+            return bytes is > 0 and <= Limits.KeyBytesMax && !_wire.Failed;
         }
     }
 }

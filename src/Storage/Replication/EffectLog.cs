@@ -17,6 +17,13 @@ public abstract class EffectLog
     /// <summary>Asked before a request executes on the direct way: false turns it away, because its reply has to wait for a replica.</summary>
     public abstract bool MayAnswerNow(in CacheRequest request);
 
+    /// <summary>
+    /// An item was read for the first time since it came, or since eviction has spared it last. No effect: nothing waits for it, and it may be dropped.
+    /// </summary>
+    public virtual void NoteRead(ReadOnlySpan<byte> key)
+    {
+    }
+
     /// <summary>One effect begins: takes its bytes, until <see cref="Commit"/> or <see cref="CommitFlush"/>.</summary>
     public abstract IBufferWriter<byte> Begin();
 

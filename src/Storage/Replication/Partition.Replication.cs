@@ -145,6 +145,18 @@ public sealed partial class Partition
         }
     }
 
+    /// <summary>
+    /// Keys were read at the owner: each its length (1 to 250) in a byte, then the key. Does nothing if this is no replica of that epoch.
+    /// </summary>
+    public void ApplyReads(long epoch, ReadOnlySpan<byte> keys, uint nowUnixSeconds)
+    {
+        lock (_gate)
+        {
+            if (_state == PartitionState.Sealed && _store.IsReplica && Epoch == epoch)
+                _store.ApplyReads(keys, nowUnixSeconds);
+        }
+    }
+
     /// <summary>Ends being a replica: nothing more is applied. Held in this epoch from now on, and still sealed.</summary>
     public void Fence(long epoch)
     {

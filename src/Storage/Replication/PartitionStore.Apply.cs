@@ -71,6 +71,21 @@ public sealed unsafe partial class PartitionStore
         return true;
     }
 
+    /// <summary>
+    /// The owner's clients have read these keys: their items count as read here as well, so that memory keeps what is in use, whoever serves it. Keys are as in
+    /// <see cref="EffectFormat"/>; bytes that are none end it.
+    /// </summary>
+    internal void ApplyReads(ReadOnlySpan<byte> keys, uint now)
+    {
+        var reader = new EffectFormat.KeyReader(keys);
+        while (reader.Read())
+        {
+            uint handle = _index.Find(_arena.Hasher.Compute(reader.Key), reader.Key);
+            if (handle != 0)
+                Bump(_space.At(handle), now);
+        }
+    }
+
     private bool TryApplyPut(in ExportedItem source, uint now)
     {
         ulong hash = _arena.Hasher.Compute(source.Key);

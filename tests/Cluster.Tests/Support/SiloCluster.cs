@@ -11,7 +11,7 @@ namespace OrleansCache.Cluster.Tests;
 /// </summary>
 public sealed class SiloCluster : IAsyncDisposable
 {
-    private static readonly TimeSpan s_startTimeout = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan s_startTimeout = TimeSpan.FromSeconds(150);
     private static readonly TimeSpan s_wholeTimeout = TimeSpan.FromSeconds(120);
 
     private readonly string _clusterId = "test-" + Guid.NewGuid().ToString("N")[..12];

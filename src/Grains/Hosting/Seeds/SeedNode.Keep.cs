@@ -185,12 +185,18 @@ internal sealed partial class SeedNode
         {
             while (await timer.WaitForNextTickAsync(_stop.Token).ConfigureAwait(false))
             {
+                bool isWhole = true;
                 foreach (SeedAddress place in Places())
                 {
-                    if (_connections.IsConnected(place) || (underWay.TryGetValue(place, out Task? task) && !task.IsCompleted))
+                    bool isConnected = _connections.IsConnected(place);
+                    isWhole &= isConnected;
+                    if (isConnected || (underWay.TryGetValue(place, out Task? task) && !task.IsCompleted))
                         continue;
                     underWay[place] = KnockAsync(place);
                 }
+
+                // A silo that has nothing to do should cost next to nothing.
+                timer.Period = isWhole ? KnockIntervalWhenWhole : KnockInterval;
             }
         }
         catch (OperationCanceledException)

@@ -58,6 +58,9 @@ internal sealed partial class SeedNode : IAsyncDisposable
     /// <summary>How often an address is tried where a seed should be and is not.</summary>
     public static TimeSpan KnockInterval { get; } = TimeSpan.FromMilliseconds(200);
 
+    /// <summary>How often it is looked whether one is missing.</summary>
+    private static readonly TimeSpan KnockIntervalWhenWhole = TimeSpan.FromSeconds(1);
+
     /// <summary>This silo's seed.</summary>
     public SeedId Self => new(_options.Address, _directory.Store.Identity);
 
