@@ -143,8 +143,7 @@ public sealed partial class ClusterNode
         services.Replace(ServiceDescriptor.Singleton<IFatalErrorHandler>(new FatalErrors(this)));
         services.AddSingleton<BatchExecutor>();
         services.AddSingleton<DeathWatch>();
-        services.AddSingleton(
-            new ReplicationOptions(_options.Replicas, _options.IsReplicationAsynchronous, _options.Zone ?? "", TellsReads: !_options.EvictsReplicasFirst));
+        services.AddSingleton(new ReplicationOptions(_options.Replicas, _options.IsReplicationAsynchronous, _options.Zone ?? ""));
         services.AddSingleton<OwnershipLocator>();
         services.AddSingleton<OwnershipRuntime>();
         services.AddSingleton<RemoteFeeds>();

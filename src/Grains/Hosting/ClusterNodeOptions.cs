@@ -77,9 +77,6 @@ public sealed record ClusterNodeOptions
     /// </summary>
     public bool IsReplicationAsynchronous { get; init; }
 
-    /// <summary>Under pressure the items of replicas go before those that this silo serves: their silos are not told what is read here.</summary>
-    public bool EvictsReplicasFirst { get; init; }
-
     /// <summary>--zone: copies of a partition are kept in different zones, where that is possible; null for none.</summary>
     public string? Zone { get; init; }
 

@@ -74,10 +74,7 @@ internal sealed partial class OwnershipRuntime
         _journal = new OwnershipJournal(LocalSilo);
         _contexts = new IGrainContext?[partitions.PartitionCount];
         _table = PartitionTable.Unassigned(partitions.PartitionCount);
-        _replicator = new Replicator(LocalSilo, partitions, new GrainReplicaTransport(grains), this, time, replication.IsAsynchronous)
-        {
-            TellsReads = replication.TellsReads,
-        };
+        _replicator = new Replicator(LocalSilo, partitions, new GrainReplicaTransport(grains), this, time, replication.IsAsynchronous);
         _batches = new BatchServer(executor, _replicator, time);
         _receiver = new ReplicaReceiver(partitions, this, time);
         _agent = new SiloAgent(LocalSilo, partitions.PartitionCount, partitions.Options.MemoryBytes, this) 

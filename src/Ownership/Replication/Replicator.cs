@@ -42,11 +42,8 @@ public sealed class Replicator(
     /// <summary>Replies do not wait for replicas, as long as those keep up.</summary>
     public bool IsAsynchronous => isAsynchronous;
 
-    /// <summary>
-    /// Replicas are told of what is read here, so that under pressure their silos keep of them what is in use. Otherwise they evict them first, and more memory
-    /// is left for what they serve.
-    /// </summary>
-    public bool TellsReads { get; init; } = true;
+    /// <summary>For tests, which show what becomes of replicas in full silos that are not told what is read here.</summary>
+    internal bool TellsReads { get; init; } = true;
 
     /// <summary>Bytes of scans in one message, about; effects of the log come on top.</summary>
     internal int ScanBytesMax { get; init; } = 512 * 1024;

@@ -123,7 +123,6 @@ internal sealed class ClusterMember : INode
         ConnectionString = _options.ConnectionString,
         Replicas = _options.Replicas,
         IsReplicationAsynchronous = _options.IsReplicationAsynchronous,
-        EvictsReplicasFirst = _options.EvictsReplicasFirst,
         Zone = _options.Zone,
         Store = StoreSetup.Options(_options),
         Events = StoreSetup.Events(_options),

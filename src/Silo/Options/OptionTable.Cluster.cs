@@ -163,18 +163,6 @@ internal static partial class OptionTable
         },
         new()
         {
-            Long = "replica-eviction", Argument = "mode", Default = "equal", Group = OptionGroup.Cluster,
-            Help = "equal: a replica's items count as read when they are read at its owner, and full memory keeps what is in use of both; "
-                + "first: they go first, which leaves more memory for what the silo serves, and less after a loss",
-            Apply = (o, text) => text switch
-            {
-                "equal" => Done(() => o.EvictsReplicasFirst = false),
-                "first" => Done(() => o.EvictsReplicasFirst = true),
-                _ => $"\"{text}\" is neither equal nor first",
-            },
-        },
-        new()
-        {
             Long = "zone", Argument = "name", Group = OptionGroup.Cluster,
             Help = "failure zone of this silo: replicas of its partitions are kept in other zones, where there are any",
             Apply = (o, text) => text.Length is 0 or > 100 ? "The zone must have 1 to 100 characters" : Done(() => o.Zone = text),

@@ -171,9 +171,6 @@ internal sealed partial class ServeOptions
 
     public bool IsReplicationAsynchronous { get; set; }
 
-    /// <summary>--replica-eviction first: full memory loses the replicas' items first, whether they are read at their owners or not.</summary>
-    public bool EvictsReplicasFirst { get; set; }
-
     public string? Zone { get; set; }
 
     /// <summary>What was accepted with a remark; printed before the node starts.</summary>
