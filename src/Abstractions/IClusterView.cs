@@ -21,6 +21,15 @@ public interface IClusterView
     /// Gives the seed of a silo (HOST:PORT between silos) a vote on the membership, or takes it away for good. Null: done; otherwise why not.
     /// </summary>
     ValueTask<string?> ChangeSeedsAsync(string silo, bool add, CancellationToken cancellationToken);
+
+    /// <summary>What is on its way between silos. Throws <see cref="RouterException"/> if nobody coordinates the cluster at the moment.</summary>
+    ValueTask<MovesOverview> ReadMovesAsync(CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Pauses moves, lets them go on, slows them down or gives them up. Null: done, and every silo knows it; otherwise why not. Throws
+    /// <see cref="RouterException"/> if nobody can be asked.
+    /// </summary>
+    ValueTask<string?> OrderMovesAsync(MoveOrder order, CancellationToken cancellationToken);
 }
 
 /// <summary>The seeds of a cluster that keeps its membership itself.</summary>

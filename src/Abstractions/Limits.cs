@@ -226,6 +226,12 @@ public static class Limits
     public const int PartitionsDefault = 256;
     public const int PartitionsMax = 16384;
 
+    /// <summary>The least bytes per second to which moves can be limited: below, no partition of any size would ever arrive.</summary>
+    public const int MoveLimitBytesMin = 64 * 1024;
+
+    /// <summary>The most: as good as none.</summary>
+    public const long MoveLimitBytesMax = 1L << 40;
+
     /// <summary>Seeds that vote on the membership at the most.</summary>
     public const int SeedsMax = 7;
 

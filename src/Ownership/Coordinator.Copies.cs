@@ -109,10 +109,13 @@ public sealed partial class Coordinator
                 continue;
             }
 
-            CopyState state = StateOf(owner, partition, copy.Number);
+            CopyReport report = FindCopy(owner, partition, copy.Number);
+            CopyState state = report.State;
             bool isUnknown = state == CopyState.None && (copy.AttachSequence == 0 || owner.Sequence >= copy.AttachSequence);
             if (state != CopyState.None)
                 copy.State = state;
+            if (state == CopyState.Copying && owner.Sequence > copy.MeasuredSequence)
+                copy.Measure(report, owner.Sequence, _members[owner.Silo].AnsweredMilliseconds);
             copy.IsUnwanted |= isUnknown || copy.State == CopyState.Failed;
 
             // What the owner takes for complete, and its holder has not got, or not completely: nobody would notice while nothing is written.
@@ -131,7 +134,7 @@ public sealed partial class Coordinator
         }
     }
 
-    private static CopyState StateOf(SyncReply owner, int partition, long number)
+    private static CopyReport FindCopy(SyncReply owner, int partition, long number)
     {
         // In ascending order of the partition.
         IReadOnlyList<CopyReport> copies = owner.Copies;
@@ -148,10 +151,10 @@ public sealed partial class Coordinator
         for (; low < copies.Count && copies[low].Partition == partition; low++)
         {
             if (copies[low].Copy == number)
-                return copies[low].State;
+                return copies[low];
         }
 
-        return CopyState.None;
+        return default;
     }
 
     private Copy Attach(int partition, SiloId target)
@@ -161,7 +164,7 @@ public sealed partial class Coordinator
         return copy;
     }
 
-    /// <summary>Whether another copy may begin now, so that neither silo is drowned.</summary>
+    /// <summary>Whether another copy may begin now, so that neither silo is drowned. Those that rest do not count.</summary>
     private bool MayCopy(SiloId source, SiloId target)
     {
         int leaving = 0, arriving = 0;
@@ -169,7 +172,7 @@ public sealed partial class Coordinator
         {
             foreach (Copy copy in _copies[partition])
             {
-                if (copy.State != CopyState.Copying || copy.IsUnwanted)
+                if (copy.State != CopyState.Copying || copy.IsUnwanted || IsResting(partition, copy))
                     continue;
                 leaving += _owners[partition] == source ? 1 : 0;
                 arriving += copy.Target == target ? 1 : 0;
@@ -192,12 +195,12 @@ public sealed partial class Coordinator
         Copy? copy = _copies[partition].Find(candidate => candidate.Target == move.Target);
         if (copy is null)
         {
-            if (MayCopy(owner.Silo, move.Target))
+            if (!IsResting(move) && MayCopy(owner.Silo, move.Target))
                 Attach(partition, move.Target);
         }
         else if (copy.IsUnwanted)
             Fail(partition, now);
-        else if (move.YieldCopy == 0 && copy.State == CopyState.Synced)
+        else if (move.YieldCopy == 0 && copy.State == CopyState.Synced && !IsResting(move))
         {
             PartitionReport received = Find(target.Reply, partition);
             if (received.Phase == PartitionPhase.Replica && received.Epoch == copy.Number)
@@ -326,7 +329,11 @@ public sealed partial class Coordinator
             FollowCopies(partition, winner.Reply!);
             bool moved = _moves.Remove(partition, out Move? move) && move.Target == promotion.Winner;
             if (moved)
+            {
                 MovesCommitted++;
+                _movedSince++;
+            }
+
             environment.OnEvent(moved ? CoordinatorEvent.MoveCommitted : CoordinatorEvent.Promoted, partition, promotion.Winner);
             return true;
         }
@@ -409,8 +416,14 @@ public sealed partial class Coordinator
         {
             for (int i = firstCopy; i < endOfCopies; i++)
             {
-                if (!_copies[partition].Exists(copy => copy.Number == reply.Copies[i].Copy))
-                    commands.Add(PartitionCommand.Detach(partition, held.Epoch, reply.Copies[i].Copy));
+                CopyReport report = reply.Copies[i];
+                if (_copies[partition].Find(copy => copy.Number == report.Copy) is not { } copy)
+                    commands.Add(PartitionCommand.Detach(partition, held.Epoch, report.Copy));
+                else if (report.State == CopyState.Copying && report.IsResting != IsResting(partition, copy))
+                {
+                    commands.Add(report.IsResting
+                        ? PartitionCommand.Proceed(partition, held.Epoch, report.Copy) : PartitionCommand.Rest(partition, held.Epoch, report.Copy));
+                }
             }
 
             if (held.Phase == PartitionPhase.Sealed)
@@ -465,6 +478,34 @@ public sealed partial class Coordinator
 
         /// <summary>To be dropped where it is, and then to be detached.</summary>
         public bool IsUnwanted { get; set; }
+
+        /// <summary>Bytes of items that it has taken, those that the partition has, and what it takes per second.</summary>
+        public long BytesDone { get; private set; }
+
+        public long BytesTotal { get; private set; }
+
+        public long Rate { get; private set; }
+
+        /// <summary>The sequence of the answer that told so; 0 before.</summary>
+        public long MeasuredSequence { get; private set; }
+
+        private long _measuredMilliseconds;
+
+        public void Measure(CopyReport report, long sequence, long nowMilliseconds)
+        {
+            long milliseconds = nowMilliseconds - _measuredMilliseconds;
+            if (MeasuredSequence != 0 && milliseconds == 0)
+                return;
+            if (MeasuredSequence != 0)
+            {
+                // Answers come irregularly: one that follows another at once weighs little.
+                double rate = Math.Max(0, report.BytesDone - BytesDone) * 1000.0 / milliseconds;
+                double weight = 1 - Math.Pow(1 - RateWeight, milliseconds / (double)SyncMilliseconds);
+                Rate = Rate == 0 ? (long)rate : (long)((rate * weight) + (Rate * (1 - weight)));
+            }
+
+            (BytesDone, BytesTotal, MeasuredSequence, _measuredMilliseconds) = (report.BytesDone, report.BytesTotal, sequence, nowMilliseconds);
+        }
     }
 
     private sealed class Move(SiloId source, SiloId target)

@@ -16,6 +16,7 @@ public sealed partial class Coordinator
                 candidates.Add(new SiloWeight(silo, member.Reply!.MemoryBytes));
         }
 
+        _candidates = [.. candidates.Select(static candidate => candidate.Silo)];
         if (candidates.Count == 0)
             return false;
 
@@ -26,8 +27,10 @@ public sealed partial class Coordinator
             current[partition] = move.Target;
         SiloId[] plan = TablePlanner.Plan(current, candidates);
         bool changed = false;
+        int toMove = 0;
         for (int partition = 0; partition < plan.Length; partition++)
         {
+            toMove += _moves.ContainsKey(partition) || (IsServed(partition) && plan[partition] != _owners[partition]) ? 1 : 0;
             if (_homeless.Remove(partition))
             {
                 _owners[partition] = plan[partition];
@@ -36,6 +39,7 @@ public sealed partial class Coordinator
                 changed = true;
             }
             else if (IsServed(partition) && !_moves.ContainsKey(partition) && plan[partition] != _owners[partition]
+                && (MayBalance(partition, now) || IsDraining(_owners[partition]))
                 && now >= _failures[partition].NotBeforeMilliseconds && MayMove(partition, plan[partition]))
             {
                 _moves.Add(partition, new Move(_owners[partition], plan[partition]));
@@ -43,6 +47,7 @@ public sealed partial class Coordinator
             }
         }
 
+        CountPartitionsToMove(toMove, now);
         PlanCopies(plan, candidates, now);
         return changed;
     }
@@ -56,6 +61,8 @@ public sealed partial class Coordinator
         int leaving = 0, arriving = 0;
         foreach (Move move in _moves.Values)
         {
+            if (IsResting(move))
+                continue;
             leaving += move.Source == source ? 1 : 0;
             arriving += move.Target == target ? 1 : 0;
         }
@@ -85,12 +92,19 @@ public sealed partial class Coordinator
             if (!IsServed(partition))
                 continue;
 
-            // An owner that leaves is no candidate: until it has handed over, all others can keep copies.
-            int wanted = Math.Min(replicas, load.ContainsKey(_owners[partition]) ? load.Count - 1 : load.Count);
+            int wanted = CopiesWanted(partition);
             _moves.TryGetValue(partition, out Move? move);
-            List<Copy> kept = [.. _copies[partition].Where(copy => !copy.IsUnwanted && load.ContainsKey(copy.Target) && copy.Target != move?.Target)];
+            List<Copy> kept = KeptCopies(partition, move);
+            if (kept.Count < wanted && move is not null && IsResting(move))
+            {
+                // Repair does not wait for the operator: what there is of the move becomes the replica, or makes room for it.
+                _moves.Remove(partition);
+                move = null;
+                kept = KeptCopies(partition, null);
+            }
+
             int complete = kept.Count(copy => copy.State == CopyState.Synced);
-            bool mayImprove = kept.Count == wanted && wanted > 0 && now >= _failures[partition].NotBeforeMilliseconds;
+            bool mayImprove = kept.Count == wanted && wanted > 0 && MayBalance(partition, now) && now >= _failures[partition].NotBeforeMilliseconds;
             if (kept.Count < wanted || (mayImprove && IsMisplaced(partition, kept, load, share)))
                 AttachOne(partition, move, kept, load, share, now);
             else if (complete > wanted)
@@ -104,6 +118,10 @@ public sealed partial class Coordinator
             }
         }
     }
+
+    /// <summary>Copies that count as replicas, or will.</summary>
+    private List<Copy> KeptCopies(int partition, Move? move) =>
+        [.. _copies[partition].Where(copy => !copy.IsUnwanted && _candidates.Contains(copy.Target) && copy.Target != move?.Target)];
 
     private void AttachOne(int partition, Move? move, List<Copy> kept, Dictionary<SiloId, double> load, Dictionary<SiloId, double> share, long now)
     {

@@ -9,8 +9,11 @@ public interface ICoordinatorEnvironment
     /// <summary>Something worth telling the operator.</summary>
     void OnEvent(CoordinatorEvent what, int partition, SiloId silo);
 
-    /// <summary><see cref="Coordinator.FlushProgress"/> has changed: further silos have flushed, or this coordinator does not act any more.</summary>
-    void OnFlushProgress();
+    /// <summary>
+    /// <see cref="Coordinator.FlushProgress"/> or <see cref="Coordinator.MoveSettingsAwaited"/> has changed: further silos have flushed, or all know the
+    /// settings, or this coordinator does not act any more.
+    /// </summary>
+    void OnProgress();
 
     /// <summary>A random seed for the key hash of a cluster that has none yet.</summary>
     HashSeed DrawHashSeed();
@@ -29,6 +32,8 @@ public enum CoordinatorEvent
     MoveStarted,
     MoveCommitted,
     MoveFailed,
+    /// <summary>An operator has given the move up.</summary>
+    MoveAborted,
     /// <summary>The partition's owner is gone, and goes on at this silo from its replica.</summary>
     Promoted,
     /// <summary>The partition's owner is gone and the partition begins empty at this silo.</summary>
@@ -60,6 +65,9 @@ public enum CoordinatorEvent
 /// <para>
 /// The seed of the key hash lives as long as any silo that knows it: the first coordinator draws it, every later one finds it in
 /// the silos' answers. It travels in the table, and a silo knows it before it holds a partition.
+/// </para>
+/// <para>
+/// Moves for balance can be paused, given up one by one, and slowed down (Coordinator.Moves.cs); what repairs, and what leaves a silo that drains, goes on.
 /// </para>
 /// <para>
 /// Besides, it makes the list of silos and their gateways, from what they answer.
@@ -241,6 +249,8 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
         member.AnsweredMilliseconds = nowMilliseconds;
         if (reply.Flush.Number > _flush.Number)
             _flush = reply.Flush;
+        if (reply.Moves.Number > _moveSettings.Number)
+            _moveSettings = reply.Moves;
         if (reply.PartitionCount != partitionCount && !member.ForeignTold)
         {
             member.ForeignTold = true;
@@ -271,6 +281,10 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
         _sequence = 0;
         _flush = default;
         _flushSettled = 0;
+        _moveSettings = default;
+        _moveSettingsSettled = 0;
+        _partitionsToMove = 0;
+        _movingSince = null;
         _hashSeed = default;
         _silos = SiloList.Empty;
         _gatheringSince = null;
@@ -287,6 +301,7 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
         Array.Clear(_confirmed);
         Array.Clear(_restoring);
         Array.Clear(_failures);
+        Array.Clear(_abortedUntil);
         foreach (SiloId silo in _members.Keys.ToArray())
             _members[silo] = new Member(_members[silo].SinceVersion);
     }
@@ -301,7 +316,7 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
         _promotions.Clear();
         _elections.Clear();
         environment.OnEvent(CoordinatorEvent.SteppedDown, 0, self);
-        environment.OnFlushProgress();
+        environment.OnProgress();
     }
 
     private void Pump(long now)
@@ -329,7 +344,10 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
         }
 
         if (_recovered)
+        {
             SettleFlush();
+            SettleMoveSettings();
+        }
     }
 
     private void UpdateSilos()
@@ -362,7 +380,7 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
         if (settled <= _flushSettled)
             return;
         _flushSettled = settled;
-        environment.OnFlushProgress();
+        environment.OnProgress();
     }
 
     /// <summary>The newest flush that this silo has carried out. One with another partition count holds nothing to flush.</summary>
@@ -377,7 +395,8 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
         bool due = now - member.SentMilliseconds >= SyncMilliseconds || member.Reply is null;
         bool news = member.Nudged || (tableIsOld && member.TableSent < _table.Version) || !commands.SequenceEqual(member.CommandsSent)
             || (silosAreOld && member.SilosSent < _silos.Version)
-            || (member.FlushSent < _flush.Number && FlushedBy(member) < _flush.Number);
+            || (member.FlushSent < _flush.Number && FlushedBy(member) < _flush.Number)
+            || (member.MovesSent < _moveSettings.Number && MoveSettingsOf(member) < _moveSettings.Number);
         if (!due && !news)
             return;
 
@@ -386,6 +405,7 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
         member.SentMilliseconds = now;
         member.CommandsSent = commands;
         member.FlushSent = _flush.Number;
+        member.MovesSent = _moveSettings.Number;
         if (commands.Exists(static command => command.Kind == CommandKind.Yield))
             member.YieldSequence = _sequence;
         if (tableIsOld)
@@ -403,6 +423,7 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
             NobodyTakesOver = nobody,
             GrantsLease = GrantsLeases(now),
             Flush = _flush,
+            Moves = _moveSettings,
             Silos = silosAreOld ? _silos : null,
             Table = tableIsOld ? _table : null,
             Commands = commands,
@@ -491,6 +512,7 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
         public bool ForeignTold;
         public PartitionTableVersion TableSent;
         public long FlushSent;
+        public long MovesSent;
 
         /// <summary>The last sequence by which it was told to yield something: only its answer to that one, or to a later one, tells whether it has.</summary>
         public long YieldSequence;

@@ -69,6 +69,10 @@ public enum CommandKind : byte
     Promote = 11,
     /// <summary>You serve it from now on in Epoch: Target has an equal replica, of number Copy. Keep it, from now on under number MoveEpoch.</summary>
     Retain = 12,
+    /// <summary>You serve it in Epoch: read no items for the copy of number Copy for now.</summary>
+    Rest = 13,
+    /// <summary>You serve it in Epoch: go on with the copy of number Copy.</summary>
+    Proceed = 14,
 }
 
 /// <summary>
@@ -95,6 +99,10 @@ public readonly record struct PartitionCommand(CommandKind Kind, int Partition, 
 
     public static PartitionCommand Retain(int partition, long epoch, long copy, long newCopy, SiloId target) =>
         new(CommandKind.Retain, partition, epoch, newCopy, copy, target);
+
+    public static PartitionCommand Rest(int partition, long epoch, long copy) => new(CommandKind.Rest, partition, epoch, 0, copy, default);
+
+    public static PartitionCommand Proceed(int partition, long epoch, long copy) => new(CommandKind.Proceed, partition, epoch, 0, copy, default);
 }
 
 /// <summary>
@@ -103,8 +111,12 @@ public readonly record struct PartitionCommand(CommandKind Kind, int Partition, 
 /// </summary>
 public readonly record struct PartitionReport(int Partition, PartitionPhase Phase, long Epoch, long MoveEpoch = 0, long Position = 0);
 
-/// <summary>A copy that this silo, as the owner, keeps at another.</summary>
-public readonly record struct CopyReport(int Partition, long Copy, SiloId Target, CopyState State);
+/// <summary>
+/// A copy that this silo, as the owner, keeps at another. While it is being made: whether it rests, the bytes of items that it has taken, and those that the
+/// partition has.
+/// </summary>
+public readonly record struct CopyReport(
+    int Partition, long Copy, SiloId Target, CopyState State, bool IsResting = false, long BytesDone = 0, long BytesTotal = 0);
 
 /// <summary>
 /// The coordinator's only message to a silo: its newest table if the silo's is older, and what is to be done. The answer says what the silo then holds.
@@ -113,7 +125,7 @@ public readonly record struct CopyReport(int Partition, long Copy, SiloId Target
 public sealed record SyncRequest
 {
     /// <summary>The first byte on the wire; version 1 had none.</summary>
-    public const byte WireFormat = 3;
+    public const byte WireFormat = 4;
 
     public required long Term { get; init; }
 
@@ -139,6 +151,9 @@ public sealed record SyncRequest
     /// <summary>The newest flush_all, which the silo carries out before the commands.</summary>
     public FlushMark Flush { get; init; }
 
+    /// <summary>What the operator has said about moves.</summary>
+    public MoveSettings Moves { get; init; }
+
     /// <summary>The newest list of silos, if the silo's is older.</summary>
     public SiloList? Silos { get; init; }
 
@@ -158,6 +173,7 @@ public sealed record SyncRequest
         writer.Int64(MembershipVersion);
         writer.Byte((byte)((NobodyTakesOver ? 1 : 0) | (GrantsLease ? 2 : 0)));
         Flush.Write(writer);
+        Moves.Write(writer);
         writer.Bytes(Silos is null ? [] : Silos.Encode());
         writer.Bytes(Table is null ? [] : Table.Encode());
         writer.Int32(Commands.Count);
@@ -188,6 +204,7 @@ public sealed record SyncRequest
         long membership = reader.Int64();
         byte marks = reader.Byte();
         FlushMark flush = FlushMark.Read(ref reader);
+        MoveSettings moves = MoveSettings.Read(ref reader);
         ReadOnlySpan<byte> silosWire = reader.Bytes();
         SiloList? silos = null;
         if (silosWire.Length > 0 && !SiloList.TryDecode(silosWire, out silos))
@@ -208,7 +225,7 @@ public sealed record SyncRequest
         {
             Term = term, Sequence = sequence, Coordinator = coordinator, PartitionCount = partitionCount, Replicas = replicas,
             MembershipVersion = membership, NobodyTakesOver = (marks & 1) != 0, GrantsLease = (marks & 2) != 0,
-            Flush = flush, Silos = silos, Table = table, Commands = commands,
+            Flush = flush, Moves = moves, Silos = silos, Table = table, Commands = commands,
         };
         return true;
     }
@@ -218,7 +235,7 @@ public sealed record SyncRequest
 public sealed record SyncReply
 {
     /// <summary>The first byte on the wire; version 1 had none.</summary>
-    private const byte WireFormat = 4;
+    private const byte WireFormat = 5;
 
     public required SiloId Silo { get; init; }
 
@@ -248,6 +265,9 @@ public sealed record SyncReply
 
     /// <summary>The newest flush_all that the silo has carried out, on everything that it holds.</summary>
     public FlushMark Flush { get; init; }
+
+    /// <summary>The newest of what the silo has been told about moves.</summary>
+    public MoveSettings Moves { get; init; }
 
     /// <summary>Version of the list of silos that the silo knows.</summary>
     public int SilosVersion { get; init; }
@@ -288,6 +308,7 @@ public sealed record SyncReply
         writer.Int64(MembershipVersion);
         writer.Byte(Draining ? (byte)1 : (byte)0);
         Flush.Write(writer);
+        Moves.Write(writer);
         writer.Int32(SilosVersion);
         writer.Text(Gateway);
         writer.Int64(EpochMax);
@@ -313,6 +334,9 @@ public sealed record SyncReply
             writer.Int64(copy.Copy);
             writer.Text(copy.Target.Text);
             writer.Byte((byte)copy.State);
+            writer.Byte(copy.IsResting ? (byte)1 : (byte)0);
+            writer.Int64(copy.BytesDone);
+            writer.Int64(copy.BytesTotal);
         }
 
         return writer.ToArray();
@@ -335,6 +359,7 @@ public sealed record SyncReply
         long membership = reader.Int64();
         bool draining = reader.Byte() != 0;
         FlushMark flush = FlushMark.Read(ref reader);
+        MoveSettings moves = MoveSettings.Read(ref reader);
         int silosVersion = reader.Int32();
         string gateway = reader.String();
         long epochMax = reader.Int64();
@@ -352,14 +377,18 @@ public sealed record SyncReply
             return false;
         CopyReport[] copies = new CopyReport[copyCount];
         for (int i = 0; i < copyCount; i++)
-            copies[i] = new CopyReport(reader.Int32(), reader.Int64(), reader.Silo(), (CopyState)reader.Byte());
+        {
+            copies[i] = new CopyReport(
+                reader.Int32(), reader.Int64(), reader.Silo(), (CopyState)reader.Byte(), reader.Byte() != 0, reader.Int64(), reader.Int64());
+        }
+
         if (reader.Failed || reader.Remaining != 0)
             return false;
         reply = new SyncReply
         {
             Silo = silo, Term = term, Sequence = sequence, TableVersion = version, HashSeed = hashSeed, MemoryBytes = memory, PartitionCount = partitionCount,
             MembershipVersion = membership, Draining = draining,
-            Flush = flush, SilosVersion = silosVersion, Gateway = gateway, Partitions = partitions,
+            Flush = flush, Moves = moves, SilosVersion = silosVersion, Gateway = gateway, Partitions = partitions,
             Replicas = replicas, EpochMax = epochMax, TableTermMax = tableTermMax, Kept = kept, Zone = zone, Copies = copies,
         };
         return true;

@@ -80,7 +80,7 @@ public sealed class OwnershipJournal(SiloId self)
             _ownedLast.Remove(entry.Silo);
         }
 
-        void Add(JournalKind kind, SiloId silo, int partitions) => _entries.Add(new JournalEntry(kind, AddressOf(silo), silos.Silos.Count, partitions, 0, 0));
+        void Add(JournalKind kind, SiloId silo, int partitions) => _entries.Add(new JournalEntry(kind, silo.Address, silos.Silos.Count, partitions, 0, 0));
     }
 
     /// <summary>Who owns what has changed: remembers what a silo owned before it owned nothing.</summary>
@@ -157,8 +157,6 @@ public sealed class OwnershipJournal(SiloId self)
             burst = default;
         }
     }
-
-    private static string AddressOf(SiloId silo) => silo.Text[..Math.Max(0, silo.Text.LastIndexOf('@'))];
 
     private struct Burst
     {

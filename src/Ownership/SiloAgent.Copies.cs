@@ -129,6 +129,12 @@ public sealed partial class SiloAgent
                 Forget(partition, held!, gone);
                 break;
 
+            case CommandKind.Rest or CommandKind.Proceed when FindCopy(partition, command.Copy) is { State: CopyState.Copying } copied
+                && copied.IsResting != (command.Kind == CommandKind.Rest):
+                copied.IsResting = !copied.IsResting;
+                environment.Rest(partition, copied.Number, copied.IsResting);
+                break;
+
             case CommandKind.Yield when held?.Phase == PartitionPhase.Active && held.Epoch == command.Epoch && command.Copy > held.Epoch:
                 held.Phase = PartitionPhase.Sealed;
                 held.YieldsTo = command.Copy;
@@ -219,7 +225,10 @@ public sealed partial class SiloAgent
         for (int partition = 0; partition < _held.Length; partition++)
         {
             foreach (Copy copy in _held[partition]?.Copies ?? [])
-                copies.Add(new CopyReport(partition, copy.Number, copy.Target, copy.State));
+            {
+                (long done, long total) = copy.State == CopyState.Copying ? environment.ProgressOf(partition, copy.Number) : default;
+                copies.Add(new CopyReport(partition, copy.Number, copy.Target, copy.State, copy.IsResting && copy.State == CopyState.Copying, done, total));
+            }
         }
 
         return copies;
@@ -232,6 +241,9 @@ public sealed partial class SiloAgent
         public SiloId Target => target;
 
         public CopyState State { get; set; } = state;
+
+        /// <summary>While it is being made: no items are read for it.</summary>
+        public bool IsResting { get; set; }
 
         /// <summary>It has not got its new number yet.</summary>
         public bool IsAwaited { get; set; }

@@ -55,6 +55,15 @@ public interface ISiloAgentEnvironment
     /// <summary>The copy is gone: nothing is sent to it or awaited from it.</summary>
     void Detach(int partition, long copy);
 
+    /// <summary>No items are read for this copy any more, or they are again. What happens to the partition is sent to it all the same.</summary>
+    void Rest(int partition, long copy, bool isResting);
+
+    /// <summary>The bytes of items that this copy has taken so far, and those that the partition has.</summary>
+    (long BytesDone, long BytesTotal) ProgressOf(int partition, long copy);
+
+    /// <summary>What may be read per second for copies, 0 for no limit; null: what this silo was started with.</summary>
+    void LimitCopies(long? bytesPerSecond);
+
     /// <summary>
     /// Flushes what is held of the partition, served or not: at once if the time is 0 or past, otherwise then (replacing what was to be flushed at another
     /// time). From then on it has gone through the flushes up to this number. Nothing to do if nothing is held.
@@ -134,6 +143,9 @@ public sealed partial class SiloAgent(SiloId self, int partitionCount, long memo
 
     /// <summary>The newest flush_all that was carried out on everything held here.</summary>
     public FlushMark FlushMark => _flush;
+
+    /// <summary>The newest of what an operator has said about moves.</summary>
+    public MoveSettings MoveSettings { get; private set; }
 
     /// <summary>The newest list of the cluster's silos.</summary>
     public SiloList Silos { get; private set; } = SiloList.Empty;
@@ -255,6 +267,7 @@ public sealed partial class SiloAgent(SiloId self, int partitionCount, long memo
         if (request.Silos is { } silos && silos.Version > Silos.Version)
             Silos = silos;
         ApplyFlush(request.Flush);
+        ApplyMoveSettings(request.Moves);
         foreach (PartitionCommand command in request.Commands)
         {
             if ((uint)command.Partition < (uint)_held.Length)
@@ -293,6 +306,14 @@ public sealed partial class SiloAgent(SiloId self, int partitionCount, long memo
             _held[partition] = null;
             Nudge();
         }
+    }
+
+    private void ApplyMoveSettings(MoveSettings settings)
+    {
+        if (settings.Number <= MoveSettings.Number)
+            return;
+        MoveSettings = settings;
+        environment.LimitCopies(settings.LimitBytesPerSecond);
     }
 
     private void LeaveForeignCluster()
@@ -447,7 +468,8 @@ public sealed partial class SiloAgent(SiloId self, int partitionCount, long memo
             Silo = Self, Term = _term, Sequence = sequence, TableVersion = _table.Version, HashSeed = _table.HashSeed,
             MemoryBytes = memoryBytes, PartitionCount = _held.Length, Replicas = Replicas,
             MembershipVersion = _membershipVersion, Draining = Draining,
-            Flush = _flush, SilosVersion = Silos.Version, Gateway = Gateway, Partitions = partitions, Copies = ReportCopies(), Zone = Zone,
+            Flush = _flush, Moves = MoveSettings, SilosVersion = Silos.Version, Gateway = Gateway, Partitions = partitions,
+            Copies = ReportCopies(), Zone = Zone,
             EpochMax = EpochMax(), TableTermMax = Math.Max(_table.Version.Term, _kept?.TableTerm ?? 0), Kept = ReportKept(nowMilliseconds),
         };
     }

@@ -26,6 +26,9 @@ public readonly record struct SiloId : IComparable<SiloId>
     /// <summary>The text form; empty for no silo.</summary>
     public string Text => _text ?? string.Empty;
 
+    /// <summary><c>host:port</c>, without the generation, which says nothing to people; empty for no silo.</summary>
+    public string Address => Text[..Math.Max(0, Text.LastIndexOf('@'))];
+
     /// <summary>Makes the id of the silo at this address (<c>host:port</c>).</summary>
     public static SiloId Create(string address, int generation) =>
         new(string.Create(CultureInfo.InvariantCulture, $"{address}@{generation}"), generation);

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using System.Text;
 using System.Text.Json;
 
 namespace OrleansCache.Cli.Tests;
@@ -139,7 +140,74 @@ public sealed class CommandTests(CliHarness harness) : IClassFixture<CliHarness>
         using JsonDocument silos = JsonDocument.Parse(harness.Run("silos", "--json").Out);
         Assert.Equal("up", silos.RootElement[0].GetProperty("state").GetString());
         using JsonDocument moves = JsonDocument.Parse(harness.Run("moves", "--json").Out);
-        Assert.Equal(0, moves.RootElement[0].GetProperty("partitions_moving").GetInt32());
+        Assert.Equal(0, moves.RootElement.GetProperty("silos")[0].GetProperty("partitions_moving").GetInt32());
+        Assert.Equal((0, 0), (moves.RootElement.GetProperty("partitions_to_move").GetInt32(), moves.RootElement.GetProperty("seconds_left").GetInt32()));
+        Assert.Contains("every partition is where it belongs", harness.Run("moves", "list").Out, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("pause")]
+    [InlineData("resume")]
+    [InlineData("abort", "7")]
+    [InlineData("abort", "all")]
+    [InlineData("limit", "10m")]
+    [InlineData("limit", "off")]
+    public void OrdersAboutMovesAreRefusedByANodeThatWasStartedWithoutA(params string[] order)
+    {
+        CliResult result = harness.Run(["moves", .. order]);
+
+        Assert.Equal((1, ""), (result.Code, result.Out));
+        Assert.Contains("-A", result.Error, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("stop")]
+    [InlineData("abort")]
+    [InlineData("abort", "-1")]
+    [InlineData("abort", "x")]
+    [InlineData("limit")]
+    [InlineData("limit", "10x")]
+    [InlineData("limit", "99999999999g")]
+    [InlineData("pause", "all")]
+    [InlineData("pause", "--follow")]
+    public void OrdersAboutMovesThatMakeNoSenseAreMistakes(params string[] order) => Assert.Equal(64, harness.Run(["moves", .. order]).Code);
+
+    [Fact]
+    public async Task MovesUnderWayAreShownWithWhatIsLeft()
+    {
+        using var server = new TcpListener(IPAddress.Loopback, 0);
+        server.Start();
+        const string Cluster = "STAT silos 1\r\nSTAT silo:10.0.0.1:11111 up partitions=3\r\nEND\r\n";
+        const string Moves = "STAT paused 0\r\nSTAT limit_bytes_per_second 10485760\r\nSTAT partitions_to_move 3\r\nSTAT transfers 2\r\n"
+            + "STAT bytes_left 2000\r\nSTAT bytes_per_second 100\r\nSTAT seconds_left 45\r\n"
+            + "STAT move:17 copying reason=balance from=10.0.0.1:11111 to=10.0.0.2:11111 bytes=500 bytes_total=1000 bytes_per_second=100 seconds_left=5\r\n"
+            + "STAT copy:18 resting reason=balance from=10.0.0.1:11111 to=10.0.0.3:11111 bytes=0 bytes_total=0 bytes_per_second=0 seconds_left=-1\r\n"
+            + "STAT aborted:4 299\r\nEND\r\n";
+        Task answers = Task.Run(async () =>
+        {
+            for (int i = 0; i < 2; i++)
+            {
+                using TcpClient client = await server.AcceptTcpClientAsync();
+                using var reader = new StreamReader(client.GetStream());
+                while (await reader.ReadLineAsync() is { } line)
+                    await client.GetStream().WriteAsync(Encoding.ASCII.GetBytes(line.EndsWith("moves", StringComparison.Ordinal) ? Moves : Cluster));
+            }
+        });
+
+        CliResult shown = CliHarness.RunAt(server.LocalEndpoint.ToString()!, 200, null, "moves");
+        using JsonDocument json = JsonDocument.Parse(CliHarness.RunAt(server.LocalEndpoint.ToString()!, 80, null, "moves", "--json").Out);
+        await answers;
+
+        Assert.Contains("3 partitions to move, 100 bytes per second, about 45 s left", shown.Out, StringComparison.Ordinal);
+        Assert.Contains("limited to 10 MB per second and silo", shown.Out, StringComparison.Ordinal);
+        Assert.Contains("the move of partition 4 was given up, for 4 min more", shown.Out, StringComparison.Ordinal);
+        string[] moved = shown.Lines.Single(static line => line.TrimStart().StartsWith("17 ", StringComparison.Ordinal))
+            .Split(' ', StringSplitOptions.RemoveEmptyEntries);
+        Assert.Equal(["17", "10.0.0.1:11111", "10.0.0.2:11111", "move", "balance", "50.0%"], moved[..6]);
+        JsonElement transfers = json.RootElement.GetProperty("transfers");
+        Assert.Equal((500, 5), (transfers[0].GetProperty("bytes").GetInt32(), transfers[0].GetProperty("seconds_left").GetInt32()));
+        Assert.Equal(("copy", JsonValueKind.Null), (transfers[1].GetProperty("kind").GetString(), transfers[1].GetProperty("seconds_left").ValueKind));
+        Assert.Equal(299, json.RootElement.GetProperty("aborted")[0].GetProperty("seconds").GetInt32());
     }
 
     [Fact]

@@ -40,6 +40,33 @@ public sealed class SnapshotTests
         Assert.All(StatusCommand.Judge(moving, 0, 0), finding => Assert.Equal(Severity.Ok, finding.Severity));
     }
 
+    [Fact]
+    public void APauseIsNoAlarmAndIsTold()
+    {
+        ClusterSnapshot paused = ClusterSnapshot.Parse(
+            [new("partitions", "256"), new("moves_paused", "1"), new("partitions_to_move", "85"), new("silo:a:1", "up partitions=256")]);
+
+        Assert.Equal([new Finding(Severity.Ok, "moves are paused, 85 partitions to move")], StatusCommand.Judge(paused, 0, 0));
+    }
+
+    [Fact]
+    public void MovesAreReadFromTheirLines()
+    {
+        MovesSnapshot moves = MovesSnapshot.Parse(
+        [
+            new("paused", "1"), new("seconds_left", "-1"), new("partitions_to_move", "2"),
+            new("move:17", "handing_over reason=balance from=a:1 to=[::1]:2 bytes=5 bytes_total=10 bytes_per_second=3 seconds_left=-1"),
+            new("copy:18", "copying reason=repair from=a:1 to=b:2 bytes=6 bytes_total=12 bytes_per_second=3 seconds_left=2 later=7"),
+            new("aborted:4", "299"), new("later", "word"), new("later:1:2", "3"),
+        ]);
+
+        Assert.Equal((true, null, 2L), (moves.IsPaused, moves.SecondsLeft, moves["partitions_to_move"]));
+        Assert.Equal([(4, 299L)], moves.Aborted);
+        Assert.Equal(
+            [(17, true, "handing_over", "balance", "a:1", "[::1]:2", 10L), (18, false, "copying", "repair", "a:1", "b:2", 12L)],
+            moves.Transfers.Select(static one => (one.Partition, one.IsMove, one.State, one.Reason, one.From, one.To, one["bytes_total"])));
+    }
+
     [Theory]
     [InlineData("10.0.0.2:11111", "10.0.0.2:11111")]
     [InlineData("10.0.0.3:11211", "10.0.0.3:11111")]

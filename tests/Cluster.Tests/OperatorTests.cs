@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
 using OrleansCache.Conformance;
@@ -57,6 +58,59 @@ public sealed class OperatorTests
     }
 
     [ClusterFact]
+    public async Task MovesArePausedLimitedAndLetGoThroughAnySilo()
+    {
+        await using SiloCluster cluster = await SiloCluster.StartAsync(1, null, "-A", "--move-limit", "1g");
+        ServerProcess first = cluster.Silos[0];
+        for (int i = 0; i < 5; i++)
+            Assert.Equal(0, (await RunAsync("set", first, $"key{i}", new string('v', 10_000))).ExitCode);
+        using (JsonDocument before = await MovesAsync(first))
+            Assert.Equal((1L << 30, false), (before.RootElement.GetProperty("limit_bytes_per_second").GetInt64(), IsPaused(before)));
+
+        (int exitCode, string printed, _) = await RunAsync("moves", first, "pause");
+        Assert.True(exitCode == 0, printed);
+        ServerProcess second = await cluster.AddSiloAsync();
+
+        // Its replicas are there, so it could have had partitions long ago.
+        using RawClient client = second.Connect();
+        await WaitForAsync(client, "cluster", "partitions_replicated 256");
+        await WaitForAsync(client, "moves", "partitions_to_move 128");
+        using (JsonDocument resting = await MovesAsync(second))
+            Assert.True(IsPaused(resting), resting.RootElement.ToString());
+        (_, printed, _) = await RunAsync("status", second);
+        Assert.Contains("moves are paused, 128 partitions to move", printed, StringComparison.Ordinal);
+
+        // What is said anywhere counts everywhere, and what makes no sense is refused.
+        (exitCode, printed, _) = await RunAsync("moves", second, "limit", "512m");
+        Assert.True(exitCode == 0, printed);
+        ServerProcess gateway = await cluster.AddGatewayAsync();
+        foreach (ServerProcess silo in (ServerProcess[])[.. cluster.Silos, gateway])
+        {
+            using JsonDocument moves = await MovesAsync(silo);
+            Assert.Equal(512L << 20, moves.RootElement.GetProperty("limit_bytes_per_second").GetInt64());
+        }
+
+        (exitCode, printed, _) = await RunAsync("moves", second, "limit", "1k");
+        Assert.True(exitCode == 1 && printed.Contains("the limit must be off, or 65536", StringComparison.Ordinal), printed);
+        (exitCode, printed, _) = await RunAsync("moves", second, "abort", "256");
+        Assert.True(exitCode == 1 && printed.Contains("there are partitions 0 to 255", StringComparison.Ordinal), printed);
+        (exitCode, printed, _) = await RunAsync("moves", second, "abort", "all");
+        Assert.True(exitCode == 0, printed);
+
+        (exitCode, printed, _) = await RunAsync("moves", second, "resume");
+        Assert.True(exitCode == 0, printed);
+        Assert.Contains("An operator says: moves resume", first.Output, StringComparison.Ordinal);
+        await WaitForAsync(client, "moves", "partitions_to_move 0");
+        using (JsonDocument done = await MovesAsync(first))
+            Assert.False(IsPaused(done));
+        (_, printed, _) = await RunAsync("silos", second, "--json");
+        using JsonDocument balanced = JsonDocument.Parse(printed);
+        Assert.Equal([128, 128], balanced.RootElement.EnumerateArray().Select(static silo => silo.GetProperty("partitions").GetInt32()));
+        (exitCode, printed, _) = await RunAsync("get", second, [.. Enumerable.Range(0, 5).Select(static i => $"key{i}")]);
+        Assert.True(exitCode == 0, printed);
+    }
+
+    [ClusterFact]
     public async Task TheLastSiloIsNotDrained()
     {
         await using SiloCluster cluster = await SiloCluster.StartAsync(1, null, "-A");
@@ -70,6 +124,29 @@ public sealed class OperatorTests
     private static Task<(int ExitCode, string Printed, TimeSpan Took)> RunAsync(string verb, ServerProcess server, params string[] arguments) =>
         ChildProcess.RunAsync(
         ServerUnderTest.OrleansCacheCommand([verb, "--server", $"127.0.0.1:{Text(server.Port)}", "--timeout", "30", .. arguments]), s_timeout);
+
+    private static async Task<JsonDocument> MovesAsync(ServerProcess silo)
+    {
+        (int exitCode, string printed, _) = await RunAsync("moves", silo, "--json");
+        Assert.True(exitCode == 0, printed);
+        return JsonDocument.Parse(printed);
+    }
+
+    /// <summary>Asks until the line is there.</summary>
+    private static async Task WaitForAsync(RawClient client, string statistics, string line)
+    {
+        var watch = Stopwatch.StartNew();
+        IReadOnlyList<string> lines;
+        do
+        {
+            lines = [.. (await client.StatsAsync(statistics)).Select(static value => $"{value.Key} {value.Value}")];
+            Assert.True(watch.Elapsed < s_timeout, $"no {line} in stats {statistics}: {string.Join("; ", lines)}");
+            await Task.Delay(50);
+        }
+        while (!lines.Contains(line));
+    }
+
+    private static bool IsPaused(JsonDocument moves) => moves.RootElement.GetProperty("paused").GetBoolean();
 
     private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
 }

@@ -108,6 +108,13 @@ internal static class NaiveTextParser
                 return tokens.Length == 1 ? "Drain" + suffix : OrSilent("ERROR");
             case "seeds":
                 return tokens is [_, "add" or "remove", { Length: <= 250 } silo] ? $"Seeds {(tokens[1] == "add" ? 1 : 0)}[{silo}]{suffix}" : OrSilent("ERROR");
+            case "moves" when tokens is [_, "pause" or "resume"]:
+                return $"Moves {Capital(tokens[1])} 0{suffix}";
+            case "moves" when tokens is [_, "limit", "off"] or [_, "abort", "all"]:
+                return $"Moves {Capital(tokens[1])} {(tokens[2] == "all" ? -1 : 0)}{suffix}";
+            case "moves":
+                return tokens is [_, "limit" or "abort", { } value] && Strict(value, false, 20, 0, long.MaxValue) is { } order
+                    ? $"Moves {Capital(tokens[1])} {order}{suffix}" : OrSilent("ERROR");
             case "cache_memlimit":
                 return tokens.Length > 1 && Strict(tokens[1], false, 11, 0, uint.MaxValue) is { } megabytes
                     ? $"CacheMemlimit {megabytes}{suffix}" : OrSilent("ERROR");

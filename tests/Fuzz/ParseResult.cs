@@ -70,6 +70,9 @@ public static class ParseResult
             case TextVerb.Seeds:
                 text.Append(CultureInfo.InvariantCulture, $" {command.Exptime}[{Text(command.Key)}]");
                 break;
+            case TextVerb.Moves:
+                text.Append(CultureInfo.InvariantCulture, $" {(MoveOrderKind)command.ClientFlags} {command.Exptime}");
+                break;
             case TextVerb.DebugTime when command.ClientFlags != 0:
                 text.Append(CultureInfo.InvariantCulture, $" {(char)command.ClientFlags}");
                 break;

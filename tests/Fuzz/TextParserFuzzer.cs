@@ -14,7 +14,8 @@ public sealed class TextParserFuzzer
     private static readonly string[] Words =
     [
         "get", "gets", "gat", "gats", "set", "add", "replace", "append", "prepend", "cas", "incr", "decr", "touch", "delete", "flush_all", "verbosity",
-        "version", "quit", "stats", "shutdown", "drain", "seeds", "graceful", "cache_memlimit", "debugtime", "p", "noreply", "HTTP/1.1", "0", "1", "-1", "-",
+        "version", "quit", "stats", "shutdown", "drain", "seeds", "moves", "pause", "limit", "abort", "off", "all", "graceful", "cache_memlimit", "debugtime",
+        "p", "noreply", "HTTP/1.1", "0", "1", "-1", "-",
         "+1", "100",
         "1048516", "1048517", "2147483645", "2147483646", "2147483647",
         "2147483648", "-2147483648", "-2147483649", "4294967295", "4294967296", "9223372036854775807", "9223372036854775808", "-9223372036854775808",

@@ -207,7 +207,7 @@ public sealed class CoordinatorElectionTests : ICoordinatorEnvironment
 
     void ICoordinatorEnvironment.OnEvent(CoordinatorEvent what, int partition, SiloId silo) => _events.Add((what, silo));
 
-    void ICoordinatorEnvironment.OnFlushProgress()
+    void ICoordinatorEnvironment.OnProgress()
     {
     }
 

@@ -103,7 +103,7 @@ public sealed class CoordinatorTests : ICoordinatorEnvironment
 
     void ICoordinatorEnvironment.OnEvent(CoordinatorEvent what, int partition, SiloId silo) => _events.Add((what, silo));
 
-    void ICoordinatorEnvironment.OnFlushProgress()
+    void ICoordinatorEnvironment.OnProgress()
     {
     }
 

@@ -10,31 +10,32 @@ public sealed class MessagesTests
     private static readonly SyncRequest Request = new()
     {
         Term = 5, Sequence = 77, Coordinator = A, PartitionCount = 3, NobodyTakesOver = true, Flush = new FlushMark(9, 8, 4_000_000_000),
+        Moves = new MoveSettings(6, true, null),
         Silos = new SiloList(3, [new SiloEntry(A, "a|127.0.0.1|1"), new SiloEntry(B, "")]),
         Table = PartitionTable.Create(new PartitionTableVersion(5, 2), Seed, [A, default, B], [10, 0, 11]),
         Commands =
         [
             PartitionCommand.Assign(1, 12), PartitionCommand.Attach(0, 10, 13, B), PartitionCommand.Detach(0, 10, 9), PartitionCommand.Yield(0, 10, 14),
             PartitionCommand.Promote(2, 15, 16), PartitionCommand.Retain(2, 16, 14, 17, A), PartitionCommand.Drop(1, 3), PartitionCommand.Restore(1, 2, 12),
-            PartitionCommand.Unseal(0, 10),
+            PartitionCommand.Unseal(0, 10), PartitionCommand.Rest(0, 10, 9), PartitionCommand.Proceed(2, 11, 14),
         ],
     };
 
     private static readonly SyncReply Reply = new()
     {
         Silo = B, Term = 5, Sequence = 77, TableVersion = new PartitionTableVersion(5, 2), HashSeed = Seed, MemoryBytes = 64 << 20, PartitionCount = 3,
-        Draining = true, Flush = new FlushMark(9, 9, 0),
+        Draining = true, Flush = new FlushMark(9, 9, 0), Moves = new MoveSettings(6, false, 5_000_000_000),
         SilosVersion = 3, Gateway = "b|::1|2", MembershipVersion = 4, EpochMax = 18, TableTermMax = 6, Kept = new KeptReport(Seed, 12, 3), Zone = "west",
         Partitions = [new(0, PartitionPhase.Sealed, 10, 13), new(1, PartitionPhase.Replica, 12, Position: 99), new(2, PartitionPhase.Active, 11)],
-        Copies = [new(0, 9, A, CopyState.Failed), new(2, 14, A, CopyState.Synced)],
+        Copies = [new(0, 9, A, CopyState.Failed), new(2, 14, A, CopyState.Synced), new(2, 15, B, CopyState.Copying, true, 5_000_000_000, 6_000_000_000)],
     };
 
     [Fact]
     public void MessagesSurviveTheWire()
     {
         Assert.True(SyncRequest.TryDecode(Request.Encode(), out SyncRequest? request));
-        Assert.Equal((Request.Term, Request.Sequence, Request.Coordinator, Request.PartitionCount, Request.NobodyTakesOver, Request.Flush),
-            (request.Term, request.Sequence, request.Coordinator, request.PartitionCount, request.NobodyTakesOver, request.Flush));
+        Assert.Equal((Request.Term, Request.Sequence, Request.Coordinator, Request.PartitionCount, Request.NobodyTakesOver, Request.Flush, Request.Moves),
+            (request.Term, request.Sequence, request.Coordinator, request.PartitionCount, request.NobodyTakesOver, request.Flush, request.Moves));
         Assert.Equal(Request.Commands, request.Commands);
         Assert.Equal(3, request.Silos!.Version);
         Assert.Equal(Request.Silos!.Silos, request.Silos.Silos);
@@ -63,7 +64,7 @@ public sealed class MessagesTests
     [Fact]
     public void OtherVersionsOfMessagesAreRefused()
     {
-        foreach ((byte[] wire, byte format) in new[] { (Request.Encode(), (byte)3), (Reply.Encode(), (byte)4), (Request.Table!.Encode(), (byte)2) })
+        foreach ((byte[] wire, byte format) in new[] { (Request.Encode(), (byte)4), (Reply.Encode(), (byte)5), (Request.Table!.Encode(), (byte)2) })
         {
             Assert.Equal(format, wire[0]);
             wire[0] = 1;

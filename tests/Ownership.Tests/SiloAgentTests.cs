@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace OrleansCache.Ownership.Tests;
 
 /// <summary>
@@ -243,6 +245,41 @@ public sealed class SiloAgentTests : ISiloAgentEnvironment
         Assert.True(_agent.HandleRetain(B, 0, 7, 9, 3));
     }
 
+    [Fact]
+    public void ACopyRestsAndProceedsAsItIsToldAndSaysHowFarItIs()
+    {
+        _agent.OnMembership(1, [A, B, C]);
+        Sync(Seed, 1, [PartitionCommand.Assign(1, 5)]);
+        _agent.OnActivated(1, 5);
+        SyncReply? reply = Sync(null, 0, [PartitionCommand.Attach(1, 5, 7, B)]);
+        Assert.Equal([new CopyReport(1, 7, B, CopyState.Copying, false, 70, 700)], reply!.Copies);
+        _calls.Clear();
+
+        reply = Sync(null, 0, [PartitionCommand.Rest(1, 5, 7), PartitionCommand.Rest(1, 5, 7), PartitionCommand.Rest(1, 5, 8), PartitionCommand.Rest(9, 5, 7)]);
+        Assert.Equal(["rest 1 7"], _calls);
+        Assert.Equal([new CopyReport(1, 7, B, CopyState.Copying, true, 70, 700)], reply!.Copies);
+
+        Sync(null, 0, [PartitionCommand.Proceed(1, 5, 7), PartitionCommand.Proceed(1, 5, 7)]);
+        Assert.Equal(["rest 1 7", "proceed 1 7"], _calls);
+        _agent.OnCopySynced(1, 7);
+        reply = Sync(null, 0, [PartitionCommand.Rest(1, 5, 7)]);
+        Assert.Equal([new CopyReport(1, 7, B, CopyState.Synced)], reply!.Copies);
+    }
+
+    [Fact]
+    public void OnlyNewerSettingsOfMovesCount()
+    {
+        Sync(Seed, 1, []);
+        _calls.Clear();
+        Assert.Equal(new MoveSettings(4, true, 1000), Settings(new MoveSettings(4, true, 1000)));
+        Assert.Equal(new MoveSettings(4, true, 1000), Settings(new MoveSettings(4, false, 7)));
+        Assert.Equal(new MoveSettings(4, true, 1000), Settings(default));
+        Assert.Equal(new MoveSettings(5, true, null), Settings(new MoveSettings(5, true, null)));
+        Assert.Equal(["limit 1000", "limit none"], _calls);
+
+        MoveSettings Settings(MoveSettings moves) => _agent.HandleSync(Request([]) with { Moves = moves }, 0)!.Moves;
+    }
+
     void ISiloAgentEnvironment.UseHashSeed(HashSeed seed) => _calls.Add($"seed {seed == Seed}");
 
     void ISiloAgentEnvironment.OnHashSeedDiffers() => _calls.Add("differs");
@@ -274,6 +311,12 @@ public sealed class SiloAgentTests : ISiloAgentEnvironment
     void ISiloAgentEnvironment.Retain(int partition, long copy, long newCopy, SiloId target) => _calls.Add($"retain {partition} as {newCopy}");
 
     void ISiloAgentEnvironment.Detach(int partition, long copy) => _calls.Add($"detach {partition} {copy}");
+
+    void ISiloAgentEnvironment.Rest(int partition, long copy, bool isResting) => _calls.Add($"{(isResting ? "rest" : "proceed")} {partition} {copy}");
+
+    (long BytesDone, long BytesTotal) ISiloAgentEnvironment.ProgressOf(int partition, long copy) => (copy * 10, copy * 100);
+
+    void ISiloAgentEnvironment.LimitCopies(long? bytesPerSecond) => _calls.Add($"limit {bytesPerSecond?.ToString(CultureInfo.InvariantCulture) ?? "none"}");
 
     void ISiloAgentEnvironment.Flush(int partition, uint atUnixSeconds, long number) => _calls.Add($"flush {partition} at {atUnixSeconds}");
 

@@ -97,6 +97,8 @@ internal static class StatusCommand
         // What has happened since the start is no state that an alarm could end with: it is told, without a code.
         foreach (SiloSnapshot silo in cluster.Silos.Where(silo => silo.IsDraining))
             findings.Add(new(Severity.Ok, $"{silo.Name} is draining"));
+        if (cluster["moves_paused"] > 0)
+            findings.Add(new(Severity.Ok, $"moves are paused, {Figures.Plural(cluster["partitions_to_move"], "partition")} to move"));
         if (cluster["partitions_moving"] > 0)
             findings.Add(new(Severity.Ok, $"{Figures.Plural(cluster["partitions_moving"], "partition")} moving"));
         if (cluster["replica_copies_incomplete"] > 0)

@@ -31,7 +31,7 @@ internal static class BinaryStats
             return null;
         }
 
-        return group is "" or "items" or "slabs" or "sizes" or "cluster" or "seeds" or "memory" ? group : null;
+        return group is "" or "items" or "slabs" or "sizes" or "cluster" or "seeds" or "moves" or "memory" ? group : null;
     }
 
     /// <summary>Writes the packets for <paramref name="text"/>. False, and nothing is written, if it is an error line.</summary>

@@ -118,6 +118,57 @@ internal static class ClusterText
         }
     }
 
+    /// <summary>`stats moves`: what is on its way between silos.</summary>
+    public static async Task<byte[]> MovesAsync(GatewayShared shared)
+    {
+        MovesOverview overview = MovesOverview.Nothing;
+        try
+        {
+            if (shared.Router.Cluster is { } cluster)
+                overview = await cluster.ReadMovesAsync(CancellationToken.None).ConfigureAwait(false);
+        }
+        catch (RouterException failure)
+        {
+            return Encoding.ASCII.GetBytes($"SERVER_ERROR {failure.Message}\r\n");
+        }
+
+        var text = new StringBuilder();
+        Add("paused", overview.IsPaused ? 1 : 0);
+        Add("limit_bytes_per_second", overview.LimitBytesPerSecond);
+        Add("partitions_to_move", overview.PartitionsToMove);
+        Add("transfers", overview.Transfers.Count);
+        Add("bytes_left", overview.BytesLeft);
+        Add("bytes_per_second", overview.BytesPerSecond);
+        Add("seconds_left", overview.SecondsLeft ?? -1);
+        foreach (PartitionTransfer transfer in overview.Transfers)
+        {
+            text.Append(CultureInfo.InvariantCulture, $"STAT {(transfer.IsMove ? "move" : "copy")}:{transfer.Partition} {WordOf(transfer.Step)}");
+            text.Append(CultureInfo.InvariantCulture, $" reason={WordOf(transfer.Reason)} from={transfer.From} to={transfer.To} bytes={transfer.BytesDone}");
+            text.Append(CultureInfo.InvariantCulture, $" bytes_total={transfer.BytesTotal} bytes_per_second={transfer.BytesPerSecond}");
+            text.Append(CultureInfo.InvariantCulture, $" seconds_left={transfer.SecondsLeft ?? -1}\r\n");
+        }
+
+        foreach ((int partition, int seconds) in overview.Aborted)
+            text.Append(CultureInfo.InvariantCulture, $"STAT aborted:{partition} {seconds}\r\n");
+        return Encoding.ASCII.GetBytes(text.Append("END\r\n").ToString());
+
+        void Add(string name, long value) => text.Append(CultureInfo.InvariantCulture, $"STAT {name} {value}\r\n");
+    }
+
+    /// <summary>Null: done; otherwise why not.</summary>
+    public static async Task<string?> OrderMovesAsync(GatewayShared shared, MoveOrder order)
+    {
+        try
+        {
+            return await shared.Router.Cluster!.OrderMovesAsync(order, CancellationToken.None).ConfigureAwait(false) is { } refusal
+                ? $"moves: {refusal}" : null;
+        }
+        catch (RouterException failure)
+        {
+            return $"moves: {failure.Message}";
+        }
+    }
+
     /// <summary>All silos; a single node is a cluster of one.</summary>
     public static ValueTask<ClusterStatistics> ReadAsync(GatewayShared shared, CancellationToken cancellationToken) =>
         shared.Router.Cluster is { } cluster ? cluster.ReadStatisticsAsync(cancellationToken) : ValueTask.FromResult(AloneStatistics(shared));
@@ -183,6 +234,21 @@ internal static class ClusterText
             new("unavailable", gateway.Unavailable),
         ];
     }
+
+    private static string WordOf(TransferStep step) => step switch
+    {
+        TransferStep.Copying => "copying",
+        TransferStep.Resting => "resting",
+        TransferStep.HandingOver => "handing_over",
+        _ => "waiting",
+    };
+
+    private static string WordOf(TransferReason reason) => reason switch
+    {
+        TransferReason.Drain => "drain",
+        TransferReason.Repair => "repair",
+        _ => "balance",
+    };
 
     private static GatewayList Alone(GatewayShared shared) => new(1, GatewayLocation.Find(shared, null, null) is { } here ? [here] : []);
 

@@ -16,7 +16,7 @@ internal static class StatsText
     public static bool TakesLong(GatewayShared shared, string arguments) => SubCommand(arguments) switch
     {
         "sizes" => shared.TracksSizes,
-        "cluster" or "seeds" => true,
+        "cluster" or "seeds" or "moves" => true,
         _ => false,
     };
 
@@ -27,6 +27,8 @@ internal static class StatsText
             return await ClusterText.StatisticsAsync(shared).ConfigureAwait(false);
         if (SubCommand(arguments) == "seeds")
             return await ClusterText.SeedsAsync(shared).ConfigureAwait(false);
+        if (SubCommand(arguments) == "moves")
+            return await ClusterText.MovesAsync(shared).ConfigureAwait(false);
         if (!TakesLong(shared, arguments))
             return Build(shared, nowUnixSeconds, arguments);
         var text = new Writer();

@@ -143,7 +143,8 @@ public sealed partial class ClusterNode
         services.Replace(ServiceDescriptor.Singleton<IFatalErrorHandler>(new FatalErrors(this)));
         services.AddSingleton<BatchExecutor>();
         services.AddSingleton<DeathWatch>();
-        services.AddSingleton(new ReplicationOptions(_options.Replicas, _options.IsReplicationAsynchronous, _options.Zone ?? ""));
+        services.AddSingleton(new ReplicationOptions(
+            _options.Replicas, _options.IsReplicationAsynchronous, _options.Zone ?? "", _options.MoveLimitBytesPerSecond));
         services.AddSingleton<OwnershipLocator>();
         services.AddSingleton<OwnershipRuntime>();
         services.AddSingleton<RemoteFeeds>();

@@ -272,7 +272,7 @@ public sealed partial class ClusterNode : IAsyncDisposable
     /// </summary>
     private async Task DrainAsync(OwnershipRuntime runtime, CancellationToken cancellationToken)
     {
-        runtime.BeginDraining();
+        runtime.BeginDraining(isStopping: true);
         long started = _time.GetTimestamp();
         long looked = started;
         TimeSpan still = TimeSpan.Zero;

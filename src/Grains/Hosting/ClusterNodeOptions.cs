@@ -119,6 +119,9 @@ public sealed record ClusterNodeOptions
     /// <summary>How long a stop then waits for Orleans.</summary>
     public TimeSpan LeaveTimeout { get; init; } = TimeSpan.FromSeconds(2);
 
+    /// <summary>--move-limit: bytes of items that this silo reads per second for copies elsewhere, until an operator says otherwise; 0: no limit.</summary>
+    public long MoveLimitBytesPerSecond { get; init; }
+
     /// <summary>Where Orleans and the cluster log; null: nowhere.</summary>
     public ILoggerFactory? LoggerFactory { get; init; }
 }

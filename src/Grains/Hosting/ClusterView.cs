@@ -47,6 +47,9 @@ internal sealed class ClusterView(IGrainFactory grains, ITableCache table, Owner
 
     /// <summary>Two changes of the register, each with its time-out.</summary>
     private static readonly TimeSpan SeedsTimeout = TimeSpan.FromSeconds(12);
+
+    /// <summary>An order waits for all silos to hear of it.</summary>
+    private static readonly TimeSpan OrderTimeout = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan AnswerTimeout = TimeSpan.FromMilliseconds(Limits.ClusterAnswerMilliseconds);
 
     public async ValueTask<GatewayList> ReadGatewaysAsync(CancellationToken cancellationToken) => (await ReadSilosAsync(cancellationToken)).ToGateways();
@@ -64,8 +67,8 @@ internal sealed class ClusterView(IGrainFactory grains, ITableCache table, Owner
         int[] owners = new int[current.PartitionCount];
         for (int partition = 0; partition < owners.Length; partition++)
             owners[partition] = current.OwnerIndexOf(new PartitionId(partition));
-        string[] silos = [.. current.Silos.ToArray().Select(NameOf)];
-        return new PartitionOwners(current.Version.ToString(), here is null ? null : NameOf(here.LocalSilo), silos, owners);
+        string[] silos = [.. current.Silos.ToArray().Select(static silo => silo.Address)];
+        return new PartitionOwners(current.Version.ToString(), here is null ? null : here.LocalSilo.Address, silos, owners);
     }
 
     public async ValueTask<SiloList> ReadSilosAsync(CancellationToken cancellationToken)
@@ -90,12 +93,27 @@ internal sealed class ClusterView(IGrainFactory grains, ITableCache table, Owner
     {
         if (here is not null)
             return seeds is null ? null : await seeds.ReadOverviewAsync(cancellationToken);
-        return await AskAsync(cluster => cluster.ReadSeedsAsync(), cancellationToken) is { } words ? FromWords(words) : null;
+        return await AskAsync(cluster => cluster.ReadSeedsAsync(), SeedsTimeout, cancellationToken) is { } words ? FromWords(words) : null;
     }
 
     public async ValueTask<string?> ChangeSeedsAsync(string silo, bool add, CancellationToken cancellationToken) =>
         here is not null ? seeds is null ? NoSeeds : await seeds.ChangeVoteAsync(silo, add, cancellationToken)
-        : await AskAsync(cluster => cluster.ChangeSeedsAsync(silo, add), cancellationToken);
+        : await AskAsync(cluster => cluster.ChangeSeedsAsync(silo, add), SeedsTimeout, cancellationToken);
+
+    public async ValueTask<MovesOverview> ReadMovesAsync(CancellationToken cancellationToken)
+    {
+        if (here is not null)
+            return await WaitAsync(here.ReadMovesAsync(passOn: true), AnswerTimeout, cancellationToken)
+                ?? throw new RouterException(OwnershipRuntime.NoCoordinator);
+        ControlMessage answer = await AskAsync(static cluster => cluster.ReadMovesAsync(), AnswerTimeout, cancellationToken)
+            ?? throw new RouterException(OwnershipRuntime.NoCoordinator);
+        return MovesFormat.TryDecode(answer.Payload.Span, out MovesOverview? overview) ? overview
+            : throw new RouterException("a silo of another version answers");
+    }
+
+    public async ValueTask<string?> OrderMovesAsync(MoveOrder order, CancellationToken cancellationToken) =>
+        here is not null ? await WaitAsync(here.OrderMovesAsync(order, passOn: true), OrderTimeout, cancellationToken)
+        : await AskAsync(cluster => cluster.OrderMovesAsync((byte)order.Kind, order.Value), OrderTimeout, cancellationToken);
 
     /// <summary>For the way between silos: the wanted number, whether the membership can be read, and four words for each seed.</summary>
     public static string[] ToWords(SeedOverview overview) =>
@@ -115,14 +133,14 @@ internal sealed class ClusterView(IGrainFactory grains, ITableCache table, Owner
         static bool Is(string word) => word == bool.TrueString;
     }
 
-    /// <summary>Without the generation, which says nothing to people.</summary>
-    private static string NameOf(SiloId silo) => silo.Text[..silo.Text.LastIndexOf('@')];
+    private Task<T> AskAsync<T>(Func<IClusterGrain, ValueTask<T>> question, TimeSpan timeout, CancellationToken cancellationToken) =>
+        WaitAsync(question(grains.GetGrain<IClusterGrain>(0)), timeout, cancellationToken);
 
-    private async Task<T> AskAsync<T>(Func<IClusterGrain, ValueTask<T>> question, CancellationToken cancellationToken)
+    private static async Task<T> WaitAsync<T>(ValueTask<T> answer, TimeSpan timeout, CancellationToken cancellationToken)
     {
         try
         {
-            return await question(grains.GetGrain<IClusterGrain>(0)).AsTask().WaitAsync(SeedsTimeout, cancellationToken);
+            return await answer.AsTask().WaitAsync(timeout, cancellationToken);
         }
         catch (Exception exception) when (exception is not OperationCanceledException || !cancellationToken.IsCancellationRequested)
         {
@@ -132,7 +150,7 @@ internal sealed class ClusterView(IGrainFactory grains, ITableCache table, Owner
 
     private async Task<SiloStatistics> ReadStatisticsAsync(SiloEntry entry, CancellationToken cancellationToken)
     {
-        string name = NameOf(entry.Silo);
+        string name = entry.Silo.Address;
         try
         {
             SiloReport report = here?.LocalSilo == entry.Silo

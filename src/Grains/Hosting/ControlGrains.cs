@@ -39,6 +39,14 @@ public interface ISiloControlGrain : IGrainWithStringKey
     [Alias("FlushAll")]
     ValueTask<FlushReport?> FlushAllAsync(long expectedNumber, uint atUnixSeconds);
 
+    /// <summary>To the coordinator's silo: see <see cref="OwnershipRuntime.ReadMovesAsync"/>. In <see cref="MovesFormat"/>.</summary>
+    [Alias("Moves")]
+    ValueTask<ControlMessage?> ReadMovesAsync();
+
+    /// <summary>To the coordinator's silo: see <see cref="OwnershipRuntime.OrderMovesAsync"/>. Kind and value of a <see cref="MoveOrder"/>.</summary>
+    [Alias("OrderMoves")]
+    ValueTask<string?> OrderMovesAsync(byte kind, long value);
+
     /// <summary>Reads on in a partition: a page in <see cref="ScanFormat"/>, or null if the partition is not served there.</summary>
     [Alias("Scan")]
     ValueTask<ControlMessage?> ScanAsync(int partition, ulong position);
@@ -90,6 +98,14 @@ public interface IClusterGrain : IGrainWithIntegerKey
     /// <summary>As <see cref="IClusterView.ChangeSeedsAsync"/>.</summary>
     [Alias("ChangeSeeds")]
     ValueTask<string?> ChangeSeedsAsync(string silo, bool add);
+
+    /// <summary>As <see cref="ISiloControlGrain.ReadMovesAsync"/>, at any silo. Null if there is no coordinator at the moment.</summary>
+    [Alias("Moves")]
+    ValueTask<ControlMessage?> ReadMovesAsync();
+
+    /// <summary>As <see cref="ISiloControlGrain.OrderMovesAsync"/>, at any silo.</summary>
+    [Alias("OrderMoves")]
+    ValueTask<string?> OrderMovesAsync(byte kind, long value);
 }
 
 /// <summary>The newest table that the answering silo knows, for gateways that run alone.</summary>
@@ -130,6 +146,11 @@ internal sealed class SiloControlGrain(OwnershipRuntime runtime, RemoteFeeds fee
     public ValueTask<FlushReport?> FlushAllAsync(long expectedNumber, uint atUnixSeconds) =>
         runtime.FlushAllAsync(expectedNumber, atUnixSeconds, passOn: false);
 
+    public async ValueTask<ControlMessage?> ReadMovesAsync() =>
+        await runtime.ReadMovesAsync(passOn: false) is { } overview ? new ControlMessage(MovesFormat.Encode(overview)) : null;
+
+    public ValueTask<string?> OrderMovesAsync(byte kind, long value) => runtime.OrderMovesAsync(new MoveOrder((MoveOrderKind)kind, value), passOn: false);
+
     public ValueTask<ControlMessage?> ScanAsync(int partition, ulong position) =>
         new(runtime.Scan(partition, position) is { } page ? new ControlMessage(ScanFormat.Encode(page)) : null);
 
@@ -153,6 +174,11 @@ internal sealed class ClusterGrain(OwnershipRuntime runtime, IGrainContext conte
 
     public async ValueTask<string?> ChangeSeedsAsync(string silo, bool add) =>
         seeds is null ? ClusterView.NoSeeds : await seeds.ChangeVoteAsync(silo, add, CancellationToken.None);
+
+    public async ValueTask<ControlMessage?> ReadMovesAsync() =>
+        await runtime.ReadMovesAsync(passOn: true) is { } overview ? new ControlMessage(MovesFormat.Encode(overview)) : null;
+
+    public ValueTask<string?> OrderMovesAsync(byte kind, long value) => runtime.OrderMovesAsync(new MoveOrder((MoveOrderKind)kind, value), passOn: true);
 }
 
 /// <summary>Executes synchronously; lanes are how batches for one silo run in parallel.</summary>

@@ -32,4 +32,4 @@ internal sealed class GrainReplicaTransport(IGrainFactory grains) : IReplicaTran
 /// <param name="Replicas">--replicas: how many copies of each partition beside the owner's.</param>
 /// <param name="IsAsynchronous">--replication async: replies do not wait for them.</param>
 /// <param name="Zone">--zone of this silo; empty for none.</param>
-internal sealed record ReplicationOptions(int Replicas, bool IsAsynchronous, string Zone);
+internal sealed record ReplicationOptions(int Replicas, bool IsAsynchronous, string Zone, long MoveLimitBytesPerSecond);

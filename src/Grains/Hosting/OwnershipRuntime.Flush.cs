@@ -8,7 +8,7 @@ internal sealed partial class OwnershipRuntime
     /// <summary>How long one question waits for the silos; the asker asks again.</summary>
     private static readonly TimeSpan FlushWait = TimeSpan.FromSeconds(1);
 
-    private TaskCompletionSource _flushProgress = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private TaskCompletionSource _progress = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     /// <summary>
     /// To the coordinator's silo, and passed on to it by any other. Flushes if the newest flush is <paramref name="expectedNumber"/>, and waits for a while
@@ -22,7 +22,7 @@ internal sealed partial class OwnershipRuntime
         lock (_lock)
         {
             _coordinator.TryFlush(expectedNumber, atUnixSeconds, NowUnixSeconds, NowMilliseconds);
-            progress = _flushProgress.Task;
+            progress = _progress.Task;
             if (!_coordinator.Leads)
                 coordinator = _agent.Coordinator;
             else if (!_coordinator.Recovered)
@@ -49,7 +49,7 @@ internal sealed partial class OwnershipRuntime
                     return null;
                 if (late || IsSettled(_coordinator.FlushProgress))
                     return new FlushReport(_coordinator.FlushProgress);
-                progress = _flushProgress.Task;
+                progress = _progress.Task;
             }
         }
 
@@ -64,10 +64,10 @@ internal sealed partial class OwnershipRuntime
 
     long ISiloAgentEnvironment.FlushNumberOf(int partition) => _partitions.TryGet(new PartitionId(partition))?.FlushNumber ?? 0;
 
-    void ICoordinatorEnvironment.OnFlushProgress()
+    void ICoordinatorEnvironment.OnProgress()
     {
-        TaskCompletionSource reached = _flushProgress;
-        _flushProgress = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        TaskCompletionSource reached = _progress;
+        _progress = new(TaskCreationOptions.RunContinuationsAsynchronously);
         reached.SetResult();
     }
 }

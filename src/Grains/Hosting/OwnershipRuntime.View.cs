@@ -56,9 +56,20 @@ internal sealed partial class OwnershipRuntime
             ]);
         }
 
+        // The coordinator's silo tells, and the others nothing: so the sum over the silos is right.
+        MovesOverview moves = ReadOwnMoves();
+        values.AddRange(
+        [
+            new("moves_paused", moves.IsPaused ? 1 : 0),
+            new("partitions_to_move", moves.PartitionsToMove),
+            new("move_bytes_left", moves.BytesLeft),
+            new("move_bytes_per_second", moves.BytesPerSecond),
+        ]);
+
         // Each coordinator counts what it has done itself, so the sum over the silos is what the cluster has done as far as they live.
         values.Add(new StatisticValue("moves_committed", state.MovesCommitted));
         values.Add(new StatisticValue("moves_failed", state.MovesFailed));
+        values.Add(new StatisticValue("moves_aborted", state.MovesAborted));
         ReplicationStatistics replication = _replicator.ReadStatistics();
         values.AddRange(
         [

@@ -82,7 +82,12 @@ internal sealed partial class OwnershipRuntime
             Zone = replication.Zone,
             Replicas = replication.Replicas,
         };
-        _coordinator = new Coordinator(LocalSilo, partitions.PartitionCount, this, replication.Replicas);
+        _coordinator = new Coordinator(LocalSilo, partitions.PartitionCount, this, replication.Replicas)
+        {
+            MoveLimitAtStart = replication.MoveLimitBytesPerSecond,
+        };
+        _moveLimitAtStart = _moveLimit = replication.MoveLimitBytesPerSecond;
+        ApplyMoveLimit();
         if (partitions.Kept is { } kept)
             _agent.Keep(kept, NowUnixSeconds - (long)kept.LastSeen, NowMilliseconds);
     }
@@ -131,6 +136,7 @@ internal sealed partial class OwnershipRuntime
                 Coordinates = _coordinator.Leads,
                 MovesCommitted = _coordinator.MovesCommitted,
                 MovesFailed = _coordinator.MovesFailed,
+                MovesAborted = _coordinator.MovesAborted,
                 MovesUnderWay = _coordinator.MovesUnderWay,
                 Term = _agent.Term,
                 Restored = _agent.RestoredCount,
@@ -138,11 +144,13 @@ internal sealed partial class OwnershipRuntime
         }
     }
 
-    /// <summary>Asks the coordinator to empty this silo.</summary>
-    public void BeginDraining()
+    /// <summary>Asks the coordinator to empty this silo, and, if it is about to end, without being slowed down.</summary>
+    public void BeginDraining(bool isStopping = false)
     {
         lock (_lock)
         {
+            _isStopping |= isStopping;
+            ApplyMoveLimit();
             _agent.BeginDraining();
         }
     }
@@ -534,6 +542,8 @@ public sealed record NodeState
     public long MovesCommitted { get; init; }
 
     public long MovesFailed { get; init; }
+
+    public long MovesAborted { get; init; }
 
     public int MovesUnderWay { get; init; }
 

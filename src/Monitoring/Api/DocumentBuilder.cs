@@ -65,6 +65,9 @@ internal sealed class DocumentBuilder(NodeReader reader, NodeSnapshot snapshot)
             Moves = FindMoves(),
             MovesCommitted = committed,
             MovesFailed = failed,
+            MovesAborted = Sum("moves_aborted"),
+            MovesPaused = Sum("moves_paused") > 0,
+            PartitionsToMove = Sum("partitions_to_move"),
         };
     }
 
@@ -250,12 +253,11 @@ internal sealed class DocumentBuilder(NodeReader reader, NodeSnapshot snapshot)
         };
     }
 
-    private (long Committed, long Failed) CountMoves()
-    {
-        IEnumerable<StatisticValue> all = (snapshot.Cluster?.Silos ?? []).SelectMany(static silo => silo.Values ?? []);
-        return (all.Where(static value => value.Name == "moves_committed").Sum(static value => value.Value),
-            all.Where(static value => value.Name == "moves_failed").Sum(static value => value.Value));
-    }
+    private (long Committed, long Failed) CountMoves() => (Sum("moves_committed"), Sum("moves_failed"));
+
+    /// <summary>Of all silos that have answered.</summary>
+    private long Sum(string name) =>
+        (snapshot.Cluster?.Silos ?? []).SelectMany(static silo => silo.Values ?? []).Where(value => value.Name == name).Sum(static value => value.Value);
 
     /// <summary>What each silo says of itself, put together: one hands over, another receives.</summary>
     private List<MoveDocument> FindMoves()

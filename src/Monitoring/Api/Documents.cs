@@ -59,6 +59,9 @@ internal sealed record PartitionsDocument
     public required IReadOnlyList<MoveDocument> Moves { get; init; }
     public required long MovesCommitted { get; init; }
     public required long MovesFailed { get; init; }
+    public required long MovesAborted { get; init; }
+    public required bool MovesPaused { get; init; }
+    public required long PartitionsToMove { get; init; }
 }
 
 internal sealed record MoveDocument(int Partition, string? From, string? To);

@@ -199,7 +199,8 @@ function Partitions({ now, moved, colors }) {
     return `partition ${partition}: ${owner}` + (move ? `, moves from ${move.from ?? "?"} to ${move.to ?? "?"}` : "");
   };
   return html`<section class="card wide" id="partitions">
-    <h2>Partitions<span class="soft">${now.partitions.count}; ${moving.size === 0 ? "none moves" : `${moving.size} moving`};
+    <h2>Partitions<span class="soft">${now.partitions.count}; ${moving.size === 0 ? "none moves" : `${moving.size} moving`}${
+        now.partitions.partitionsToMove > 0 ? `, ${now.partitions.partitionsToMove} to go` : ""}${now.partitions.movesPaused ? ", paused" : ""};
       ${" "}${count(now.partitions.movesCommitted)} moved so far${now.partitions.movesFailed > 0 ? `, ${now.partitions.movesFailed} failed` : ""}</span></h2>
     <div class="map">${owners.map((owner, partition) => html`<i key=${partition} title=${title(partition)}
       class=${(owner < 0 ? "none " : "") + (moving.has(partition) ? "moving" : moved.has(partition) ? "moved" : "")}

@@ -197,7 +197,7 @@ internal enum CopyStage
     Ended,
 }
 
-/// <summary>One copy that a log feeds. Guarded by the partition's lock, but for <see cref="IsQueued"/>, which belongs to the stream.</summary>
+/// <summary>One copy that a log feeds. Guarded by the partition's lock, but for what belongs to others.</summary>
 internal sealed class OutgoingCopy(PartitionLog log, long number, ReplicaStream stream)
 {
     public PartitionLog Log => log;
@@ -230,5 +230,15 @@ internal sealed class OutgoingCopy(PartitionLog log, long number, ReplicaStream 
     /// <summary>While scanning: how far the scan has come.</summary>
     public ExportCursor Cursor;
 
+    /// <summary>No items are read for it at the moment, because the coordinator says so.</summary>
+    public bool IsResting { get; set; }
+
+    /// <summary>It waits for its turn by the limit. Belongs to the replicator.</summary>
+    public bool IsHeldBack { get; set; }
+
+    /// <summary>Bytes that the scan has read. Read on any thread.</summary>
+    public long ScannedBytes;
+
+    /// <summary>Belongs to the stream.</summary>
     public bool IsQueued { get; set; }
 }

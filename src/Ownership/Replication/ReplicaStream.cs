@@ -244,6 +244,7 @@ internal sealed class ReplicaStream(SiloId target, long life, Replicator replica
             PartitionLog log = copy.Log;
             ulong sequence = log.Gate.LastCas;
             GroupKind kind = GroupKind.Effects;
+            int before = stream._message.Length;
             if (copy.Stage == CopyStage.Retaining)
             {
                 WriteGroup(GroupKind.Retain, copy.FormerNumber, copy.PendingFirst - 1, sequence, default);
@@ -269,10 +270,12 @@ internal sealed class ReplicaStream(SiloId target, long life, Replicator replica
             copy.PendingFirst = log.Position + 1;
             if (copy.Stage is CopyStage.New or CopyStage.Scanning)
             {
-                if (ScanBytes < stream.Replicator.ScanBytesMax)
-                    kind |= WriteScan(log, sequence);
-                else
+                if (ScanBytes >= stream.Replicator.ScanBytesMax)
                     stream.MarkDirty(copy);
+                else if (!copy.IsResting && stream.Replicator.MayScan(copy))
+                    kind |= WriteScan(log, sequence);
+                else if (stream._message.Length == before)
+                    return; // whoever holds the scan back marks the copy again
             }
 
             stream._sent.Add(new Sent(copy, kind, log.Position));
@@ -290,6 +293,7 @@ internal sealed class ReplicaStream(SiloId target, long life, Replicator replica
                 stream._message.SpanAt(header, ReplicationFormat.GroupHeaderBytes), kind, log.Partition, copy.Number, 0, log.Position, sequence, bytes);
             ScanBytes += bytes;
             stream.Replicator.CountScan(bytes);
+            Volatile.Write(ref copy.ScannedBytes, copy.ScannedBytes + bytes);
             copy.Stage = more ? CopyStage.Scanning : CopyStage.Following;
             if (!more)
                 log.MarkComplete(copy);

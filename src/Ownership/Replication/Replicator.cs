@@ -24,6 +24,9 @@ public sealed class Replicator(
     private readonly PartitionLog?[] _logs = new PartitionLog?[partitions.PartitionCount];
     private readonly Dictionary<(int Partition, long Copy), OutgoingCopy> _copies = [];
     private readonly Lock _listenersLock = new();
+    private readonly ScanThrottle _throttle = new(time);
+    private readonly Lock _heldBackLock = new();
+    private List<OutgoingCopy> _heldBack = [];
     private volatile ReplicaStream[] _streams = [];
     private volatile IAckListener[] _listeners = [];
     private volatile bool _hasWork;
@@ -92,6 +95,39 @@ public sealed class Replicator(
             return;
         found.Log.Gate.RunLocked(found, static copy => copy.Log.Remove(copy));
         Later(found.Log.TellRemoved);
+    }
+
+    /// <summary>No items are read for the copy, or they are again; what is logged is sent to it all the same.</summary>
+    public void Rest(int partition, long copy, bool isResting)
+    {
+        if (!_copies.TryGetValue((partition, copy), out OutgoingCopy? found))
+            return;
+        found.Log.Gate.RunLocked((found, isResting), static state =>
+        {
+            state.found.IsResting = state.isResting;
+            ContinueScan(state.found);
+        });
+        Later(Flush);
+    }
+
+    /// <summary>
+    /// How many bytes of items all copies together may take per second, 0 for any number. What is logged is never held back, because writes wait for it.
+    /// </summary>
+    public void LimitScans(long bytesPerSecond)
+    {
+        _throttle.BytesPerSecond = bytesPerSecond;
+        Later(ContinueHeldBack);
+    }
+
+    /// <summary>The bytes of items that a copy has taken, and those that the partition has.</summary>
+    public (long BytesDone, long BytesTotal) ProgressOf(int partition, long copy)
+    {
+        if (!_copies.TryGetValue((partition, copy), out OutgoingCopy? found))
+            return default;
+
+        // Items come and go while they are read.
+        long done = Volatile.Read(ref found.ScannedBytes);
+        return (done, Math.Max(done, found.Log.Gate.ItemBytes));
     }
 
     /// <summary>The gate has been sealed: <see cref="IReplicationHost.OnDrained"/> follows when everything is acknowledged.</summary>
@@ -213,7 +249,53 @@ public sealed class Replicator(
 
     internal void CountRetry() => Interlocked.Increment(ref _retries);
 
-    internal void CountScan(long bytes) => Interlocked.Add(ref _scanBytes, bytes);
+    internal void CountScan(long bytes)
+    {
+        Interlocked.Add(ref _scanBytes, bytes);
+        _throttle.Spend(bytes);
+    }
+
+    /// <summary>Whether the limit lets a scan go on now. If not, the copy is marked dirty again when it does. Called under the partition's lock.</summary>
+    internal bool MayScan(OutgoingCopy copy)
+    {
+        TimeSpan wait = _throttle.ReadWait();
+        if (wait == TimeSpan.Zero)
+            return true;
+        lock (_heldBackLock)
+        {
+            if (copy.IsHeldBack)
+                return false;
+            copy.IsHeldBack = true;
+            _heldBack.Add(copy);
+            if (_heldBack.Count > 1)
+                return false;
+        }
+
+        host.Post(wait, ContinueHeldBack);
+        return false;
+    }
+
+    private void ContinueHeldBack()
+    {
+        List<OutgoingCopy> copies;
+        lock (_heldBackLock)
+        {
+            copies = _heldBack;
+            _heldBack = [];
+            foreach (OutgoingCopy copy in copies)
+                copy.IsHeldBack = false;
+        }
+
+        foreach (OutgoingCopy copy in copies)
+            copy.Log.Gate.RunLocked(copy, static copy => ContinueScan(copy));
+        Flush();
+    }
+
+    private static void ContinueScan(OutgoingCopy copy)
+    {
+        if (copy.Stage is CopyStage.New or CopyStage.Scanning)
+            copy.Stream.MarkDirty(copy);
+    }
 
     private void Add(int partition, Func<PartitionLog, OutgoingCopy> make)
     {

@@ -14,7 +14,7 @@ public enum TextVerb : byte
 
     /// <summary>A meta command; <see cref="Meta.MetaParser"/> reads its line.</summary>
     Meta,
-    Shutdown, Drain, Seeds, CacheMemlimit, DebugTime, RefreshCerts,
+    Shutdown, Drain, Seeds, Moves, CacheMemlimit, DebugTime, RefreshCerts,
 
     /// <summary>With everything behind the name in <see cref="TextCommand.Keys"/>.</summary>
     LruCrawler, Lru, Slabs,
@@ -55,13 +55,14 @@ public ref struct TextCommand
     /// </summary>
     public ReadOnlySpan<byte> Keys;
 
-    /// <summary>Storage commands: the client's flags. debugtime: 'p' stops the clock, 'r' lets it go on, 0 moves it by <see cref="Exptime"/>.</summary>
+    /// <summary>Storage commands: the client's flags. debugtime: 'p' stops the clock, 'r' lets it go on, 0 moves it by <see cref="Exptime"/>.
+    /// moves: a <see cref="MoveOrderKind"/>.</summary>
     public uint ClientFlags;
 
     /// <summary>
     /// The client's expiry argument (storage commands, touch, gat, gats), or flush_all's delay, or verbosity's level; not resolved. The first two lie within 32
     /// bits. cache_memlimit: megabytes, 32 bits. debugtime: seconds. shutdown: 0 plain, 1 graceful, -1 anything else. seeds: 1 add, 0 remove, of
-    /// <see cref="Key"/>.
+    /// <see cref="Key"/>. moves: the value of the <see cref="MoveOrder"/>.
     /// </summary>
     public long Exptime;
 

@@ -5,7 +5,7 @@ public static partial class TextParser
 {
     private const int DigitsMax = 20;
 
-    /// <summary>shutdown, drain, seeds, cache_memlimit and debugtime, or <see cref="TextParseStatus.NeedMore"/> if it is none of them.</summary>
+    /// <summary>shutdown, drain, seeds, moves, cache_memlimit and debugtime, or <see cref="TextParseStatus.NeedMore"/> if it is none of them.</summary>
     private static TextParseStatus ParseOperator(ReadOnlySpan<byte> text, in TextTokens tokens, ref TextCommand command)
     {
         ReadOnlySpan<byte> name = tokens[text, 0];
@@ -33,6 +33,9 @@ public static partial class TextParser
             command.Key = tokens[text, 2];
             return TextParseStatus.Command;
         }
+
+        if (name.SequenceEqual("moves"u8))
+            return ParseMoves(text, in tokens, ref command);
 
         if (name.SequenceEqual("cache_memlimit"u8))
         {
@@ -63,5 +66,32 @@ public static partial class TextParser
         }
 
         return TextParseStatus.NeedMore;
+    }
+
+    /// <summary>moves pause, moves resume, moves limit BYTES|off, moves abort PARTITION|all.</summary>
+    private static TextParseStatus ParseMoves(ReadOnlySpan<byte> text, in TextTokens tokens, ref TextCommand command)
+    {
+        command.Verb = TextVerb.Moves;
+        ReadOnlySpan<byte> order = tokens[text, 1];
+        ReadOnlySpan<byte> value = tokens[text, 2];
+        MoveOrderKind kind = order.SequenceEqual("pause"u8) ? MoveOrderKind.Pause
+            : order.SequenceEqual("resume"u8) ? MoveOrderKind.Resume
+            : order.SequenceEqual("limit"u8) ? MoveOrderKind.Limit
+            : order.SequenceEqual("abort"u8) ? MoveOrderKind.Abort : MoveOrderKind.None;
+        bool takesValue = kind is MoveOrderKind.Limit or MoveOrderKind.Abort;
+        if (kind == MoveOrderKind.None || tokens.Count != (takesValue ? 3 : 2))
+            return Fail(ref command, TextErrors.UnknownCommand);
+        command.ClientFlags = (uint)kind;
+        if (!takesValue)
+            return TextParseStatus.Command;
+        if (kind == MoveOrderKind.Limit && value.SequenceEqual("off"u8))
+            command.Exptime = 0;
+        else if (kind == MoveOrderKind.Abort && value.SequenceEqual("all"u8))
+            command.Exptime = MoveOrder.All;
+        else if (value.Length <= DigitsMax && TextNumbers.TryReadUInt64(value, out ulong number) && number <= long.MaxValue)
+            command.Exptime = (long)number;
+        else
+            return Fail(ref command, TextErrors.UnknownCommand);
+        return TextParseStatus.Command;
     }
 }

@@ -124,6 +124,7 @@ internal sealed class ClusterMember : INode
         Replicas = _options.Replicas,
         IsReplicationAsynchronous = _options.IsReplicationAsynchronous,
         Zone = _options.Zone,
+        MoveLimitBytesPerSecond = _options.MoveLimitBytesPerSecond,
         Store = StoreSetup.Options(_options),
         Events = StoreSetup.Events(_options),
         GatewayOnly = _options.Verb == Verb.Gateway,

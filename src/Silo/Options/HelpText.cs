@@ -40,7 +40,8 @@ internal static class HelpText
             For operators of a running server or cluster (`orleanscache help VERB` tells more):
               status                    the cluster on one screen; exit code 0, 1, 2 for scripts and Nagios
               top                       what happens now, live
-              silos | moves             a line for each silo | partitions that move, and have moved
+              silos                     a line for each silo
+              moves [pause | resume ..] partitions that move, and have moved; pause, limit, abort
               drain SILO                hand a silo's partitions to the others, before it is stopped
               seeds list|add|remove     the silos that keep the membership
               keys | get | set | delete a quick look at items

@@ -167,5 +167,14 @@ internal static partial class OptionTable
             Help = "failure zone of this silo: replicas of its partitions are kept in other zones, where there are any",
             Apply = (o, text) => text.Length is 0 or > 100 ? "The zone must have 1 to 100 characters" : Done(() => o.Zone = text),
         },
+        new()
+        {
+            Long = "move-limit", Argument = "size", Default = "off", Group = OptionGroup.Cluster,
+            Help = "bytes of items that this silo reads per second at most to make copies at others (k, m or g may follow; at least 64k); off: no limit. What "
+                + "clients write is not held back. Until `orleanscache moves limit` says otherwise to the whole cluster",
+            Apply = (o, text) => text == "off" ? Done(() => o.MoveLimitBytesPerSecond = 0)
+                : Values.TryBytes(text, out long bytes) && bytes is >= Limits.MoveLimitBytesMin and <= Limits.MoveLimitBytesMax
+                ? Done(() => o.MoveLimitBytesPerSecond = bytes) : $"The limit of moves must be off, or 64k to 1024g bytes per second, not {text}",
+        },
     ];
 }

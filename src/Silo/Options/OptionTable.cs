@@ -176,7 +176,7 @@ internal static partial class OptionTable
         new()
         {
             Short = 'A', Long = "enable-shutdown", Kind = OptionKind.Flag, Group = OptionGroup.Commands, IsMemcached = true,
-            Help = "enable the text commands shutdown, drain and seeds, which anybody who can connect may send",
+            Help = "enable the text commands shutdown, drain, seeds and moves, which anybody who can connect may send",
             Apply = (o, _) => Done(() => o.ShutdownEnabled = true),
         },
         new()

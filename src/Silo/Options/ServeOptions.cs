@@ -173,6 +173,9 @@ internal sealed partial class ServeOptions
 
     public string? Zone { get; set; }
 
+    /// <summary>--move-limit; 0: none.</summary>
+    public long MoveLimitBytesPerSecond { get; set; }
+
     /// <summary>What was accepted with a remark; printed before the node starts.</summary>
     public List<string> Warnings { get; } = [];
 

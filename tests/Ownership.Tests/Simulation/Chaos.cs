@@ -43,11 +43,14 @@ internal static class Chaos
             cluster.Join();
         cluster.Run(2_000);
         cluster.StartClients(random.Next(2, 8));
+        bool isOrdering = random.Next(2) == 0;
         bool isFlushing = random.Next(2) == 0;
         string[] zones = random.Next(3) == 0 ? ["a", "b", "c"] : [""];
         for (int step = 0; step < steps; step++)
         {
             cluster.Loss = random.Next(3) == 0 ? random.NextDouble() * 0.3 : 0.02;
+            if (isOrdering && random.Next(5) == 0)
+                cluster.Order(DrawOrder(cluster, random));
             if (isFlushing && random.Next(6) == 0)
                 cluster.FlushAll((uint)Math.Max(0, random.Next(-10, 6)));
             switch (random.Next(60))
@@ -81,9 +84,22 @@ internal static class Chaos
         if (cluster.Alive == 0)
             cluster.Join();
         cluster.Run(20_000);
+        cluster.Order(new MoveOrder(MoveOrderKind.Limit, 0));
+        cluster.Order(new MoveOrder(MoveOrderKind.Resume));
         if (cluster.Alive == 0)
             cluster.Join();
         cluster.Settle();
         cluster.Verify();
     }
+
+    /// <summary>What is limited is slow enough that copies are under way when something else happens.</summary>
+    private static MoveOrder DrawOrder(SimulatedCluster cluster, Random random) => random.Next(8) switch
+    {
+        0 => new MoveOrder(MoveOrderKind.Pause),
+        1 or 2 => new MoveOrder(MoveOrderKind.Resume),
+        3 => new MoveOrder(MoveOrderKind.Limit, random.Next(50, 1_000)),
+        4 => new MoveOrder(MoveOrderKind.Limit, 0),
+        5 => new MoveOrder(MoveOrderKind.Abort, MoveOrder.All),
+        _ => new MoveOrder(MoveOrderKind.Abort, random.Next(cluster.PartitionCount)),
+    };
 }

@@ -100,6 +100,8 @@ internal sealed partial class SimulatedCluster : IDisposable
 
     public long MovesFailed { get; private set; }
 
+    public long MovesAborted { get; private set; }
+
     /// <summary>Partitions that went on from a replica after their owner was lost.</summary>
     public long Promotions { get; private set; }
 
@@ -132,6 +134,18 @@ internal sealed partial class SimulatedCluster : IDisposable
         Every(250, node, node.Tick);
         Every(100, node, node.Beat);
         return node;
+    }
+
+    /// <summary>The figures of moves begin anew.</summary>
+    public void ForgetMoves() => (MovesCommitted, MovesFailed, MovesAborted) = (0, 0, 0);
+
+    /// <summary>An operator says something about moves, if there is a coordinator that listens.</summary>
+    public void Order(MoveOrder order)
+    {
+        if (Members.FirstOrDefault(static node => node.Coordinator is { Leads: true, Recovered: true }) is not { } leader)
+            return;
+        Log(-1, leader.Id, $"is told {order}");
+        leader.Coordinator.Order(order, Now);
     }
 
     /// <summary>A silo of the seed's choice stops at once, and is declared dead after a while.</summary>
@@ -213,7 +227,7 @@ internal sealed partial class SimulatedCluster : IDisposable
         });
     }
 
-    /// <summary>All silos are told to stop, at moments of the seed's choice, and end at moments of the seed's choice after they have stopped to serve.</summary>
+    /// <summary>All silos are told to stop at moments of the seed's choice, and end at moments of the seed's choice after they have stopped to serve.</summary>
     public void StopAll(int millisecondsMax)
     {
         foreach (SimulatedNode node in Members.ToArray())
@@ -361,6 +375,7 @@ internal sealed partial class SimulatedCluster : IDisposable
         Log(what is CoordinatorEvent.TookOver or CoordinatorEvent.SteppedDown ? -1 : partition, coordinator, $"{what} {silo}");
         MovesCommitted += what == CoordinatorEvent.MoveCommitted ? 1 : 0;
         MovesFailed += what == CoordinatorEvent.MoveFailed ? 1 : 0;
+        MovesAborted += what == CoordinatorEvent.MoveAborted ? 1 : 0;
         Promotions += what == CoordinatorEvent.Promoted ? 1 : 0;
     }
 

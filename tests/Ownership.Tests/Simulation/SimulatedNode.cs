@@ -323,6 +323,16 @@ internal sealed partial class SimulatedNode : ISiloAgentEnvironment, ICoordinato
         _replicator.Detach(partition, copy);
     }
 
+    void ISiloAgentEnvironment.Rest(int partition, long copy, bool isResting)
+    {
+        _cluster.Log(partition, Id, $"{(isResting ? "rests" : "proceeds with")} {copy}");
+        _replicator.Rest(partition, copy, isResting);
+    }
+
+    (long BytesDone, long BytesTotal) ISiloAgentEnvironment.ProgressOf(int partition, long copy) => _replicator.ProgressOf(partition, copy);
+
+    void ISiloAgentEnvironment.LimitCopies(long? bytesPerSecond) => _replicator.LimitScans(bytesPerSecond ?? 0);
+
     void ISiloAgentEnvironment.Flush(int partition, uint atUnixSeconds, long number)
     {
         _cluster.Log(partition, Id, $"flushes {number} at {atUnixSeconds}");
@@ -359,7 +369,7 @@ internal sealed partial class SimulatedNode : ISiloAgentEnvironment, ICoordinato
 
     HashSeed ICoordinatorEnvironment.DrawHashSeed() => _cluster.DrawHashSeed();
 
-    void ICoordinatorEnvironment.OnFlushProgress()
+    void ICoordinatorEnvironment.OnProgress()
     {
     }
 

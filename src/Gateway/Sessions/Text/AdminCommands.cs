@@ -30,6 +30,9 @@ internal static class AdminCommands
             case TextVerb.Seeds:
                 ChangeSeeds(session, command);
                 break;
+            case TextVerb.Moves:
+                OrderMoves(session, command);
+                break;
             case TextVerb.RefreshCerts:
                 Reload(session, command.NoReply);
                 break;
@@ -90,6 +93,21 @@ internal static class AdminCommands
         }
         else if (!command.NoReply)
             AnswerOutcome(session, $"seeds: {refusal}");
+    }
+
+    /// <summary>moves pause, resume, limit and abort.</summary>
+    private static void OrderMoves(Session session, in TextCommand command)
+    {
+        GatewayShared shared = session.Loop.Shared;
+        MoveOrder order = new((MoveOrderKind)command.ClientFlags, command.Exptime);
+        string? refusal = shared.Options.Drain is null ? "not enabled (-A)"
+            : shared.Router.Cluster is null ? "in a single node nothing moves"
+            : order.Kind == MoveOrderKind.Limit && order.Value != 0 && order.Value is < Limits.MoveLimitBytesMin or > Limits.MoveLimitBytesMax
+            ? $"the limit must be off, or {Limits.MoveLimitBytesMin} to {Limits.MoveLimitBytesMax} bytes per second" : null;
+        if (refusal is null)
+            session.WaitElsewhere(ClusterText.OrderMovesAsync(shared, order), command.NoReply ? static (_, _) => { } : AnswerOutcome);
+        else if (!command.NoReply)
+            AnswerOutcome(session, $"moves: {refusal}");
     }
 
     /// <summary>refresh_certs: reads certificates and passwords again, off the loop. Nothing behind it is parsed before it is done.</summary>
