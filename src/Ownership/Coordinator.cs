@@ -97,8 +97,11 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
     /// <summary>Copies that are being made from one silo, or to one, at the same time.</summary>
     public const int CopiesUnderWayMax = 4;
 
-    /// <summary>An answer, or the membership, is so fresh that the coordinator does not count as cut off.</summary>
-    public const int ContactMilliseconds = 3_000;
+    /// <summary>
+    /// An answer, or the membership, is so fresh that the coordinator does not count as cut off. A lease may begin so long after the contact that allows it, so
+    /// it is short: two rounds.
+    /// </summary>
+    public const int ContactMilliseconds = 2 * SyncMilliseconds;
 
     /// <summary>Epochs of a term start at the term times 2^20, terms of a membership at its version times 2^8.</summary>
     private const int EpochBits = 20;
@@ -245,6 +248,7 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
         if (reply.Term != _term || !_members.TryGetValue(reply.Silo, out Member? member) || member.OutstandingSequence != reply.Sequence)
             return;
         member.OutstandingSequence = 0;
+        member.HasAnswered = true;
         member.Reply = reply;
         member.AnsweredMilliseconds = nowMilliseconds;
         if (reply.Flush.Number > _flush.Number)
@@ -401,6 +405,9 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
             return;
 
         member.Nudged = false;
+        // The request may reach the silo late: it knows by its last answer how old a lease is at most.
+        bool hasAnswered = member.HasAnswered;
+        member.HasAnswered = false;
         member.OutstandingSequence = ++_sequence;
         member.SentMilliseconds = now;
         member.CommandsSent = commands;
@@ -421,7 +428,7 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
             Replicas = replicas,
             MembershipVersion = _membershipVersion,
             NobodyTakesOver = nobody,
-            GrantsLease = GrantsLeases(now),
+            GrantsLease = hasAnswered && GrantsLeases(now),
             Flush = _flush,
             Moves = _moveSettings,
             Silos = silosAreOld ? _silos : null,
@@ -505,6 +512,9 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
         public readonly long SinceVersion = sinceVersion;
         public SyncReply? Reply;
         public long OutstandingSequence;
+
+        /// <summary>What was sent last has been answered.</summary>
+        public bool HasAnswered;
         public long SentMilliseconds = -SyncMilliseconds;
         public long AnsweredMilliseconds = long.MinValue / 2;
         public bool Nudged;

@@ -28,13 +28,29 @@ internal sealed record ChaosOptions
           --silos N          silos to begin with, 2 to 7 (3)
           --replicas N       --replicas of the silos: 0, 1 or 2 (1); with 2 and --membership postgres, two are killed at once, too
           --seed N           the faults and the clients' choices of an earlier run
-          --faults LIST      only these, with commas: kill, kill-oldest, kill-two, freeze, freeze-long, restart, rolling, join (all)
+          --faults LIST      only these, with commas: kill, kill-oldest, kill-two, freeze, freeze-long, restart, rolling, join (these);
+                             and of the links between silos (below): cut, cut-oldest, split, oneway, slow, or network for all five
           --keys N           items that are written once and must stay (200000)
           --writers N        keys that are written all the time, each by a client of its own (96)
           --rate N           operations a second of all writers together, about (4000)
           --membership M     seeds: the silos keep it themselves; postgres: a PostgreSQL of the run's own does (seeds)
           --memory MB        -m of each silo (256)
           --logs FOLDER      what the silos printed (a temporary folder, kept if something is wrong)
+
+        With a fault of the links each silo runs in a network namespace of its own, which the run makes and removes; that needs root,
+        `ip` and /dev/net/tun. Packets between silos pass through this process, which drops or delays them; clients reach every silo
+        all the time.
+
+          cut, cut-oldest    a silo, or the one that coordinates, hears no other and is heard by none, for 8 to 20 s
+                             (these, split and oneway one time in four for 1 to 7 s)
+          split              a minority of the silos is cut off from the others, for 8 to 20 s: (N-1)/2 of N silos, but no more than
+                             replicas, and no majority of the seeds
+          oneway             what a silo sends is lost, or what others send to it, for 8 to 20 s
+          slow               50 to 200 ms more and 1% lost in each direction of a silo's link, for 8 to 20 s; 1 s more for 2 s of it
+
+        Most clients turn away from a silo that is cut off, as from one that is dead; one in eight goes on to use it, and others read
+        there all the time. It may give them what it had for 5 s (its lease), not longer, and acknowledge nothing that is lost.
+        A silo that ends because it was declared dead is started again, as a service manager does.
         """;
 
     public double Minutes { get; private set; } = 10;
@@ -47,7 +63,7 @@ internal sealed record ChaosOptions
 
     public int Seed { get; private set; } = Random.Shared.Next(1_000_000_000);
 
-    public IReadOnlyList<FaultKind> Faults { get; private set; } = Enum.GetValues<FaultKind>();
+    public IReadOnlyList<FaultKind> Faults { get; private set; } = [.. Enum.GetValues<FaultKind>().Where(static kind => !kind.IsOfNetwork())];
 
     public int Keys { get; private set; } = 200_000;
 
@@ -60,6 +76,9 @@ internal sealed record ChaosOptions
     public int MemoryMegabytes { get; private set; } = 256;
 
     public string? LogFolder { get; private set; }
+
+    /// <summary>Whether silos run in a network of their own.</summary>
+    public bool NeedsNetwork => Faults.Any(static kind => kind.IsOfNetwork());
 
     /// <summary>Null with the reason if the arguments are wrong.</summary>
     public static ChaosOptions? Parse(IReadOnlyList<string> arguments, out string? error)
@@ -75,7 +94,9 @@ internal sealed record ChaosOptions
                 return null;
         }
 
-        return options;
+        if (options.NeedsNetwork && options.Membership == Membership.Postgres)
+            error = "network faults need --membership seeds: the PostgreSQL would be out of the silos' reach";
+        return error is null ? options : null;
     }
 
     private string? Set(string name, string value)
@@ -120,7 +141,7 @@ internal sealed record ChaosOptions
         List<FaultKind> faults = [];
         foreach (string word in value.Split(',', StringSplitOptions.RemoveEmptyEntries))
         {
-            FaultKind[] found = [.. Enum.GetValues<FaultKind>().Where(kind => kind.Name() == word)];
+            FaultKind[] found = [.. Enum.GetValues<FaultKind>().Where(kind => word == "network" ? kind.IsOfNetwork() : kind.Name() == word)];
             if (found.Length == 0)
                 return $"unknown fault {word}; there are {string.Join(", ", Enum.GetValues<FaultKind>().Select(static kind => kind.Name()))}";
             faults.AddRange(found);

@@ -11,6 +11,9 @@ internal static class ChaosRun
     private const int ExitWrong = 1;
     private const int ExitUnavailable = 69;
 
+    /// <summary>One client in so many goes on to use silos that are cut off.</summary>
+    private const int ApartOneIn = 8;
+
     private static readonly TimeSpan s_settleMax = TimeSpan.FromSeconds(180);
     private static readonly TimeSpan s_stopMax = TimeSpan.FromSeconds(60);
 
@@ -27,6 +30,12 @@ internal static class ChaosRun
             return ExitUnavailable;
         }
 
+        if (options.NeedsNetwork && TestNetwork.WhyNot() is { } missing)
+        {
+            Console.Error.WriteLine($"chaos: {missing}");
+            return ExitUnavailable;
+        }
+
         string logs = options.LogFolder ?? Directory.CreateTempSubdirectory("orleanscache-chaos-").FullName;
         Directory.CreateDirectory(logs);
         using var cancellation = new CancellationTokenSource();
@@ -39,8 +48,9 @@ internal static class ChaosRun
                 + $"{options.Keys} items, {options.Writers} writers; logs in {logs}"));
         var findings = new Findings();
         PostgresServer? postgres = options.Membership == Membership.Seeds ? null : await PostgresServer.StartAsync();
-        await using var fleet = new Fleet(options, postgres, logs);
-        bool isClean = await InjureAsync(options, fleet, findings, cancellation.Token);
+        using TestNetwork? network = options.NeedsNetwork ? TestNetwork.Create(options.Seed) : null;
+        await using var fleet = new Fleet(options, postgres, network, logs);
+        bool isClean = await InjureAsync(options, fleet, network, findings, cancellation.Token);
         if (!isClean || options.LogFolder is not null)
         {
             fleet.SaveLogs();
@@ -60,12 +70,14 @@ internal static class ChaosRun
     }
 
     /// <summary>Returns whether nothing was wrong.</summary>
-    private static async Task<bool> InjureAsync(ChaosOptions options, Fleet fleet, Findings findings, CancellationToken cancellation)
+    private static async Task<bool> InjureAsync(
+        ChaosOptions options, Fleet fleet, TestNetwork? network, Findings findings, CancellationToken cancellation)
     {
         var pause = TimeSpan.FromSeconds(2.0 * options.Writers / options.Rate);
-        KeyClient[] clients = [.. Enumerable.Range(0, options.Writers).Select(number => new KeyClient(number, options.Seed, fleet, findings, pause))];
+        KeyClient[] clients = [.. Enumerable.Range(0, options.Writers).Select(number => new KeyClient(
+            number, options.Seed, fleet, findings, pause, staysApart: options.NeedsNetwork && number % ApartOneIn == ApartOneIn - 1))];
         var constants = new ConstantItems(options.Keys, options.Seed, fleet, findings);
-        var injector = new Injector(options, fleet, clients, constants, findings);
+        var injector = new Injector(options, fleet, network, clients, constants, findings);
         using var stop = new CancellationTokenSource();
         Task load = Task.CompletedTask;
         StockClient? stock = null;
@@ -93,7 +105,7 @@ internal static class ChaosRun
                 if (!findings.IsClean && isWell)
                 {
                     isWell = false;
-                    Console.WriteLine($"first findings:\n{string.Join('\n', findings.Complaints.TakeLast(20))}");
+                    Console.WriteLine($"first findings:\n{string.Join('\n', findings.Complaints.Where(Findings.IsWrong).TakeLast(20))}");
                     fleet.SaveLogs();
                 }
             }
@@ -120,7 +132,9 @@ internal static class ChaosRun
         Console.WriteLine(Report.SummaryOf(findings));
         if (fleet.Evictions > 0)
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"silos declared dead that nobody had touched (a busy machine): {fleet.Evictions}"));
-        foreach (string complaint in findings.Complaints.Where(static line => !line.Contains(" refused: ", StringComparison.Ordinal)).Take(20))
+        if (options.NeedsNetwork)
+            Console.Write(Report.NetworkTableOf(injector.Results));
+        foreach (string complaint in findings.Complaints.Where(Findings.IsWrong).Take(20))
             Console.WriteLine(complaint);
         return isWell && findings.IsClean;
     }

@@ -20,7 +20,7 @@ internal sealed class ConstantItems(int count, int seed, Fleet fleet, Findings f
         await Task.WhenAll(Enumerable.Range(0, 4).Select(number => Task.Run(
             async () =>
             {
-                using var client = new TextClient(fleet.Silos[number % fleet.Silos.Count].Port, s_timeout);
+                using var client = new TextClient(fleet.Silos[number % fleet.Silos.Count].Gateway, s_timeout);
                 int end = Math.Min(count, (number + 1) * part);
                 for (int start = number * part; start < end; start += BatchMax)
                 {
@@ -35,7 +35,7 @@ internal sealed class ConstantItems(int count, int seed, Fleet fleet, Findings f
     /// <summary>Reads some, again and again.</summary>
     public async Task ReadAsync(CancellationToken cancellation)
     {
-        var random = new Random(HashCode.Combine(seed, "constant"));
+        var random = new Random(seed ^ 0x0c05);
         try
         {
             while (!cancellation.IsCancellationRequested)
@@ -70,7 +70,7 @@ internal sealed class ConstantItems(int count, int seed, Fleet fleet, Findings f
             if (silos.Count > 0)
             {
                 Silo gateway = silos[choice % silos.Count];
-                using var client = new TextClient(gateway.Port, s_timeout);
+                using var client = new TextClient(gateway.Gateway, s_timeout);
                 try
                 {
                     (Dictionary<string, string>? found, string line) = await client.GetAsync([.. indexes.Select(KeyOf)]);

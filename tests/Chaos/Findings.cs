@@ -19,6 +19,11 @@ internal sealed class Findings
     private long _stale;
     private long _foreign;
     private long _late;
+    private long _old;
+    private long _refusalsApart;
+    private long _cutsApart;
+    private long _wrongEnds;
+    private long _slow;
 
     public long Operations => Interlocked.Read(ref _operations);
 
@@ -43,7 +48,19 @@ internal sealed class Findings
     /// <summary>Writes without an answer that took effect after a later one had been acknowledged. Allowed, and rare.</summary>
     public long Late => Interlocked.Read(ref _late);
 
-    public bool IsClean => Misses == 0 && Lost == 0 && Stale == 0 && Foreign == 0;
+    /// <summary>Reads through a silo that was cut off that gave what had been replaced elsewhere, while its lease allowed that.</summary>
+    public long Old => Interlocked.Read(ref _old);
+
+    /// <summary>Those of <see cref="Refusals"/> that came from a silo that was cut off.</summary>
+    public long RefusalsApart => Interlocked.Read(ref _refusalsApart);
+
+    /// <summary>Those of <see cref="Cuts"/> at a silo that was cut off.</summary>
+    public long CutsApart => Interlocked.Read(ref _cutsApart);
+
+    /// <summary>Silos that ended by themselves in another way than is documented.</summary>
+    public long WrongEnds => Interlocked.Read(ref _wrongEnds);
+
+    public bool IsClean => WrongEnds == 0 && Misses == 0 && Lost == 0 && Stale == 0 && Foreign == 0;
 
     public IEnumerable<string> Complaints => _complaints;
 
@@ -51,9 +68,26 @@ internal sealed class Findings
 
     public void CountOperations(int count) => Interlocked.Add(ref _operations, count);
 
-    public void NoteRefusal(string what) => Note(ref _refusals, "refused", what);
+    public void NoteRefusal(string what, bool isApart = false)
+    {
+        Note(ref _refusals, "refused", what);
+        if (isApart)
+            Interlocked.Increment(ref _refusalsApart);
+    }
 
-    public void NoteCut() => Interlocked.Increment(ref _cuts);
+    public void NoteCut(bool isApart = false)
+    {
+        Interlocked.Increment(ref _cuts);
+        if (isApart)
+            Interlocked.Increment(ref _cutsApart);
+    }
+
+    public void NoteOldValue() => Interlocked.Increment(ref _old);
+
+    /// <summary>Nothing wrong, and worth a look.</summary>
+    public void NoteSlow(string what) => Note(ref _slow, "slow", what);
+
+    public void NoteWrongEnd(string what) => Note(ref _wrongEnds, "WRONG END", what);
 
     public void NoteMiss(string what) => Note(ref _misses, "missing", what);
 
@@ -64,6 +98,10 @@ internal sealed class Findings
     public void NoteForeign(string what) => Note(ref _foreign, "FOREIGN", what);
 
     public void NoteLate(string what) => Note(ref _late, "late", what);
+
+    /// <summary>Whether the line is about more than an error or a wait.</summary>
+    public static bool IsWrong(string complaint) =>
+        !complaint.Contains(" refused: ", StringComparison.Ordinal) && !complaint.Contains(" slow: ", StringComparison.Ordinal);
 
     private void Note(ref long counter, string word, string what)
     {

@@ -1,5 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Net;
+using System.Security.Cryptography;
 using OrleansCache.Cluster.Tests;
 using OrleansCache.Conformance;
 
@@ -8,7 +10,13 @@ namespace OrleansCache.Chaos;
 /// <summary>Where a silo stands, so that a later one can take its place: its ports and its data directory.</summary>
 /// <param name="Port">For memcached clients.</param>
 /// <param name="SiloPort">Between silos.</param>
-internal sealed record Place(int Port, int SiloPort, int HttpPort, string DataFolder);
+/// <param name="Network">Null: on 127.0.0.1.</param>
+internal sealed record Place(int Port, int SiloPort, int HttpPort, string DataFolder, NetworkPlace? Network)
+{
+    public IPAddress ClientAddress => Network?.ClientAddress ?? IPAddress.Loopback;
+
+    public IPAddress SiloAddress => Network?.SiloAddress ?? IPAddress.Loopback;
+}
 
 /// <summary>One silo, a process on this machine.</summary>
 internal sealed class Silo(ChildProcess process, int number, Place place)
@@ -19,7 +27,8 @@ internal sealed class Silo(ChildProcess process, int number, Place place)
 
     public Place Place => place;
 
-    public int Port => place.Port;
+    /// <summary>For memcached clients.</summary>
+    public IPEndPoint Gateway { get; } = new(place.ClientAddress, place.Port);
 
     public int SiloPort => place.SiloPort;
 
@@ -27,7 +36,7 @@ internal sealed class Silo(ChildProcess process, int number, Place place)
 }
 
 /// <summary>The silos of one cluster: starts them, ends them, and says whether all is well. Only processes that it has started are ever ended.</summary>
-internal sealed class Fleet(ChaosOptions options, PostgresServer? postgres, string logFolder) : IAsyncDisposable
+internal sealed class Fleet(ChaosOptions options, PostgresServer? postgres, TestNetwork? network, string logFolder) : IAsyncDisposable
 {
     /// <summary>See docs/options.md.</summary>
     private const int ExitEvicted = 75;
@@ -41,14 +50,33 @@ internal sealed class Fleet(ChaosOptions options, PostgresServer? postgres, stri
     private static readonly TimeSpan s_stopTimeout = TimeSpan.FromSeconds(90);
     private static readonly TimeSpan s_askTimeout = TimeSpan.FromSeconds(15);
 
+    /// <summary>docs/decisions/0020: for how long a silo that is cut off may answer reads.</summary>
+    private static readonly TimeSpan s_lease = TimeSpan.FromSeconds(5);
+
+    /// <summary>A coordinator that is cut off, too, may renew it for so long.</summary>
+    private static readonly TimeSpan s_contact = TimeSpan.FromSeconds(1);
+
+    /// <summary>Its clock is looked at every so often, and the last renewal may have been on its way when the link was cut.</summary>
+    private static readonly TimeSpan s_leaseTolerance = TimeSpan.FromSeconds(0.5);
+
+    /// <summary>An answer may wait for a processor, too.</summary>
+    private static readonly TimeSpan s_answerMax = TimeSpan.FromSeconds(3);
+
     private readonly HttpClient _http = new() { Timeout = TimeSpan.FromSeconds(5) };
     private readonly string _clusterId = string.Create(CultureInfo.InvariantCulture, $"chaos-{options.Seed}-{Environment.ProcessId}");
     private readonly List<ChildProcess> _all = [];
     private volatile Silo[] _silos = [];
+    private volatile Silo[] _apart = [];
+    private volatile Silo[] _touched = [];
+    private double _leaseUntil;
+    private string? _secretFile;
     private int _lastNumber;
 
     /// <summary>Those that live, the oldest first. Clients choose among them.</summary>
     public IReadOnlyList<Silo> Silos => _silos;
+
+    /// <summary>With those whose links are cut, which some clients still use.</summary>
+    public IReadOnlyList<Silo> SilosAndApart => _apart is { Length: > 0 } apart ? [.. _silos, .. apart] : _silos;
 
     /// <summary>Silos that the others have declared dead though nobody touched them: a machine so busy that they did not answer in time.</summary>
     public int Evictions { get; private set; }
@@ -59,17 +87,19 @@ internal sealed class Fleet(ChaosOptions options, PostgresServer? postgres, stri
     private async Task<Silo> AddAsync(Place? former, int starts, CancellationToken cancellation)
     {
         int number = ++_lastNumber;
-        Place place = former ?? new Place(TestPorts.Next(), TestPorts.Next(adjacent: 2), TestPorts.Next(), Path.Combine(logFolder, $"data-{Text(number)}"));
+        Place place = former ?? new Place(
+            TestPorts.Next(), TestPorts.Next(adjacent: 2), TestPorts.Next(), Path.Combine(logFolder, $"data-{Text(number)}"), network?.Add());
         string[] membership = postgres is not null ? ["--clustering", "postgres", "--connection", postgres.ConnectionString]
             : _silos.Length == 0 ? ["--data-dir", place.DataFolder]
-            : ["--data-dir", place.DataFolder, "--join", string.Join(',', _silos.Select(silo => $"127.0.0.1:{Text(silo.SiloPort)}"))];
+            : ["--data-dir", place.DataFolder, "--join", string.Join(',', _silos.Select(silo => $"{silo.Place.SiloAddress}:{Text(silo.SiloPort)}"))];
         string dll = Path.GetFullPath(
             Path.Combine(AppContext.BaseDirectory, "..", "..", "OrleansCache.Silo", new DirectoryInfo(AppContext.BaseDirectory).Name, "OrleansCache.dll"));
         string[] command =
         [
-            "dotnet", dll, "serve", "-l", "127.0.0.1", "-p", Text(place.Port), "-m", Text(options.MemoryMegabytes), "--silo-port", Text(place.SiloPort),
-            "--http", $"127.0.0.1:{Text(place.HttpPort)}", "--cluster-id", _clusterId, "--replicas", Text(options.Replicas),
-            "--join-timeout", Text((int)s_startTimeout.TotalSeconds), .. membership,
+            .. InNetwork(place), "dotnet", dll, "serve", "-l", place.ClientAddress.ToString(), "-p", Text(place.Port), "-m", Text(options.MemoryMegabytes),
+            "--silo-port", Text(place.SiloPort), "--http", $"{place.ClientAddress}:{Text(place.HttpPort)}",
+            "--cluster-id", _clusterId, "--replicas", Text(options.Replicas),
+            "--join-timeout", Text((int)s_startTimeout.TotalSeconds), .. membership, .. BeyondLoopback(place),
         ];
         var process = ChildProcess.Start(command, workingFolder: logFolder);
         var silo = new Silo(process, number, place);
@@ -94,7 +124,7 @@ internal sealed class Fleet(ChaosOptions options, PostgresServer? postgres, stri
         }
 
         _silos = [.. _silos, silo];
-        WritePorts();
+        WriteGateways();
         return silo;
     }
 
@@ -109,14 +139,38 @@ internal sealed class Fleet(ChaosOptions options, PostgresServer? postgres, stri
     public void Forget(IReadOnlyCollection<Silo> gone)
     {
         _silos = [.. _silos.Where(silo => !gone.Contains(silo))];
-        WritePorts();
+        WriteGateways();
     }
 
-    /// <summary>It was only frozen.</summary>
+    /// <summary>Only clients that stay use them from their next operation on.</summary>
+    /// <param name="nowMilliseconds">When their links were cut.</param>
+    public void SetApart(IReadOnlyCollection<Silo> silos, double nowMilliseconds)
+    {
+        TimeSpan lease = s_lease + s_leaseTolerance + (silos.Contains(_silos[0]) ? s_contact : TimeSpan.Zero);
+        Volatile.Write(ref _leaseUntil, nowMilliseconds + lease.TotalMilliseconds);
+        _touched = [.. silos];
+        _apart = [.. silos];
+        Forget(silos);
+    }
+
+    /// <summary>Its links are injured, but clients go on using it: that it is declared dead is no surprise.</summary>
+    public void SetTouched(IReadOnlyCollection<Silo> silos) => _touched = [.. silos];
+
+    public bool IsApart(Silo silo) => Array.IndexOf(_apart, silo) >= 0;
+
+    /// <summary>Whether a silo that is cut off may give what it had to a request that was sent at that moment and is answered now.</summary>
+    public bool MayServeOld(Silo silo, double sentMilliseconds, double nowMilliseconds) => Array.IndexOf(_touched, silo) >= 0 && _apart.Length > 0
+        && sentMilliseconds <= Volatile.Read(ref _leaseUntil) && nowMilliseconds <= Volatile.Read(ref _leaseUntil) + s_answerMax.TotalMilliseconds;
+
+    /// <summary>Nobody uses those that have ended any more.</summary>
+    public void ForgetApart(Silo silo) => _apart = [.. _apart.Where(other => other != silo)];
+
+    /// <summary>It was only frozen, or cut off.</summary>
     public void Return(Silo silo)
     {
+        ForgetApart(silo);
         _silos = [.. _silos.Append(silo).OrderBy(static silo => silo.Number)];
-        WritePorts();
+        WriteGateways();
     }
 
     /// <summary>Whether the cluster has so many members, by what one of them says.</summary>
@@ -124,7 +178,7 @@ internal sealed class Fleet(ChaosOptions options, PostgresServer? postgres, stri
     {
         try
         {
-            using var client = new TextClient(_silos[^1].Port, s_askTimeout);
+            using var client = new TextClient(_silos[^1].Gateway, s_askTimeout);
             List<KeyValuePair<string, string>> statistics = await client.StatsAsync("cluster");
             return statistics.Contains(new("silos_answering", Text(silos)));
         }
@@ -135,13 +189,13 @@ internal sealed class Fleet(ChaosOptions options, PostgresServer? postgres, stri
     }
 
     /// <summary>The gateways that clients may use, for a client that is another program.</summary>
-    public string WritePorts()
+    public string WriteGateways()
     {
         string path = Path.Combine(logFolder, "gateways");
         string next = path + ".next";
         lock (_all)
         {
-            File.WriteAllLines(next, _silos.Select(static silo => Text(silo.Port)));
+            File.WriteAllLines(next, _silos.Select(static silo => silo.Gateway.ToString()));
             File.Move(next, path, overwrite: true);
         }
 
@@ -222,15 +276,16 @@ internal sealed class Fleet(ChaosOptions options, PostgresServer? postgres, stri
 
     private void NoteEvicted(Silo silo)
     {
-        Evictions++;
+        if (Array.IndexOf(_touched, silo) < 0)
+            Evictions++;
         Forget([silo]);
     }
 
-    private async Task<bool> IsReadyAsync(Silo silo)
+    public async Task<bool> IsReadyAsync(Silo silo)
     {
         try
         {
-            using HttpResponseMessage response = await _http.GetAsync(new Uri($"http://127.0.0.1:{Text(silo.Place.HttpPort)}/health/ready"));
+            using HttpResponseMessage response = await _http.GetAsync(new Uri($"http://{silo.Place.ClientAddress}:{Text(silo.Place.HttpPort)}/health/ready"));
             return response.IsSuccessStatusCode;
         }
         catch (Exception exception) when (exception is HttpRequestException or TaskCanceledException)
@@ -240,7 +295,7 @@ internal sealed class Fleet(ChaosOptions options, PostgresServer? postgres, stri
     }
 
     /// <summary>Null if nothing is lacking.</summary>
-    private async Task<string?> WhyNotWholeAsync(bool withSeeds)
+    public async Task<string?> WhyNotWholeAsync(bool withSeeds)
     {
         Silo[] silos = _silos;
         foreach (Silo silo in silos)
@@ -261,7 +316,7 @@ internal sealed class Fleet(ChaosOptions options, PostgresServer? postgres, stri
         {
             try
             {
-                using var client = new TextClient(silo.Port, s_askTimeout);
+                using var client = new TextClient(silo.Gateway, s_askTimeout);
                 if (ClusterStatus.WhyNotWhole(await client.StatsAsync("cluster"), silos.Length, options.Replicas, withSeeds) is { } lacking)
                     return $"{silo}: {lacking}";
             }
@@ -274,8 +329,24 @@ internal sealed class Fleet(ChaosOptions options, PostgresServer? postgres, stri
         return null;
     }
 
+    /// <summary>`ip netns exec` becomes the program that it starts: the process that it is started as is the silo.</summary>
+    private static string[] InNetwork(Place place) => place.Network is { } network ? ["ip", "netns", "exec", network.Namespace] : [];
+
+    /// <summary>What a silo wants before it talks to others over a network; the secret is this run's own.</summary>
+    private string[] BeyondLoopback(Place place)
+    {
+        if (place.Network is null)
+            return [];
+        if (_secretFile is null)
+        {
+            _secretFile = Path.Combine(logFolder, "secret");
+            File.WriteAllText(_secretFile, RandomNumberGenerator.GetHexString(32));
+            if (!OperatingSystem.IsWindows())
+                File.SetUnixFileMode(_secretFile, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        }
+
+        return ["--advertise", place.SiloAddress.ToString(), "--cluster-secret-file", _secretFile, "--http-token-file", _secretFile];
+    }
+
     private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
 }
-
-/// <summary>The run cannot go on: a silo has ended or the cluster does not come to rest.</summary>
-internal sealed class ChaosException(string message) : Exception(message);

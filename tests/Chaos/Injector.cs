@@ -3,17 +3,17 @@ using System.Globalization;
 namespace OrleansCache.Chaos;
 
 /// <summary>Carries faults out one after the other, each on a whole cluster, and measures what the clients notice of it.</summary>
-internal sealed class Injector(
-    ChaosOptions options, Fleet fleet, IReadOnlyList<KeyClient> clients, ConstantItems constants, Findings findings)
+internal sealed partial class Injector(
+    ChaosOptions options, Fleet fleet, TestNetwork? network, IReadOnlyList<KeyClient> clients, ConstantItems constants, Findings findings)
 {
     private static readonly TimeSpan s_wholeMax = TimeSpan.FromSeconds(120);
     private static readonly TimeSpan s_leaveMax = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan s_pollPause = TimeSpan.FromMilliseconds(20);
 
-    private readonly Random _random = new(HashCode.Combine(options.Seed, "faults"));
+    private readonly Random _random = new(options.Seed ^ 0x0fa1);
     private readonly List<FaultResult> _results = [];
     private Dictionary<string, int> _owners = [];
-    private (long Refusals, long Cuts, long Misses) _window;
+    private (long Refusals, long Cuts, long Misses, long Old, long RefusalsApart, long CutsApart) _window;
 
     public IReadOnlyList<FaultResult> Results => _results;
 
@@ -22,6 +22,7 @@ internal sealed class Injector(
         // A membership on three silos does not outlive two of them.
         FaultKind.KillTwo => options.Replicas >= 2 && options.Silos >= 3 && options.Membership == Membership.Postgres,
         FaultKind.Kill or FaultKind.KillOldest or FaultKind.FreezeLong => options.Silos >= 3 || options.Membership == Membership.Postgres,
+        FaultKind.Cut or FaultKind.CutOldest or FaultKind.OneWay or FaultKind.Split or FaultKind.Slow => network is not null && options.Silos >= 3,
         _ => true,
     };
 
@@ -55,6 +56,9 @@ internal sealed class Injector(
                 break;
             case FaultKind.Join:
                 await JoinAsync(cancellation);
+                break;
+            default:
+                await InjureLinksAsync(kind, cancellation);
                 break;
         }
 
@@ -153,12 +157,13 @@ internal sealed class Injector(
     private async Task BeginAsync()
     {
         _owners = await OwnerMap.ReadAsync(fleet.Silos[_random.Next(fleet.Silos.Count)], [.. clients.Select(static client => client.Key)]);
-        _window = (findings.Refusals, findings.Cuts, findings.Misses);
+        _window = (findings.Refusals, findings.Cuts, findings.Misses, findings.Old, findings.RefusalsApart, findings.CutsApart);
         foreach (KeyClient client in clients)
             client.BeginWindow();
     }
 
-    private async Task EndAsync(FaultKind kind, Silo[] victims, TimeSpan repaired, CancellationToken cancellation, string more = "")
+    private async Task EndAsync(
+        FaultKind kind, Silo[] victims, TimeSpan repaired, CancellationToken cancellation, string more = "", NetworkResult? links = null)
     {
         // What was under way when all was well again belongs to it as well.
         double wholeAt = findings.NowMilliseconds;
@@ -170,12 +175,18 @@ internal sealed class Injector(
         }
 
         List<double> affected = [], reads = [], writes = [];
+        long foreignRefusals = 0;
         foreach (KeyClient client in clients)
         {
             (double read, double write) = client.ReadWindow();
             if (!_owners.TryGetValue(client.Key, out int owner) && victims.Length > 0)
                 continue;
-            if (Array.Exists(victims, victim => victim.SiloPort == owner))
+            bool isOwned = Array.Exists(victims, victim => victim.SiloPort == owner);
+            if (!isOwned)
+                foreignRefusals += client.WindowRefusals;
+            if (client.StaysApart && kind != FaultKind.Slow && links is not null)
+                continue;
+            if (isOwned)
                 affected.Add(Math.Max(read, write));
             else
             {
@@ -193,6 +204,13 @@ internal sealed class Injector(
             CutConnections = findings.Cuts - _window.Cuts,
             Misses = findings.Misses - _window.Misses,
             RepairedSeconds = repaired.TotalSeconds,
+            Network = links is null ? null : links with
+            {
+                OldValues = findings.Old - _window.Old,
+                Refusals = findings.RefusalsApart - _window.RefusalsApart,
+                CutConnections = findings.CutsApart - _window.CutsApart,
+                ForeignRefusals = foreignRefusals,
+            },
         };
         _results.Add(result);
         Console.WriteLine(Report.LineOf(_results.Count, findings.NowMilliseconds, result));

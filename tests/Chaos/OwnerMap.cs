@@ -11,7 +11,7 @@ internal static class OwnerMap
     {
         Dictionary<string, int> owners = [];
         long until = Environment.TickCount64 + (long)s_lookMax.TotalMilliseconds;
-        using var client = new TextClient(gateway.Port, s_lineMax);
+        using var client = new TextClient(gateway.Gateway, s_lineMax);
         try
         {
             if (await client.CommandAsync("watch mutations") != "OK")

@@ -9,10 +9,14 @@ internal static class Report
     /// <summary>A wait that a client would notice; what takes less is not told apart.</summary>
     private const double NoticedMilliseconds = 100;
 
-    public static string LineOf(int number, double nowMilliseconds, FaultResult result) => string.Create(CultureInfo.InvariantCulture,
-        $"{nowMilliseconds / 1000,7:f1} s  {number,3}  {result.What,-28}  affected {Median(result.Affected),5:f0} / {Worst(result.Affected),5:f0} ms   "
-            + $"others read {Worst(result.OtherReads),5:f0}, write {Worst(result.OtherWrites),5:f0} ms   "
-            + $"errors {result.Refusals}, cut {result.CutConnections}, missing {result.Misses}   whole after {result.RepairedSeconds:f1} s");
+    public static string LineOf(int number, double nowMilliseconds, FaultResult result)
+    {
+        string line = string.Create(CultureInfo.InvariantCulture,
+            $"{nowMilliseconds / 1000,7:f1} s  {number,3}  {result.What,-28}  affected {Median(result.Affected),5:f0} / {Worst(result.Affected),5:f0} ms   "
+                + $"others read {Worst(result.OtherReads),5:f0}, write {Worst(result.OtherWrites),5:f0} ms   "
+                + $"errors {result.Refusals}, cut {result.CutConnections}, missing {result.Misses}   whole after {result.RepairedSeconds:f1} s");
+        return result.Network is { } network ? $"{line}\n{LineOf(network)}" : line;
+    }
 
     public static string TableOf(IReadOnlyList<FaultResult> results)
     {
@@ -36,6 +40,34 @@ internal static class Report
 
         return table.ToString();
     }
+
+    /// <summary>Empty if no link was injured.</summary>
+    public static string NetworkTableOf(IReadOnlyList<FaultResult> results)
+    {
+        var table = new StringBuilder();
+        table.AppendLine();
+        table.AppendLine("             whole without, s   at the silos concerned: last value, s  old values  until, s   errors     cut   errors elsewhere,");
+        table.AppendLine("fault         median   worst                                  (worst)               (worst)                     of others' keys");
+        foreach (IGrouping<FaultKind, FaultResult> kind in
+            results.Where(static result => result.Network is not null).GroupBy(static result => result.Kind).OrderBy(static group => group.Key))
+        {
+            NetworkResult[] networks = [.. kind.Select(static result => result.Network!)];
+            double[] without = [.. networks.Select(static network => network.WholeWithoutSeconds).OfType<double>()];
+            table.AppendLine(string.Create(CultureInfo.InvariantCulture,
+                $"{kind.Key.Name(),-12}  {Median(without),6:f1}  {Worst(without),6:f1}  "
+                    + $"{networks.Max(static network => network.LastAnswerSeconds),39:f1}  {networks.Sum(static network => network.OldValues),10}  "
+                    + $"{networks.Max(static network => network.LastOldSeconds),8:f1}  {networks.Sum(static network => network.Refusals),7}  "
+                    + $"{networks.Sum(static network => network.CutConnections),6}   {networks.Sum(static network => network.ForeignRefusals),17}"));
+        }
+
+        return table.ToString();
+    }
+
+    private static string LineOf(NetworkResult network) => string.Create(CultureInfo.InvariantCulture,
+        $"               {(network.WholeWithoutSeconds is { } seconds ? $"others whole without it after {seconds:f1} s, " : "")}"
+            + $"{network.Packets} packets lost, errors of others' keys {network.ForeignRefusals}; there: last value after {network.LastAnswerSeconds:f1} s, "
+            + $"old values {network.OldValues} (until {network.LastOldSeconds:f1} s), errors {network.Refusals}, cut {network.CutConnections}; "
+            + $"then {string.Join("; ", network.Ends)}");
 
     public static string SummaryOf(Findings findings) => string.Create(CultureInfo.InvariantCulture,
         $"{findings.Operations} operations; acknowledged writes lost {findings.Lost}, items missing {findings.Misses}, stale values {findings.Stale}, "

@@ -12,12 +12,12 @@ internal sealed class StockClient
     private static readonly TimeSpan s_endMax = TimeSpan.FromSeconds(60);
 
     private readonly ChildProcess _process;
-    private readonly string _portsFile;
+    private readonly string _gatewaysFile;
 
-    private StockClient(ChildProcess process, string name, string portsFile)
+    private StockClient(ChildProcess process, string name, string gatewaysFile)
     {
         _process = process;
-        _portsFile = portsFile;
+        _gatewaysFile = gatewaysFile;
         Name = name;
     }
 
@@ -33,7 +33,7 @@ internal sealed class StockClient
                 [python, "-c", "import pymemcache; print('pymemcache', pymemcache.__version__)"], s_probeMax).GetAwaiter().GetResult();
             if (exitCode != 0)
                 return null;
-            string file = fleet.WritePorts();
+            string file = fleet.WriteGateways();
             var process = ChildProcess.Start([python, Path.Combine(AppContext.BaseDirectory, "pymemcache_checker.py"), file]);
             return new StockClient(process, printed.Trim(), file);
         }
@@ -46,7 +46,7 @@ internal sealed class StockClient
     /// <summary>Returns whether it found nothing wrong.</summary>
     public async Task<bool> StopAsync()
     {
-        File.Delete(_portsFile);
+        File.Delete(_gatewaysFile);
         int exitCode = await _process.WaitForExitAsync(s_endMax);
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{Name}: {_process.Printed.Trim()}"));
         _process.Dispose();

@@ -8,8 +8,8 @@ namespace OrleansCache.Chaos;
 /// <summary>The connection is of no use any more: refused, closed, or silent for too long. What was sent last may have taken effect or not.</summary>
 internal sealed class ConnectionLostException(string message) : IOException(message);
 
-/// <summary>A connection to a gateway on 127.0.0.1 that speaks memcached's classic text protocol. Non-goals: thread safety, pipelines.</summary>
-internal sealed class TextClient(int port, TimeSpan timeout) : IDisposable
+/// <summary>A connection to a gateway on this machine that speaks memcached's classic text protocol. Non-goals: thread safety, pipelines.</summary>
+internal sealed class TextClient(IPEndPoint gateway, TimeSpan timeout) : IDisposable
 {
     private Socket? _socket;
     private byte[] _buffer = new byte[16 * 1024];
@@ -85,7 +85,7 @@ internal sealed class TextClient(int port, TimeSpan timeout) : IDisposable
             if (_socket is null)
             {
                 _socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
-                await _socket.ConnectAsync(new IPEndPoint(IPAddress.Loopback, port), expiry.Token);
+                await _socket.ConnectAsync(gateway, expiry.Token);
             }
 
             for (ReadOnlyMemory<byte> rest = bytes; !rest.IsEmpty;)

@@ -2,7 +2,8 @@
 
 usage: pymemcache_checker.py FILE
 
-FILE holds the ports of the gateways on 127.0.0.1, one a line, and is read again when it changes; the end of it is the end of the run. One writer per key:
+FILE holds the gateways, HOST:PORT, one a line, and is read again when it changes; the end of it, or of the process that started this
+one, is the end of the run. One writer per key:
 a read must give the value that was acknowledged or read last, or one whose answer never came. Exit code 1 if it did not."""
 
 import os
@@ -17,31 +18,32 @@ KEYS = 50
 
 def main():
     path = sys.argv[1]
-    ports, clients, stamp = [], {}, None
+    gateways, clients, stamp = [], {}, None
     known = [0] * KEYS
     last = [0] * KEYS
     open_versions = [set() for _ in range(KEYS)]
+    parent = os.getppid()
     operations = errors = lost = stale = foreign = 0
-    while True:
+    while os.getppid() == parent:
         try:
             changed = os.stat(path).st_mtime_ns
             if changed != stamp:
                 with open(path, encoding="ascii") as file:
-                    ports = [int(line) for line in file.read().split()]
+                    gateways = [(host, int(port)) for host, port in (line.split(":") for line in file.read().split())]
                 stamp = changed
         except FileNotFoundError:
             break
-        if not ports:
+        if not gateways:
             time.sleep(0.01)
             continue
 
         index = random.randrange(KEYS)
         key = f"py-{index}"
         write = random.random() < 0.5 or known[index] == 0
-        port = random.choice(ports)
-        client = clients.get(port)
+        gateway = random.choice(gateways)
+        client = clients.get(gateway)
         if client is None:
-            client = clients[port] = Client(("127.0.0.1", port), connect_timeout=2, timeout=12, no_delay=True)
+            client = clients[gateway] = Client(gateway, connect_timeout=2, timeout=12, no_delay=True)
         operations += 1
         try:
             if write:
@@ -70,7 +72,7 @@ def main():
         except Exception:  # whatever the library raises for an error reply or a lost connection
             errors += 1
             client.close()
-            clients.pop(port, None)
+            clients.pop(gateway, None)
             time.sleep(0.005)
         time.sleep(0.002)
     print(f"{operations} operations, {errors} failed, lost {lost}, stale {stale}, foreign {foreign}")

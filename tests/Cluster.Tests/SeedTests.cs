@@ -51,8 +51,8 @@ public sealed class SeedTests(ITestOutputHelper output)
             await cluster.StopSiloAsync(fourth);
             await WaitForSeedsAsync(cluster, 3, 3);
             output.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                $"round {round}: all keys answered again after {silent[^1]:f0} ms at most, a fourth joined after {joined[^1]:f1} s, the killed one came back in "
-                + $"{returned[^1]:f1} s"));
+                $"round {round}: all keys answered again after {silent[^1]:f0} ms at most, a fourth joined after {joined[^1]:f1} s, the killed one came back "
+                + $"in {returned[^1]:f1} s"));
         }
 
         output.WriteLine(string.Create(CultureInfo.InvariantCulture,

@@ -1,3 +1,5 @@
+using OrleansCache.Ownership.Routing;
+
 namespace OrleansCache.Ownership.Tests;
 
 public sealed class CoordinatorTests : ICoordinatorEnvironment
@@ -97,6 +99,26 @@ public sealed class CoordinatorTests : ICoordinatorEnvironment
         Assert.Empty(_asked[A].Commands);
         Assert.Equal(Known, _asked[A].Table!.HashSeed);
         Assert.Single(_events, (CoordinatorEvent.HashSeedDiffers, A));
+    }
+
+    /// <summary>A coordinator that is cut off serves reads, like the silos that hear only it, until the last lease that it gave is over.</summary>
+    [Fact]
+    public void ContactWithMoreThanHalfOfTheSilosOrTheMembershipAllowsLeasesForTwoRounds()
+    {
+        var coordinator = new Coordinator(A, Partitions, this);
+        coordinator.OnMembership(1, [A, B, C], _now);
+        Answer(coordinator, A, membership: 1, held: []);
+        Assert.False(coordinator.GrantsLeases(_now));
+        Answer(coordinator, B, membership: 1, held: []);
+        Assert.True(coordinator.GrantsLeases(_now));
+        Assert.False(coordinator.GrantsLeases(_now + Coordinator.ContactMilliseconds + 1));
+
+        coordinator.OnMembershipConfirmed(_now + 5000);
+        Assert.True(coordinator.GrantsLeases(_now + 5000 + Coordinator.ContactMilliseconds));
+        Assert.False(coordinator.GrantsLeases(_now + 5000 + Coordinator.ContactMilliseconds + 1));
+
+        // docs/decisions/0020.
+        Assert.True(FreezeDetector.LeaseLength.TotalMilliseconds + Coordinator.ContactMilliseconds <= 6000);
     }
 
     void ICoordinatorEnvironment.SendSync(SiloId target, SyncRequest request) => _asked[target] = request;

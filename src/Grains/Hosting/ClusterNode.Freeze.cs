@@ -33,7 +33,7 @@ public sealed partial class ClusterNode
             }
 
             bool unconfirmed = isMember is null && _time.GetElapsedTime(started) > UnconfirmedMax;
-            if ((isMember == true || unconfirmed) && Freeze.TryResume(gaps))
+            if ((isMember == true || unconfirmed) && Freeze.TryResume(gaps, isMember == true))
             {
                 ILogger logger = (_options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger<ClusterNode>();
                 if (unconfirmed)

@@ -31,7 +31,7 @@ internal sealed partial class OwnershipRuntime
     private void TellLease()
     {
         bool isOver = _freeze.IsLeaseOver;
-        if (isOver == _isLeaseOver)
+        if (isOver == _isLeaseOver || (!isOver && !_freeze.MayServe))
             return;
         _isLeaseOver = isOver;
         if (isOver)

@@ -226,8 +226,8 @@ internal sealed partial class OwnershipRuntime
     {
         SyncReply? reply = _agent.HandleSync(request, NowMilliseconds);
         _partitions.NoteSiloCount(_agent.Silos.Silos.Count);
-        if (request.GrantsLease && reply?.Term == request.Term)
-            _freeze.RenewLease();
+        if (reply?.Term == request.Term)
+            _freeze.OnRound(request.Term, request.Sequence, request.GrantsLease);
         return reply;
     }
 
@@ -428,7 +428,7 @@ internal sealed partial class OwnershipRuntime
                     long now = NowMilliseconds;
                     _coordinator.Tick(now);
                     entries = ReadJournal(now);
-                    asksMembership = _coordinator.Leads && !_coordinator.GrantsLeases(now + 1_000);
+                    asksMembership = _coordinator.Leads && !_coordinator.GrantsLeases(now + (long)TickInterval.TotalMilliseconds);
                 }
 
                 if (asksMembership)

@@ -538,7 +538,8 @@ internal sealed class ClusterChannel : RouterChannel
         {
             parked.Operations.Dequeue();
             _queuedBytes -= operation.Bytes;
-            string reason = evicted ? "this silo did not run for a while and has been replaced; it leaves" : $"partition {partition} has no owner that answers";
+            string reason = evicted ? "this silo did not answer the others for a while and has been replaced; it leaves"
+                : $"partition {partition} has no owner that answers";
             Complete(partition, operation.Sink, new CacheReply { Status = CacheStatus.Unavailable, Reason = reason });
         }
     }

@@ -8,7 +8,7 @@ namespace OrleansCache.Ownership.Routing;
 /// first request of each turn, because on wake-up a loop may run before the thread does.
 /// </para>
 /// <para>
-/// A silo that runs but is cut off notices by its lease: each round of the coordinator renews it (<see cref="RenewLease"/>), and without one for
+/// A silo that runs but is cut off notices by its lease: each round of the coordinator renews it (<see cref="OnRound"/>), and without one for
 /// <see cref="LeaseLength"/> nothing is served until the next. It is long enough for a coordinator to be lost and replaced.
 /// </para>
 /// Goals: no cost but a flag per request. What was under way at the moment of the freeze may still be answered.
@@ -36,6 +36,9 @@ public sealed class FreezeDetector : IDisposable
     private volatile bool _isLeaseOver;
     private long _beat;
     private long _leaseFrom;
+    private long _roundTerm = -1;
+    private long _roundSequence;
+    private long _roundAt;
     private int _gaps;
 
     /// <param name="time">The clock, which goes on while the process does not.</param>
@@ -99,22 +102,41 @@ public sealed class FreezeDetector : IDisposable
             _isLeaseOver = true;
     }
 
-    /// <summary>A coordinator that is not cut off itself counts this silo in. Before the first time no lease is needed.</summary>
-    public void RenewLease()
+    /// <summary>
+    /// A coordinator asks, and is answered. If it grants a lease it has had the answer to its request before this one: so the lease begins when that one was
+    /// answered, however long this one was on its way (what could not be delivered while a link was cut arrives when it is whole). Calls are serialised.
+    /// </summary>
+    /// <param name="term">Of the coordinator.</param>
+    /// <param name="sequence">Of the request; what is not above the last one has come late, and counts for nothing.</param>
+    /// <param name="grantsLease">It is not cut off itself and counts this silo in. Before the first time no lease is needed.</param>
+    public void OnRound(long term, long sequence, bool grantsLease)
     {
-        Volatile.Write(ref _leaseFrom, _time.GetTimestamp());
-        _isLeaseOver = false;
+        if (term == _roundTerm && sequence <= _roundSequence)
+            return;
+        if (grantsLease && term == _roundTerm)
+            RenewLease(_roundAt);
+        (_roundTerm, _roundSequence, _roundAt) = (term, sequence, _time.GetTimestamp());
     }
 
-    /// <summary>Serves again, unless there was another gap since <paramref name="gapCount"/> was read.</summary>
-    public bool TryResume(int gapCount)
+    private void RenewLease(long from)
+    {
+        Volatile.Write(ref _leaseFrom, from);
+        _isLeaseOver = _time.GetElapsedTime(from) > LeaseLength;
+    }
+
+    /// <summary>Serves again, unless there was another gap since.</summary>
+    /// <param name="gapCount">As it was before the membership was asked.</param>
+    /// <param name="isMember">
+    /// The membership has just been read: the lease begins anew, instead of with the time that was slept through. Otherwise it does not: who has slept longer
+    /// than that, and is cut off when it wakes up, was replaced.
+    /// </param>
+    public bool TryResume(int gapCount, bool isMember)
     {
         if (GapCount != gapCount || _time.GetElapsedTime(Volatile.Read(ref _beat)) > GapMax)
             return false;
 
-        // The membership has just been read: the lease begins anew, instead of with the time that was slept through.
-        if (Volatile.Read(ref _leaseFrom) != 0)
-            RenewLease();
+        if (isMember && Volatile.Read(ref _leaseFrom) != 0)
+            RenewLease(_time.GetTimestamp());
         return Interlocked.CompareExchange(ref _state, Serving, Suspended) != Evicted;
     }
 

@@ -51,7 +51,7 @@ public sealed class FreezeDetectorTests : IDisposable
         Assert.Equal(s_frozen, await _gap.Task.WaitAsync(TimeSpan.FromSeconds(20)));
 
         _detector.Beat();
-        Assert.True(_detector.TryResume(_detector.GapCount));
+        Assert.True(_detector.TryResume(_detector.GapCount, isMember: true));
         _channel.Flush();
         _time.Advance(TimeSpan.FromMilliseconds(5));
         _loop.RunPosted();
@@ -70,7 +70,7 @@ public sealed class FreezeDetectorTests : IDisposable
         _loop.RunPosted();
         Assert.Equal((1, CacheStatus.Unavailable), (waiting.Calls, waiting.Status));
         Assert.Contains("replaced", waiting.Reason, StringComparison.Ordinal);
-        Assert.False(_detector.TryResume(_detector.GapCount) && _detector.MayServe);
+        Assert.False(_detector.TryResume(_detector.GapCount, isMember: true) && _detector.MayServe);
     }
 
     [Fact]
@@ -93,10 +93,46 @@ public sealed class FreezeDetectorTests : IDisposable
         _detector.Beat();
         int before = _detector.GapCount;
         _time.Advance(s_frozen);
-        Assert.False(_detector.TryResume(before));
+        Assert.False(_detector.TryResume(before, isMember: true));
         _detector.Beat();
-        Assert.False(_detector.TryResume(before));
-        Assert.True(_detector.TryResume(_detector.GapCount));
+        Assert.False(_detector.TryResume(before, isMember: true));
+        Assert.True(_detector.TryResume(_detector.GapCount, isMember: true));
+        Assert.True(_detector.MayServeNow());
+    }
+
+    [Fact]
+    public void OneThatSleptLongerThanItsLeaseServesNothingUntilItHearsOfTheOthers()
+    {
+        _detector.OnRound(1, 1, grantsLease: false);
+        _detector.OnRound(1, 2, grantsLease: true);
+        _time.Advance(FreezeDetector.LeaseLength + TimeSpan.FromMilliseconds(1));
+        _detector.Beat();
+        Assert.True(_detector.TryResume(_detector.GapCount, isMember: false));
+        _detector.Beat();
+        Assert.True(_detector.IsLeaseOver);
+        Assert.False(_detector.MayServeNow());
+        _detector.OnRound(1, 3, grantsLease: false);
+        _detector.OnRound(1, 4, grantsLease: true);
+        Assert.True(_detector.MayServeNow());
+    }
+
+    /// <summary>As it happens when a link that was cut is whole again.</summary>
+    [Fact]
+    public void ARequestThatWasLongOnItsWayRenewsNoLease()
+    {
+        _detector.OnRound(1, 1, grantsLease: false);
+        _detector.OnRound(1, 2, grantsLease: true);
+        for (int beats = 0; beats < 6; beats++)
+        {
+            _time.Advance(TimeSpan.FromSeconds(1));
+            _detector.Beat();
+        }
+
+        Assert.True(_detector.IsLeaseOver);
+        _detector.OnRound(1, 3, grantsLease: true);
+        _detector.OnRound(1, 4, grantsLease: false);
+        Assert.False(_detector.MayServeNow());
+        _detector.OnRound(1, 5, grantsLease: true);
         Assert.True(_detector.MayServeNow());
     }
 

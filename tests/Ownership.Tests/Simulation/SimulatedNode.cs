@@ -382,8 +382,8 @@ internal sealed partial class SimulatedNode : ISiloAgentEnvironment, ICoordinato
         {
             Assert.True(SyncRequest.TryDecode(wire, out SyncRequest? received));
             SyncReply? given = node.Agent.HandleSync(received, _cluster.Now);
-            if (received.GrantsLease && given?.Term == received.Term)
-                node._freeze.RenewLease();
+            if (given?.Term == received.Term)
+                node._freeze.OnRound(received.Term, received.Sequence, received.GrantsLease);
             byte[]? reply = given?.Encode();
             if (node.Agent.Silos.Silos.Count > 0)
                 node._file.SiloCount = node.Agent.Silos.Silos.Count;
