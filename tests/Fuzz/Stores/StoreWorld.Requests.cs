@@ -247,23 +247,7 @@ internal sealed partial class StoreWorld
         RequestFlags flags = operation == CacheOperation.Get && !_choices.OneIn(5) ? RequestFlags.ReturnValue : 0;
         if (_choices.OneIn(2))
             return flags;
-        ReadOnlySpan<RequestFlags> all = operation switch
-        {
-            CacheOperation.Get =>
-            [
-                RequestFlags.Touch, RequestFlags.Peek, RequestFlags.Recache, RequestFlags.TakeToken, RequestFlags.CreateOnMiss, RequestFlags.CompareCas,
-                RequestFlags.FormerExpiry, RequestFlags.RecacheBeforeTouch, RequestFlags.ExplicitCas,
-            ],
-            CacheOperation.Touch => [RequestFlags.MetaCommand],
-            CacheOperation.Delete =>
-            [
-                RequestFlags.CompareCas, RequestFlags.Invalidate, RequestFlags.DropValue, RequestFlags.Touch, RequestFlags.RefusedStore,
-                RequestFlags.ExplicitCas, RequestFlags.MetaCommand,
-            ],
-            CacheOperation.Increment or CacheOperation.Decrement =>
-                [RequestFlags.CompareCas, RequestFlags.CreateOnMiss, RequestFlags.Touch, RequestFlags.FormerExpiry, RequestFlags.ExplicitCas],
-            _ => [RequestFlags.CompareCas, RequestFlags.Invalidate, RequestFlags.BinaryKey, RequestFlags.CreateOnMiss, RequestFlags.ExplicitCas],
-        };
+        RequestFlags[] all = RequestFlagChoices.Of(operation);
         for (int i = 1 + _choices.Next(3); i > 0; i--)
             flags |= all[_choices.Next(all.Length)];
         return flags;

@@ -247,23 +247,7 @@ internal sealed class ReplicatedPair : IDisposable
         RequestFlags flags = operation == CacheOperation.Get && _random.Next(2) == 0 ? RequestFlags.ReturnValue : 0;
         if (_random.Next(2) == 0)
             return flags;
-        RequestFlags[] all = operation switch
-        {
-            CacheOperation.Get =>
-            [
-                RequestFlags.Touch, RequestFlags.Peek, RequestFlags.Recache, RequestFlags.TakeToken, RequestFlags.CreateOnMiss, RequestFlags.CompareCas,
-                RequestFlags.FormerExpiry, RequestFlags.RecacheBeforeTouch, RequestFlags.ExplicitCas,
-            ],
-            CacheOperation.Touch => [RequestFlags.MetaCommand],
-            CacheOperation.Delete =>
-            [
-                RequestFlags.CompareCas, RequestFlags.Invalidate, RequestFlags.DropValue, RequestFlags.Touch, RequestFlags.RefusedStore,
-                RequestFlags.ExplicitCas, RequestFlags.MetaCommand,
-            ],
-            CacheOperation.Increment or CacheOperation.Decrement =>
-                [RequestFlags.CompareCas, RequestFlags.CreateOnMiss, RequestFlags.Touch, RequestFlags.FormerExpiry, RequestFlags.ExplicitCas],
-            _ => [RequestFlags.CompareCas, RequestFlags.Invalidate, RequestFlags.BinaryKey, RequestFlags.CreateOnMiss, RequestFlags.ExplicitCas],
-        };
+        RequestFlags[] all = RequestFlagChoices.Of(operation);
         for (int i = _random.Next(1, 4); i > 0; i--)
             flags |= all[_random.Next(all.Length)];
         return flags;

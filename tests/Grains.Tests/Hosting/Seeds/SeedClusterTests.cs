@@ -12,12 +12,7 @@ public sealed class SeedClusterTests
     {
         await using ClusterNodes cluster = new();
         ClusterNodeOptions options = cluster.OptionsForNext();
-        ClusterNode first = await cluster.StartNodeAsync(options);
-        ClusterNode second = await cluster.StartNodeAsync();
-        ClusterNode third = await cluster.StartNodeAsync();
-        await SeedsAsync(3, first, second, third);
-        await first.KillAsync();
-        await cluster.BalancedAsync(second, third);
+        (ClusterNode second, ClusterNode third) = await StartThreeAndKillTheFounderAsync(cluster, options);
         ClusterNode fourth = await cluster.StartNodeAsync(
             cluster.OptionsForNext() with { Join = [options.SiloEndPoint, second.SiloEndPoint, third.SiloEndPoint] });
         await cluster.BalancedAsync(second, third, fourth);
@@ -55,12 +50,7 @@ public sealed class SeedClusterTests
     {
         await using ClusterNodes cluster = new();
         ClusterNodeOptions options = cluster.OptionsForNext();
-        ClusterNode first = await cluster.StartNodeAsync(options);
-        ClusterNode second = await cluster.StartNodeAsync();
-        ClusterNode third = await cluster.StartNodeAsync();
-        await SeedsAsync(3, first, second, third);
-        await first.KillAsync();
-        await cluster.BalancedAsync(second, third);
+        (ClusterNode second, ClusterNode third) = await StartThreeAndKillTheFounderAsync(cluster, options);
 
         // It did not hear the others in time.
         await using ClusterNode deaf = new(options with { FoundingWait = TimeSpan.Zero, Join = [] });
@@ -102,6 +92,17 @@ public sealed class SeedClusterTests
             Assert.Equal(0, await ReceiveQuietlyAsync(socket, answer));
             socket.Dispose();
         }
+    }
+
+    private static async Task<(ClusterNode Second, ClusterNode Third)> StartThreeAndKillTheFounderAsync(ClusterNodes cluster, ClusterNodeOptions founder)
+    {
+        ClusterNode first = await cluster.StartNodeAsync(founder);
+        ClusterNode second = await cluster.StartNodeAsync();
+        ClusterNode third = await cluster.StartNodeAsync();
+        await SeedsAsync(3, first, second, third);
+        await first.KillAsync();
+        await cluster.BalancedAsync(second, third);
+        return (second, third);
     }
 
     private static async Task SendQuietlyAsync(Socket socket, byte[] bytes)
