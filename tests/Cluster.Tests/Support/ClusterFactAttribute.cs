@@ -26,7 +26,7 @@ internal static class ClusterSkip
 
 /// <summary>A test of silos; skipped, with the reason, in the build without Orleans.</summary>
 [AttributeUsage(AttributeTargets.Method)]
-public sealed class ClusterFactAttribute : FactAttribute
+public class ClusterFactAttribute : FactAttribute
 {
     public ClusterFactAttribute(string tool = "", params string[] modules)
     {
@@ -82,19 +82,7 @@ public sealed class ClusterTheoryAttribute : TheoryAttribute
 
 /// <summary>A test of silos that needs a PostgreSQL of its own.</summary>
 [AttributeUsage(AttributeTargets.Method)]
-public sealed class PostgresFactAttribute : FactAttribute
+public sealed class PostgresFactAttribute : ClusterFactAttribute
 {
-    public PostgresFactAttribute() => Skip = ClusterSkip.Reason("", []) ?? PostgresServer.WhyNot();
-
-    /// <summary>It runs only when long tests are to run.</summary>
-    public bool IsLong
-    {
-        get;
-        set
-        {
-            field = value;
-            if (value)
-                Skip ??= ClusterSkip.LongReason();
-        }
-    }
+    public PostgresFactAttribute() => Skip ??= PostgresServer.WhyNot();
 }
