@@ -395,7 +395,7 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
         List<PartitionCommand> commands = _recovered && IsUsable(member) ? CommandsFor(silo, member) : [];
         bool tableIsOld = _recovered && member.Reply is { } last && last.TableVersion < _table.Version;
         bool silosAreOld = _recovered && member.Reply is { } known && known.SilosVersion < _silos.Version;
-        bool nobody = _recovered && !IsHandingOver() && !_members.Values.Any(member => IsUsable(member) && !member.Reply!.Draining);
+        bool nobody = _recovered && !_members.Values.Any(member => IsUsable(member) && !member.Reply!.Draining) && !IsHandingOver();
         bool due = now - member.SentMilliseconds >= SyncMilliseconds || member.Reply is null;
         bool news = member.Nudged || (tableIsOld && member.TableSent < _table.Version) || !commands.SequenceEqual(member.CommandsSent)
             || (silosAreOld && member.SilosSent < _silos.Version)

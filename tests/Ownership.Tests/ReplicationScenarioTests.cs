@@ -323,7 +323,8 @@ public sealed class ReplicationScenarioTests
     {
         cluster.Verify();
         Assert.True((cluster.Errors, cluster.Misses, cluster.OpenedEmpty, cluster.NotJudged) == (0, 0, 0, 0),
-            $"seed {cluster.Seed}: {cluster.Errors} errors, {cluster.Misses} misses, {cluster.OpenedEmpty} opened empty, {cluster.NotJudged} not judged");
+            $"seed {cluster.Seed}: {cluster.Errors} errors, {cluster.Misses} misses, {cluster.OpenedEmpty} opened empty, {cluster.NotJudged} not judged"
+                + cluster.LogOf());
         Assert.True(cluster.Answered > 200, $"seed {cluster.Seed}: {cluster.Answered} operations");
     }
 

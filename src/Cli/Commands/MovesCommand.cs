@@ -60,7 +60,8 @@ internal static class MovesCommand
                 (command, done) = ("limit off", "moves are not slowed down any more");
                 break;
             case ["limit", var size]:
-                long bytes = ParseSize(size);
+                if (!ByteSize.TryParse(size, out long bytes))
+                    throw CliException.Usage($"\"{size}\" is no number of bytes, as in 10m, and not off");
                 command = string.Create(CultureInfo.InvariantCulture, $"limit {bytes}");
                 done = $"each silo reads at most {Figures.Bytes(bytes)} per second to make copies";
                 break;
@@ -82,20 +83,6 @@ internal static class MovesCommand
         if (!context.IsJson)
             context.Out.WriteLine(done);
         return 0;
-    }
-
-    private static long ParseSize(string text)
-    {
-        (int shift, string digits) = text[^1..] switch
-        {
-            "k" or "K" => (10, text[..^1]),
-            "m" or "M" => (20, text[..^1]),
-            "g" or "G" => (30, text[..^1]),
-            _ => (0, text),
-        };
-        if (!long.TryParse(digits, NumberStyles.None, CultureInfo.InvariantCulture, out long value) || value > long.MaxValue >> shift)
-            throw CliException.Usage($"\"{text}\" is no number of bytes, as in 10m, and not off");
-        return value << shift;
     }
 
     private static int List(CliContext context)

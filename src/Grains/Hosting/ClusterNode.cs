@@ -268,7 +268,8 @@ public sealed partial class ClusterNode : IAsyncDisposable
     }
 
     /// <summary>
-    /// Until nothing is held any more, nobody takes anything, or nothing has moved for a while: then the silo that should take the rest is gone.
+    /// Until nothing is held any more, and others have fetched the results that are kept for them; or nobody takes anything, or nothing has moved for a while:
+    /// then the silo that should take the rest is gone.
     /// </summary>
     private async Task DrainAsync(OwnershipRuntime runtime, CancellationToken cancellationToken)
     {
@@ -276,7 +277,7 @@ public sealed partial class ClusterNode : IAsyncDisposable
         long started = _time.GetTimestamp();
         long looked = started;
         TimeSpan still = TimeSpan.Zero;
-        (int Held, long CopyBytes) last = default;
+        (int Held, int HeldReplies, long CopyBytes) last = default;
         while (true)
         {
             // A machine so busy that this does not run is no sign that the others do not: such gaps count for little.
@@ -284,13 +285,13 @@ public sealed partial class ClusterNode : IAsyncDisposable
             still += since < 5 * PollInterval ? since : 5 * PollInterval;
             looked = _time.GetTimestamp();
             NodeState state = runtime.ReadState();
-            if ((state.Held, state.CopyBytes) != last)
+            if ((state.Held, state.HeldReplies, state.CopyBytes) != last)
             {
-                last = (state.Held, state.CopyBytes);
+                last = (state.Held, state.HeldReplies, state.CopyBytes);
                 still = TimeSpan.Zero;
             }
 
-            if (state.Held == 0 || state.NobodyTakesOver || cancellationToken.IsCancellationRequested
+            if (state is { Held: 0, HeldReplies: 0 } || state.NobodyTakesOver || cancellationToken.IsCancellationRequested
                 || _time.GetElapsedTime(started) >= _options.DrainTimeout || still >= _options.DrainStallTimeout)
                 return;
             await Task.Delay(PollInterval, _time, CancellationToken.None);

@@ -123,6 +123,7 @@ internal sealed partial class OwnershipRuntime
             return new NodeState
             {
                 Held = _agent.HeldCount,
+                HeldReplies = _batches.HeldCount,
                 Served = _agent.ServedCount,
                 Replicas = _agent.ReplicaCount,
                 Copies = _agent.CopyCount,
@@ -505,6 +506,9 @@ public sealed record NodeState
 {
     /// <summary>Partitions held in any phase.</summary>
     public int Held { get; init; }
+
+    /// <summary>Replies to other silos of which something is still to be collected.</summary>
+    public int HeldReplies { get; init; }
 
     /// <summary>Partitions served.</summary>
     public int Served { get; init; }

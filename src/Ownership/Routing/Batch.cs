@@ -16,7 +16,6 @@ internal sealed class Batch(ClusterChannel channel) : LoopWorkItem
 
     private readonly BatchWriter _writer = new();
     private Operation[] _operations = new Operation[64];
-    private bool _isCollecting;
 
     /// <summary>The answer, once the batch is done without <see cref="Failure"/>.</summary>
     public PooledBytes? Reply { get; private set; }
@@ -35,6 +34,7 @@ internal sealed class Batch(ClusterChannel channel) : LoopWorkItem
     /// </summary>
     public List<int> Pending { get; } = [];
 
+    /// <summary>0 unless something is pending.</summary>
     public long Ticket { get; set; }
 
     public int Count => _writer.Count;
@@ -63,35 +63,20 @@ internal sealed class Batch(ClusterChannel channel) : LoopWorkItem
         return encoded.Length + OperationOverheadBytes;
     }
 
-    /// <summary>Ships the batch; the outcome is posted to the loop.</summary>
+    /// <summary>
+    /// Ships the batch, or, once it has a <see cref="Ticket"/>, asks the silo for more of the results that it has kept; the outcome is posted to the loop.
+    /// </summary>
     public async Task SendAsync(IBatchTransport transport, int laneNumber, TimeSpan timeout, TimeProvider time, ICompletionQueue loop)
     {
         Debug.Assert(Lane is not null && Hasher is not null && Count > 0);
+        ReleaseReply();
         try
         {
+            ValueTask<BatchReply> call = Ticket != 0 ? transport.CollectAsync(Lane.Silo, Ticket, CancellationToken.None)
+                : transport.SendAsync(Lane.Silo, laneNumber, new BatchRequest(_writer.Complete(Hasher.Fingerprint)), CancellationToken.None);
+
             // The time-out is ours: the transport's own may be longer, and a transport may hang.
-            BatchReply reply = await transport.SendAsync(Lane.Silo, laneNumber, new BatchRequest(_writer.Complete(Hasher.Fingerprint)), CancellationToken.None)
-                .AsTask().WaitAsync(timeout, time).ConfigureAwait(false);
-            Reply = reply.Payload;
-            ReplyTable = reply.TableVersion;
-        }
-        catch (Exception e)
-        {
-            Failure = e;
-        }
-
-        loop.Post(this);
-    }
-
-    /// <summary>Asks the silo for more of the results that it has kept; the outcome is posted to the loop.</summary>
-    public async Task CollectAsync(IBatchTransport transport, TimeSpan timeout, TimeProvider time, ICompletionQueue loop)
-    {
-        _isCollecting = true;
-        Reply?.Release();
-        Reply = null;
-        try
-        {
-            BatchReply reply = await transport.CollectAsync(Lane!.Silo, Ticket, CancellationToken.None).AsTask().WaitAsync(timeout, time).ConfigureAwait(false);
+            BatchReply reply = await call.AsTask().WaitAsync(timeout, time).ConfigureAwait(false);
             Reply = reply.Payload;
             ReplyTable = reply.TableVersion;
         }
@@ -105,7 +90,7 @@ internal sealed class Batch(ClusterChannel channel) : LoopWorkItem
 
     public override void Execute()
     {
-        if (_isCollecting)
+        if (Ticket != 0)
             channel.OnCollected(this);
         else
             channel.OnBatchDone(this);
@@ -117,14 +102,18 @@ internal sealed class Batch(ClusterChannel channel) : LoopWorkItem
         Array.Clear(_operations, 0, Count);
         Pending.Clear();
         Ticket = 0;
-        _isCollecting = false;
         _writer.Reset(abandonBuffer: Failure is not null);
-        Reply?.Release();
-        Reply = null;
+        ReleaseReply();
         ReplyTable = default;
         Failure = null;
         Lane = null;
         Hasher = null;
+    }
+
+    private void ReleaseReply()
+    {
+        Reply?.Release();
+        Reply = null;
     }
 
     private void Register(int start, int partition, ReplySink sink, long createdAt)

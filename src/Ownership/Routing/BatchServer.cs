@@ -41,7 +41,7 @@ public sealed class BatchServer : IAckListener, IDisposable
     private readonly ITimer _timer;
     private readonly Lock _lock = new();
     private readonly List<HeldReply> _held = [];
-    private readonly List<(Action<PooledBytes> Answer, PooledBytes Reply)> _ready = [];
+    private readonly List<Departure> _departures = [];
     private long _lastTicket;
     private long _splitBytes;
     private long _timerAt = long.MaxValue;
@@ -140,10 +140,10 @@ public sealed class BatchServer : IAckListener, IDisposable
         _timer.Change(TimeSpan.FromMilliseconds(Math.Ceiling(wait.TotalMilliseconds)), Timeout.InfiniteTimeSpan);
     }
 
-    /// <summary>Lets go what may leave. Answers are given off the lock.</summary>
+    /// <summary>Lets go what may leave. Replies are put together, and answers given, off the lock.</summary>
     private void Look()
     {
-        (Action<PooledBytes> Answer, PooledBytes Reply)[] ready;
+        Departure[] departures;
         lock (_lock)
         {
             long now = _time.GetTimestamp();
@@ -152,70 +152,95 @@ public sealed class BatchServer : IAckListener, IDisposable
             {
                 HeldReply held = _held[i];
                 if (LookAt(held, now))
-                {
-                    _held.RemoveAt(i);
-                    if (held.Ticket != 0)
-                        _splitBytes -= held.Reply.Length;
-                }
+                    RemoveAt(i);
                 else
                     next = Math.Min(next, held.Answer is null ? held.Deadline + Ticks(ForgetAfter) : Math.Min(held.DueAt, held.Deadline));
             }
 
-            _count = _held.Count;
             if (next != long.MaxValue)
                 ArmFor(next, now);
-            if (_ready.Count == 0)
+            if (_departures.Count == 0)
                 return;
-            ready = [.. _ready];
-            _ready.Clear();
+            departures = [.. _departures];
+            _departures.Clear();
         }
 
-        foreach ((Action<PooledBytes> answer, PooledBytes reply) in ready)
-            answer(reply);
+        foreach (Departure departure in departures)
+        {
+            PooledBytes reply = departure.Held.Compose(departure.IsOver);
+            if (!departure.IsLast && !departure.Held.IsAnythingLeft)
+                Remove(departure.Held);
+            departure.Answer(reply);
+        }
     }
 
-    /// <summary>Under the lock. Returns whether nothing is left of it.</summary>
+    /// <summary>Under the lock. Returns whether it is not held any more.</summary>
     private bool LookAt(HeldReply held, long now)
     {
         bool isOver = now >= held.Deadline;
-        if (held.Answer is not { } answer)
+        // Results that nobody has fetched are left to the garbage collector: they may just be put together for who comes too late.
+        if (held.Answer is null)
+            return now >= held.Deadline + Ticks(ForgetAfter);
+        bool isLast = isOver || !held.HasPending();
+        if (!isLast)
         {
-            if (now < held.Deadline + Ticks(ForgetAfter))
-                return false;
-            held.Reply.Release();
-            return true;
-        }
-
-        if (isOver || !held.HasPending())
-        {
-            _ready.Add((answer, held.Complete(isOver)));
-            return true;
-        }
-
-        if (held.Ticket != 0 && !held.IsGathering && held.HasReady())
-        {
-            held.IsGathering = true;
-            held.DueAt = Math.Min(held.DueAt, now + Ticks(GatherPatience));
-        }
-
-        if (now < held.DueAt)
-            return false;
-        if (held.Ticket == 0)
-        {
-            if (_splitBytes + held.Reply.Length > SplitBytesMax)
+            if (held.Ticket != 0 && !held.IsGathering && held.HasReady())
             {
-                held.DueAt = held.Deadline;
-                return false;
+                held.IsGathering = true;
+                held.DueAt = Math.Min(held.DueAt, now + Ticks(GatherPatience));
             }
 
-            _splitBytes += held.Reply.Length;
+            if (now < held.DueAt)
+                return false;
+            if (held.Ticket == 0)
+            {
+                if (_splitBytes + held.Bytes > SplitBytesMax)
+                {
+                    held.DueAt = held.Deadline;
+                    return false;
+                }
+
+                _splitBytes += held.Bytes;
+                held.Ticket = ++_lastTicket;
+            }
         }
 
-        _ready.Add((answer, held.Split(held.Ticket != 0 ? held.Ticket : ++_lastTicket)));
-        return false;
+        _departures.Add(new Departure(held, held.TakeAnswer(), isOver, isLast));
+        return isLast;
     }
 
-    /// <summary>A reply of which something is not acknowledged, or has not been when it was asked for last. Guarded by the server's lock.</summary>
+    /// <summary>While the reply was put together, the last result that it was to leave out has been acknowledged.</summary>
+    private void Remove(HeldReply held)
+    {
+        lock (_lock)
+        {
+            int index = _held.IndexOf(held);
+            if (index >= 0)
+                RemoveAt(index);
+        }
+    }
+
+    /// <summary>Under the lock.</summary>
+    private void RemoveAt(int index)
+    {
+        HeldReply held = _held[index];
+        _held.RemoveAt(index);
+        _count = _held.Count;
+        if (held.Ticket != 0)
+            _splitBytes -= held.Bytes;
+    }
+
+    /// <summary>A reply, or a part of one, on its way to who waits for it.</summary>
+    /// <param name="Held">What it is taken from.</param>
+    /// <param name="Answer">Gets it.</param>
+    /// <param name="IsOver">What is not acknowledged will not be waited for.</param>
+    /// <param name="IsLast">Nothing is held back.</param>
+    private readonly record struct Departure(HeldReply Held, Action<PooledBytes> Answer, bool IsOver, bool IsLast);
+
+    /// <summary>
+    /// A reply of which something is not acknowledged, or has not been when it was asked for last. Guarded by the server's lock, but for <see cref="Compose"/>:
+    /// between <see cref="TakeAnswer"/> and the answer nobody else looks at the results.
+    /// </summary>
     private sealed class HeldReply(PooledBytes reply, List<UnacknowledgedResult> left, Action<PooledBytes> answer)
     {
         private List<UnacknowledgedResult> _left = left;
@@ -224,11 +249,17 @@ public sealed class BatchServer : IAckListener, IDisposable
         /// <summary>Those before it are acknowledged, or will not be.</summary>
         private int _firstPending;
 
-        /// <summary>Everything that the batch has given.</summary>
-        public PooledBytes Reply => reply;
+        /// <summary>A part of it has left already.</summary>
+        private bool _isSplit;
 
-        /// <summary>0 as long as nothing has left.</summary>
-        public long Ticket { get; private set; }
+        /// <summary>Of all results together.</summary>
+        public int Bytes => reply.Length;
+
+        /// <summary>With which the results that are left are collected; 0 before any have been left out.</summary>
+        public long Ticket { get; set; }
+
+        /// <summary>Results that nobody has got yet.</summary>
+        public bool IsAnythingLeft => _left.Count > 0;
 
         /// <summary>Who waits; null if nobody does.</summary>
         public Action<PooledBytes>? Answer { get; set; } = answer;
@@ -251,37 +282,33 @@ public sealed class BatchServer : IAckListener, IDisposable
 
         public bool HasReady() => _left.Exists(static result => !result.IsPending);
 
-        /// <summary>The last reply: nothing is pending in it.</summary>
-        public PooledBytes Complete(bool isOver)
+        public Action<PooledBytes> TakeAnswer()
         {
-            if (Ticket == 0 && _left.TrueForAll(static result => result.IsAcknowledged))
-                return reply;
-            PooledBytes rest = Write(0, isOver);
-            reply.Release();
-            return rest;
-        }
-
-        /// <summary>What is there, and nobody waits any more.</summary>
-        public PooledBytes Split(long ticket)
-        {
-            PooledBytes part = Write(ticket, isOver: false);
-            Ticket = ticket;
+            Action<PooledBytes> taken = Answer!;
             Answer = null;
             IsGathering = false;
-            _firstPending = 0;
-            return part;
+            return taken;
         }
 
-        private PooledBytes Write(long ticket, bool isOver)
+        /// <summary>
+        /// What there is to tell. What is pending is left, unless waiting <paramref name="isOver"/>. When nothing is left, the results have been given away.
+        /// </summary>
+        public PooledBytes Compose(bool isOver)
         {
+            if (!_isSplit && _left.TrueForAll(static result => result.IsAcknowledged))
+            {
+                _left = [];
+                return reply;
+            }
+
             _spans ??= ReplyReader.SpansOf(reply.Span);
             ReplyWriter writer = new();
             List<UnacknowledgedResult> pending = [];
             int next = 0;
-            int count = Ticket == 0 ? _spans.Length : _left.Count;
+            int count = _isSplit ? _left.Count : _spans.Length;
             for (int i = 0; i < count; i++)
             {
-                if (Ticket == 0 && (next == _left.Count || _left[next].Index != i))
+                if (!_isSplit && (next == _left.Count || _left[next].Index != i))
                 {
                     Copy(writer, i);
                     continue;
@@ -301,7 +328,11 @@ public sealed class BatchServer : IAckListener, IDisposable
             }
 
             _left = pending;
-            return writer.TakeReply(ticket);
+            _firstPending = 0;
+            _isSplit = true;
+            if (pending.Count == 0)
+                reply.Release();
+            return writer.TakeReply(pending.Count == 0 ? 0 : Ticket);
         }
 
         private void Copy(ReplyWriter writer, int index)

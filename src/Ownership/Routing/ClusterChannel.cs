@@ -202,10 +202,7 @@ internal sealed class ClusterChannel : RouterChannel
         }
 
         _newlyParked.Clear();
-        if (batch.Pending.Count > 0 && batch.Failure is null)
-            Collect(batch);
-        else
-            End(batch);
+        CollectOrEnd(batch);
         SendNext(lane);
     }
 
@@ -233,7 +230,6 @@ internal sealed class ClusterChannel : RouterChannel
                 }
 
                 batch.Pending.RemoveRange(left, batch.Pending.Count - left);
-                batch.Ticket = reader.Ticket;
             }
         }
         catch (InvalidDataException e)
@@ -246,21 +242,22 @@ internal sealed class ClusterChannel : RouterChannel
         {
             _counters.BatchesFailed++;
             _table.RequestRefresh();
-            foreach (int index in batch.Pending)
-                CompleteUnacknowledged(in batch[index]);
-            batch.Pending.Clear();
         }
 
-        if (batch.Pending.Count > 0)
-            Collect(batch);
-        else
-            End(batch);
+        CollectOrEnd(batch);
     }
 
-    private void Collect(Batch batch) => _ = batch.CollectAsync(_transport, _options.BatchTimeout, _time, _loop);
-
-    private void End(Batch batch)
+    /// <summary>What is pending is asked for, unless that has failed: then nobody will ever know.</summary>
+    private void CollectOrEnd(Batch batch)
     {
+        if (batch.Pending.Count > 0 && batch.Failure is null)
+        {
+            Send(batch);
+            return;
+        }
+
+        foreach (int index in batch.Pending)
+            CompleteUnacknowledged(in batch[index]);
         _queuedBytes -= batch.Bytes;
         _counters.QueuedBytes = _queuedBytes;
         Return(batch);
@@ -278,7 +275,7 @@ internal sealed class ClusterChannel : RouterChannel
         var reader = new ReplyReader(batch.Reply!.Span);
         if (reader.Count != batch.Count)
             throw BatchFormat.Malformed("reply");
-        batch.Ticket = reader.Ticket;
+        Dictionary<ulong, int>? lastWrites = null;
         while (reader.TryRead(out byte wireStatus, out CacheReply reply))
         {
             if (wireStatus == BatchFormat.StatusDeferred)
@@ -286,9 +283,11 @@ internal sealed class ClusterChannel : RouterChannel
             ref readonly Batch.Operation operation = ref batch[_delivered];
             if (wireStatus == BatchFormat.StatusNotOwner)
                 Refuse(batch, _delivered, _options.RetryInterval);
+            else if (wireStatus == BatchFormat.StatusPending && reader.Ticket == 0)
+                throw BatchFormat.Malformed("reply");
             else if (wireStatus == BatchFormat.StatusPending)
                 batch.Pending.Add(_delivered);
-            else if (wireStatus == BatchFormat.StatusUnacknowledged && MayRepeat(batch, _delivered))
+            else if (wireStatus == BatchFormat.StatusUnacknowledged && MayRepeat(batch, _delivered, lastWrites ??= LastWrites(batch, _delivered)))
                 Refuse(batch, _delivered, _options.RetryAfterFailureInterval);
             else if (wireStatus == BatchFormat.StatusUnacknowledged)
                 CompleteUnacknowledged(in operation);
@@ -297,23 +296,26 @@ internal sealed class ClusterChannel : RouterChannel
             _delivered++;
         }
 
+        batch.Ticket = batch.Pending.Count > 0 ? reader.Ticket : 0;
         return _delivered;
     }
 
-    /// <summary>Whether the operation is a plain read, and no write of its key stands behind it in the batch, which it might see.</summary>
-    private static bool MayRepeat(Batch batch, int index)
+    /// <summary>By hash of the key: the last operation from this index on that is no plain read.</summary>
+    private static Dictionary<ulong, int> LastWrites(Batch batch, int from)
     {
-        if (!BatchReader.IsRepeatable(batch.EncodedAt(index)))
-            return false;
-        ulong hash = BatchReader.KeyHashOf(batch.EncodedAt(index));
-        for (int later = index + 1; later < batch.Count; later++)
+        Dictionary<ulong, int> last = [];
+        for (int index = from; index < batch.Count; index++)
         {
-            if (BatchReader.KeyHashOf(batch.EncodedAt(later)) == hash && !BatchReader.IsRepeatable(batch.EncodedAt(later)))
-                return false;
+            if (!BatchReader.IsRepeatable(batch.EncodedAt(index)))
+                last[BatchReader.KeyHashOf(batch.EncodedAt(index))] = index;
         }
 
-        return true;
+        return last;
     }
+
+    /// <summary>Whether the operation is a plain read, and no write of its key stands behind it in the batch, which it might see.</summary>
+    private static bool MayRepeat(Batch batch, int index, Dictionary<ulong, int> lastWrites) =>
+        lastWrites.GetValueOrDefault(BatchReader.KeyHashOf(batch.EncodedAt(index)), -1) < index;
 
     /// <summary>The clock is looked at once a turn; in between the flag says enough.</summary>
     private bool MayServe()
@@ -459,16 +461,10 @@ internal sealed class ClusterChannel : RouterChannel
         bool notExecuted = batch.Failure is BatchNotExecutedException;
         TimeSpan pause = notExecuted ? _options.RetryAfterUnreachableInterval : _options.RetryAfterFailureInterval;
         string reason = batch.Failure is TimeoutException ? $"silo {lane.Silo} did not answer in time" : $"silo {lane.Silo} is unavailable";
-        Dictionary<ulong, int> lastWrites = [];
-        for (int index = handled; index < batch.Count && !notExecuted; index++)
-        {
-            if (!BatchReader.IsRepeatable(batch.EncodedAt(index)))
-                lastWrites[BatchReader.KeyHashOf(batch.EncodedAt(index))] = index;
-        }
-
+        Dictionary<ulong, int> lastWrites = notExecuted ? [] : LastWrites(batch, handled);
         for (int index = handled; index < batch.Count; index++)
         {
-            if (lastWrites.GetValueOrDefault(BatchReader.KeyHashOf(batch.EncodedAt(index)), -1) < index)
+            if (MayRepeat(batch, index, lastWrites))
                 Refuse(batch, index, pause);
             else
                 Complete(batch[index].Partition, batch[index].Sink, new CacheReply { Status = CacheStatus.Unavailable, Reason = reason });
@@ -655,8 +651,10 @@ internal sealed class ClusterChannel : RouterChannel
         _counters.Batches++;
         _counters.BatchRequests += batch.Count;
         _counters.QueuedBytes = _queuedBytes;
-        _ = batch.SendAsync(_transport, _laneNumber, _options.BatchTimeout, _time, _loop);
+        Send(batch);
     }
+
+    private void Send(Batch batch) => _ = batch.SendAsync(_transport, _laneNumber, _options.BatchTimeout, _time, _loop);
 
     private Batch Rent(SiloLane lane)
     {

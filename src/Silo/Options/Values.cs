@@ -28,11 +28,11 @@ internal static class Values
     public static bool TryMegabytes(string text, out long bytes)
     {
         bytes = 0;
-        return text.Length > 0 && text[^1] is not ('k' or 'K') && TrySize(text, 1024 * 1024, out bytes);
+        return text.Length > 0 && text[^1] is not ('k' or 'K') && ByteSize.TryParse(text, out bytes, unit: 1 << 20);
     }
 
     /// <summary>-I: bytes, or with k, m (and g).</summary>
-    public static bool TryBytes(string text, out long bytes) => TrySize(text, 1, out bytes);
+    public static bool TryBytes(string text, out long bytes) => ByteSize.TryParse(text, out bytes);
 
     public static bool TryPort(string text, long least, out int port)
     {
@@ -78,22 +78,4 @@ internal static class Values
     public static string NotANumber(string text) => $"\"{text}\" is not a number";
 
     public static string Invariant(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
-
-    private static bool TrySize(string text, long unit, out long bytes)
-    {
-        bytes = 0;
-        if (text.Length == 0)
-            return false;
-        (long scale, string digits) = text[^1] switch
-        {
-            'k' or 'K' => (1024L, text[..^1]),
-            'm' or 'M' => (1024L * 1024, text[..^1]),
-            'g' or 'G' => (1024L * 1024 * 1024, text[..^1]),
-            _ => (unit, text),
-        };
-        if (!TryInteger(digits, out long value) || value < 0 || value > long.MaxValue / scale)
-            return false;
-        bytes = value * scale;
-        return true;
-    }
 }

@@ -409,6 +409,26 @@ public sealed class ClusterChannelTests
         Assert.Equal((1, CacheStatus.Ok), (next.Calls, next.Status));
     }
 
+    /// <summary>Also what stood before the damage and was to be collected: with that reply its ticket is worth nothing.</summary>
+    [Fact]
+    public void WhenAReplyIsDamagedNobodyWaitsForEver()
+    {
+        RecordingSink kept = Send("kept", "1");
+        RecordingSink damaged = Send("damaged", "2");
+        _channel.Flush();
+        _cluster.AnswerCutShort();
+        _loop.RunOne();
+        Assert.Equal((1, CacheStatus.Unavailable), (kept.Calls, kept.Status));
+        Assert.Equal((1, CacheStatus.Unavailable), (damaged.Calls, damaged.Status));
+        Assert.Empty(_cluster.CollectCalls);
+
+        RecordingSink next = Send("kept", "3");
+        _channel.Flush();
+        _cluster.Answer();
+        _loop.RunOne();
+        Assert.Equal((1, CacheStatus.Ok), (next.Calls, next.Status));
+    }
+
     [Fact]
     public void WhatTheReplicasWillNeverHaveIsReadAgainAndWritesSayThatTheyAreUnknown()
     {

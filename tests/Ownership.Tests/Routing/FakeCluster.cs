@@ -121,6 +121,20 @@ internal sealed class FakeCluster(int partitionCount) : ITableCache, IBatchTrans
         call.Completion.SetResult(new BatchReply(writer.TakeReply(), 1, _version));
     }
 
+    /// <summary>Answers the oldest batch with a reply that keeps the first result and is cut short behind it.</summary>
+    public void AnswerCutShort()
+    {
+        Call call = Calls[0];
+        Calls.RemoveAt(0);
+        var writer = new ReplyWriter();
+        var reader = new BatchReader(call.Request.Payload.Span);
+        while (reader.TryRead(out _))
+            writer.WriteStatus(BatchFormat.StatusPending);
+        byte[] whole = writer.TakeReply(++_tickets).Span.ToArray();
+        int cut = BatchFormat.ReplyHeaderBytes + BatchFormat.ResultHeaderBytes;
+        call.Completion.SetResult(new BatchReply(PooledBytes.Wrap(whole, cut), 1, _version));
+    }
+
     /// <summary>Answers the oldest who collects: a result for each that is pending, Ok or one of the format's own statuses.</summary>
     public void AnswerCollect(params byte[] statuses)
     {

@@ -278,6 +278,7 @@ internal sealed class SimulatedClient(SimulatedCluster cluster, int pauseMillise
         if (reply.Status == CacheStatus.Unavailable)
         {
             cluster.Errors++;
+            cluster.Log(-1, Gateway!.Id, $"answers {operation.Kind} of {_key}, partition {cluster.PartitionOf(_key, Gateway.Channel!.Hasher)}: {reply.Reason}");
             End(isJudged: operation.Kind is not (HistoryKind.Get or HistoryKind.Touch));
             return;
         }

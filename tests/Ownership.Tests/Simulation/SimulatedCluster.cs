@@ -44,6 +44,9 @@ internal sealed partial class SimulatedCluster : IDisposable
     /// <summary>Two losses within this time may be too much for two replicas: see <see cref="OnDropping"/>.</summary>
     private const int RepairMilliseconds = 20_000;
 
+    /// <summary>Between the last thing that a silo serves and its end, while it leaves the membership.</summary>
+    private const int LeaveMilliseconds = 100;
+
     private readonly Random _random;
     private readonly PriorityQueue<Action, (long At, long Order)> _events = new();
     private readonly Dictionary<SiloId, SimulatedNode> _nodes = [];
@@ -214,17 +217,7 @@ internal sealed partial class SimulatedCluster : IDisposable
     {
         Log(-1, node.Id, "drains");
         node.Agent.BeginDraining();
-        Every(50, node, () =>
-        {
-            if (!IsCounted(node) || (node.Agent.HeldCount != 0 && !node.Agent.NobodyTakesOver))
-                return;
-            Log(-1, node.Id, $"leaves, holds {node.Agent.HeldCount}");
-            node.Stop();
-            Left++;
-            NoteLoss();
-            EndOperationsAt(node);
-            Remove(node.Id);
-        });
+        LeaveWhenDone(node, LeaveMilliseconds);
     }
 
     /// <summary>All silos are told to stop at moments of the seed's choice, and end at moments of the seed's choice after they have stopped to serve.</summary>
@@ -233,26 +226,32 @@ internal sealed partial class SimulatedCluster : IDisposable
         foreach (SimulatedNode node in Members.ToArray())
         {
             At(_random.Next(millisecondsMax), node.Agent.BeginDraining);
-            Every(50, node, () =>
-            {
-                if (node.HasLeft || !node.Agent.Draining || (node.Agent.HeldCount != 0 && !node.Agent.NobodyTakesOver))
-                    return;
-                Log(-1, node.Id, $"leaves, holds {node.Agent.HeldCount}");
-                node.Leave();
-                At(_random.Next(millisecondsMax), () =>
-                {
-                    node.Stop();
-                    EndOperationsAt(node);
-                    Remove(node.Id);
-                });
-            });
+            LeaveWhenDone(node, _random.Next(millisecondsMax));
         }
 
         for (int i = 0; i < 600 && Members.Any(); i++)
             Run(100);
         Assert.False(Members.Any(), $"seed {Seed}: not all end");
-        NoteLoss();
     }
+
+    /// <summary>A silo that has nothing to do any more serves nothing, and still says so while it leaves the membership.</summary>
+    private void LeaveWhenDone(SimulatedNode node, int milliseconds) => Every(50, node, () =>
+    {
+        if (node.HasLeft || !IsCounted(node) || !node.Agent.Draining || !node.MayLeave)
+            return;
+        Log(-1, node.Id, $"leaves, holds {node.Agent.HeldCount}");
+        node.Leave();
+        At(milliseconds, () =>
+        {
+            if (!IsCounted(node))
+                return;
+            node.Stop();
+            Left++;
+            NoteLoss();
+            EndOperationsAt(node);
+            Remove(node.Id);
+        });
+    });
 
     /// <summary>Goes on until everything is where it belongs; fails if that takes more than two minutes.</summary>
     public void Settle()

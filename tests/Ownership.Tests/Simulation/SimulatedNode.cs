@@ -112,6 +112,9 @@ internal sealed partial class SimulatedNode : ISiloAgentEnvironment, ICoordinato
         _replicator.Dispose();
     }
 
+    /// <summary>As a real one that drains: it has handed everything over, and nobody has to fetch anything; or nobody takes anything.</summary>
+    public bool MayLeave => (Agent.HeldCount == 0 && _batches.HeldCount == 0) || Agent.NobodyTakesOver;
+
     /// <summary>It serves nothing any more, and goes on talking until it ends.</summary>
     public bool HasLeft { get; private set; }
 
