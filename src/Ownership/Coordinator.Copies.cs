@@ -75,7 +75,8 @@ public sealed partial class Coordinator
             // It has yielded. Nobody serves the partition for a moment, and nothing is lost: the table does not show it.
             _owners[partition] = default;
             _yielded[partition] = owner;
-            BeginElection(partition);
+            if (!TryPromoteTarget(partition, owner, reply, held))
+                BeginElection(partition);
         }
         else if (held.Phase == PartitionPhase.None && _confirmed[partition] == _epochs[partition])
         {
@@ -223,6 +224,40 @@ public sealed partial class Coordinator
         ref Failures failures = ref _failures[partition];
         failures.Count = Math.Min(failures.Count + 1, 16);
         failures.NotBeforeMilliseconds = now + Math.Min((long)RetryMilliseconds << (failures.Count - 1), RetryMillisecondsMax);
+    }
+
+    /// <summary>
+    /// The owner has yielded because it was told to: then everything that is a complete copy has all that the owner had, nobody need be asked again, and clients
+    /// wait one round less. False wherever anything else is held, or the owner may know of a loss that is not known here: it has not waited for that copy then.
+    /// </summary>
+    private bool TryPromoteTarget(int partition, SiloId owner, SyncReply reply, PartitionReport yielded)
+    {
+        if (!_moves.TryGetValue(partition, out Move? move) || move.YieldCopy != yielded.Epoch || reply.MembershipVersion > _membershipVersion)
+            return false;
+        Promotion? promotion = null;
+        List<(SiloId Silo, long Copy)> retained = [(owner, yielded.Epoch)];
+        foreach ((SiloId silo, Member member) in _members)
+        {
+            if (silo == owner)
+                continue;
+            Copy? copy = _copies[partition].Find(copy => copy.Target == silo);
+            PartitionReport held = Find(member.Reply, partition);
+            if (copy is null && held.Phase == PartitionPhase.None && member.Reply is not null)
+                continue;
+            if (copy is not { State: CopyState.Synced, IsUnwanted: false } || held.Phase != PartitionPhase.Replica || held.Epoch != copy.Number)
+                return false;
+            if (silo == move.Target)
+                promotion = new Promotion(silo, copy.Number, NextEpoch(partition));
+            else
+                retained.Add((silo, copy.Number));
+        }
+
+        if (promotion is null)
+            return false;
+        foreach ((SiloId silo, long copy) in retained)
+            promotion.Retained.Add((silo, copy, NextEpoch(partition)));
+        _promotions.Add(partition, promotion);
+        return true;
     }
 
     // ---- a partition without an owner ----

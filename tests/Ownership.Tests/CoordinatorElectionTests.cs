@@ -155,6 +155,41 @@ public sealed class CoordinatorElectionTests : ICoordinatorEnvironment
     [Fact]
     public void AMoveMakesACopyThenTheOwnerYieldsAndTheTargetIsPromoted()
     {
+        (SiloId target, PartitionCommand yield) = MoveUntilItYields();
+        Assert.Empty(Told(CommandKind.Promote));
+        Holds(C, [new PartitionReport(0, PartitionPhase.Replica, yield.Copy, Position: 5)], [], isDraining: true);
+
+        // Clients wait: nobody is asked once more but the target, when it is told.
+        Answer(C);
+        Answer(target);
+        (SiloId promoted, PartitionCommand promote) = Assert.Single(Told(CommandKind.Promote));
+        Assert.Equal(target, promoted);
+        Assert.True(promote.MoveEpoch > yield.Copy);
+        List<(SiloId Silo, PartitionCommand Command)> retained = Told(CommandKind.Retain);
+        Assert.Equal(_members.Where(silo => silo != target && _state[silo].Held.Length > 0), retained.Select(static told => told.Command.Target).Order());
+        Assert.All(retained, told => Assert.True(told.Command.MoveEpoch > promote.MoveEpoch));
+    }
+
+    /// <summary>It may have gone on without that silo's copy, which must not be promoted then, and this coordinator does not know yet whose that is.</summary>
+    [Fact]
+    public void AnOwnerThatYieldsAndKnowsOfALossIsNoProofThatTheTargetHasEverything()
+    {
+        (SiloId target, PartitionCommand yield) = MoveUntilItYields();
+        Holds(C, [new PartitionReport(0, PartitionPhase.Replica, yield.Copy, Position: 6)], [], isDraining: true);
+        foreach (SiloId other in _members.Where(silo => silo != C && silo != target && _state[silo].Held.Length > 0))
+            Holds(other, [_state[other].Held[0] with { Position = 6 }]);
+        Answer(C, _membership + 1);
+        Answer(target);
+        Assert.Empty(Told(CommandKind.Promote));
+
+        // Asked once more, the target says that it lacks something.
+        AnswerAll();
+        Assert.Empty(Told(CommandKind.Promote));
+        Assert.Equal(CommandKind.Drop, Assert.Single(CommandsTo(target)).Kind);
+    }
+
+    private (SiloId Target, PartitionCommand Yield) MoveUntilItYields()
+    {
         Holds(C, _state[C].Held, _state[C].Copies, isDraining: true);
         AnswerAll();
         AnswerAll();
@@ -171,14 +206,7 @@ public sealed class CoordinatorElectionTests : ICoordinatorEnvironment
         PartitionCommand yield = CommandsTo(C).Single(static command => command.Kind == CommandKind.Yield);
         Holds(C, [new PartitionReport(0, PartitionPhase.Sealed, 10, yield.Copy)], _state[C].Copies, isDraining: true);
         AnswerAll();
-        Assert.Empty(Told(CommandKind.Promote));
-        Holds(C, [new PartitionReport(0, PartitionPhase.Replica, yield.Copy, Position: 5)], [], isDraining: true);
-        AnswerAll();
-        AnswerAll();
-        (SiloId promoted, PartitionCommand promote) = Assert.Single(Told(CommandKind.Promote));
-        Assert.Equal(target, promoted);
-        Assert.True(promote.MoveEpoch > yield.Copy);
-        Assert.All(Told(CommandKind.Retain), told => Assert.True(told.Command.MoveEpoch > promote.MoveEpoch));
+        return (target, yield);
     }
 
     /// <summary>Otherwise the partition would be in nobody's memory file.</summary>

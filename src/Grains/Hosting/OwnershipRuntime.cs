@@ -17,10 +17,11 @@ namespace OrleansCache.Grains.Hosting;
 internal sealed partial class OwnershipRuntime
     : ITableCache, ISiloAgentEnvironment, ICoordinatorEnvironment, IReplicationHost, IReplicaHost, IAsyncDisposable
 {
-    private static readonly TimeSpan TickInterval = TimeSpan.FromMilliseconds(250);
+    private const int NudgeIdle = 0;
+    private const int NudgeUnderWay = 1;
+    private const int NudgeAgain = 2;
 
-    /// <summary>Nudges wait this long for others to come along.</summary>
-    private static readonly TimeSpan NudgeDelay = TimeSpan.FromMilliseconds(2);
+    private static readonly TimeSpan TickInterval = TimeSpan.FromMilliseconds(250);
 
     private static readonly TimeSpan ConfirmTimeout = TimeSpan.FromSeconds(1);
 
@@ -42,7 +43,7 @@ internal sealed partial class OwnershipRuntime
     private readonly TaskCompletionSource<string> _failure = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile PartitionTable _table;
     private long _refreshedAt;
-    private int _nudgesUnderWay;
+    private int _nudge;
     private int _membershipRefreshing;
     private int _membershipConfirming;
     private bool _isLeaseOver;
@@ -379,32 +380,35 @@ internal sealed partial class OwnershipRuntime
 
     private void Nudge(SiloId coordinator)
     {
-        if (Interlocked.Exchange(ref _nudgesUnderWay, 1) == 0)
+        if (Interlocked.Exchange(ref _nudge, NudgeAgain) == NudgeIdle)
             _ = NudgeAsync(coordinator);
     }
 
+    /// <summary>One at a time: those that are wanted meanwhile are one more after it. They are rounds of a hand-over, for which clients wait: so none is put off.</summary>
+
     private async Task NudgeAsync(SiloId coordinator)
     {
-        try
+        do
         {
-            await Task.Delay(NudgeDelay, _stop.Token).ConfigureAwait(false);
-            Volatile.Write(ref _nudgesUnderWay, 0);
-            if (coordinator == LocalSilo)
-                HandleNudge(LocalSilo);
-            else
-                await _grains.GetGrain<ISiloControlGrain>(coordinator.Text).NudgeAsync(LocalSilo.Text).ConfigureAwait(false);
+            // Off the lock, under which the first one was wanted.
+            await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+            Volatile.Write(ref _nudge, NudgeUnderWay);
+            try
+            {
+                if (coordinator == LocalSilo)
+                    HandleNudge(LocalSilo);
+                else
+                    await _grains.GetGrain<ISiloControlGrain>(coordinator.Text).NudgeAsync(LocalSilo.Text).ConfigureAwait(false);
+            }
+            catch (Exception exception)
+            {
+                LogCallFailed(_logger, exception, "nudge", coordinator);
+            }
+
+            if (_agent.Coordinator is { IsNone: false } newest)
+                coordinator = newest;
         }
-        catch (OperationCanceledException) when (_stop.IsCancellationRequested)
-        {
-        }
-        catch (Exception exception)
-        {
-            LogCallFailed(_logger, exception, "nudge", coordinator);
-        }
-        finally
-        {
-            Volatile.Write(ref _nudgesUnderWay, 0);
-        }
+        while (Interlocked.CompareExchange(ref _nudge, NudgeIdle, NudgeUnderWay) == NudgeAgain && !_stop.IsCancellationRequested);
     }
 
     private void PublishChanged()
