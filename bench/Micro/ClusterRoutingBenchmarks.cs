@@ -98,10 +98,10 @@ public class ClusterRoutingBenchmarks : IDisposable
 
     private sealed class DirectTransport(BatchExecutor executor) : IBatchTransport
     {
-        public ValueTask<BatchReply> SendAsync(SiloId target, int lane, BatchRequest request, CancellationToken cancellationToken) =>
+        public ValueTask<BatchReply> SendAsync(BatchTarget target, int lane, BatchRequest request, CancellationToken cancellationToken) =>
             new(new BatchReply(executor.Execute(request.Payload.Span), 1, 1));
 
-        public ValueTask<BatchReply> CollectAsync(SiloId target, long ticket, CancellationToken cancellationToken) =>
+        public ValueTask<BatchReply> CollectAsync(BatchTarget target, long ticket, CancellationToken cancellationToken) =>
             throw new InvalidOperationException("Nothing has copies here.");
 
         public ValueTask<ItemScanPage?> ScanAsync(SiloId target, PartitionId partition, ulong position, CancellationToken cancellationToken) =>

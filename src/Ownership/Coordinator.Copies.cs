@@ -227,8 +227,9 @@ public sealed partial class Coordinator
     }
 
     /// <summary>
-    /// The owner has yielded because it was told to: then everything that is a complete copy has all that the owner had, nobody need be asked again, and clients
-    /// wait one round less. False wherever anything else is held, or the owner may know of a loss that is not known here: it has not waited for that copy then.
+    /// The owner has yielded because it was told to: then everything that is a complete copy has all that the owner had, nobody need be asked again, and
+    /// clients wait one round less. False wherever anything else is held, or the owner may know of a loss that is not known here: it has not waited for that
+    /// copy then.
     /// </summary>
     private bool TryPromoteTarget(int partition, SiloId owner, SyncReply reply, PartitionReport yielded)
     {

@@ -77,6 +77,17 @@ public interface IPartitionGrain : IGrainWithIntegerKey
     /// <summary>Does nothing but make the activation, and with it the partition's gate, be there.</summary>
     [Alias("Activate")]
     ValueTask ActivateAsync();
+
+    /// <summary>
+    /// Runs a batch of operations on this partition: the way that is right whoever asks, and however old the asker's table is. Throws <see
+    /// cref="SiloUnknownException"/>, and has done nothing, if no silo serves the partition at this moment.
+    /// </summary>
+    [Alias("Execute")]
+    ValueTask<BatchReplyMessage> ExecuteAsync(BatchRequestMessage request);
+
+    /// <summary>As <see cref="ISiloControlGrain.CollectAsync"/>, where the partition is.</summary>
+    [Alias("Collect")]
+    ValueTask<BatchReplyMessage> CollectAsync(long ticket);
 }
 
 /// <summary>What any silo can answer for the whole cluster.</summary>
@@ -192,9 +203,10 @@ internal sealed class BatchGrain(OwnershipRuntime runtime, IGrainContext context
 
 /// <summary>
 /// Opens the partition's gate when it is activated and closes it before it is deactivated. It may only be activated where the silo's agent has been told to
-/// serve the partition; see <see cref="OwnershipDirectory"/> for what happens elsewhere.
+/// serve the partition; see <see cref="OwnershipDirectory"/> for what happens elsewhere. Reentrant: a batch waits for replicas, and the gate keeps
+/// order.
 /// </summary>
-[GrainType("oc.partition"), PartitionPlacement, GrainDirectory(OwnershipDirectory.Name), KeepAlive, Immovable]
+[GrainType("oc.partition"), PartitionPlacement, GrainDirectory(OwnershipDirectory.Name), KeepAlive, Immovable, Reentrant]
 internal sealed class PartitionGrain(OwnershipRuntime runtime, IGrainContext context) : IGrainBase, IPartitionGrain
 {
     public IGrainContext GrainContext { get; } = context;
@@ -218,6 +230,10 @@ internal sealed class PartitionGrain(OwnershipRuntime runtime, IGrainContext con
         runtime.OpenGate(Partition, GrainContext);
         return ValueTask.CompletedTask;
     }
+
+    public ValueTask<BatchReplyMessage> ExecuteAsync(BatchRequestMessage request) => runtime.ExecuteBatchAsync(request);
+
+    public ValueTask<BatchReplyMessage> CollectAsync(long ticket) => runtime.CollectAsync(ticket);
 }
 
 /// <summary>Answers on whatever silo the gateway's client is connected to.</summary>

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Globalization;
 using OrleansCache.Ownership;
 using OrleansCache.Ownership.Routing;
 
@@ -10,19 +11,15 @@ internal sealed class GrainBatchTransport(IGrainFactory grains, TimeProvider tim
     private const int LanesRememberedMax = 16 * 1024;
     private readonly ConcurrentDictionary<(SiloId Silo, int Lane), IBatchGrain> _lanes = [];
 
-    public async ValueTask<BatchReply> SendAsync(SiloId target, int lane, BatchRequest request, CancellationToken cancellationToken)
+    public async ValueTask<BatchReply> SendAsync(BatchTarget target, int lane, BatchRequest request, CancellationToken cancellationToken)
     {
-        if (!_lanes.TryGetValue((target, lane), out IBatchGrain? grain))
-        {
-            if (_lanes.Count >= LanesRememberedMax)
-                _lanes.Clear();
-            grain = grains.GetGrain<IBatchGrain>(string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{target.Text}/{lane}"));
-            _lanes[(target, lane)] = grain;
-        }
-
         try
         {
-            BatchReplyMessage reply = await Bounded(grain.ExecuteAsync(new BatchRequestMessage(request.Payload)), cancellationToken).ConfigureAwait(false);
+            BatchRequestMessage message = new(request.Payload);
+            ValueTask<BatchReplyMessage> call = target.Partition is { } partition
+                ? GrainOf(partition).ExecuteAsync(message)
+                : GrainOf(target.Silo, lane).ExecuteAsync(message);
+            BatchReplyMessage reply = await Bounded(call, cancellationToken).ConfigureAwait(false);
             return new BatchReply(reply.Payload, reply.TableTerm, reply.TableNumber);
         }
         catch (SiloUnknownException e)
@@ -31,9 +28,12 @@ internal sealed class GrainBatchTransport(IGrainFactory grains, TimeProvider tim
         }
     }
 
-    public async ValueTask<BatchReply> CollectAsync(SiloId target, long ticket, CancellationToken cancellationToken)
+    public async ValueTask<BatchReply> CollectAsync(BatchTarget target, long ticket, CancellationToken cancellationToken)
     {
-        BatchReplyMessage reply = await Bounded(grains.GetGrain<ISiloControlGrain>(target.Text).CollectAsync(ticket), cancellationToken).ConfigureAwait(false);
+        ValueTask<BatchReplyMessage> call = target.Partition is { } partition
+            ? GrainOf(partition).CollectAsync(ticket)
+            : grains.GetGrain<ISiloControlGrain>(target.Silo.Text).CollectAsync(ticket);
+        BatchReplyMessage reply = await Bounded(call, cancellationToken).ConfigureAwait(false);
         return new BatchReply(reply.Payload, reply.TableTerm, reply.TableNumber);
     }
 
@@ -45,6 +45,17 @@ internal sealed class GrainBatchTransport(IGrainFactory grains, TimeProvider tim
 
     public ValueTask FlushAllAsync(uint atUnixSeconds, CancellationToken cancellationToken) =>
         ClusterFlush.RunAsync(expected => grains.GetGrain<IClusterGrain>(0).FlushAllAsync(expected, atUnixSeconds), atUnixSeconds, time, cancellationToken);
+
+    private IPartitionGrain GrainOf(PartitionId partition) => grains.GetGrain<IPartitionGrain>(partition.Value);
+
+    private IBatchGrain GrainOf(SiloId silo, int lane)
+    {
+        if (_lanes.TryGetValue((silo, lane), out IBatchGrain? grain))
+            return grain;
+        if (_lanes.Count >= LanesRememberedMax)
+            _lanes.Clear();
+        return _lanes[(silo, lane)] = grains.GetGrain<IBatchGrain>(string.Create(CultureInfo.InvariantCulture, $"{silo.Text}/{lane}"));
+    }
 
     private static ValueTask<BatchReplyMessage> Bounded(ValueTask<BatchReplyMessage> call, CancellationToken cancellationToken) =>
         !cancellationToken.CanBeCanceled || call.IsCompleted ? call : new ValueTask<BatchReplyMessage>(call.AsTask().WaitAsync(cancellationToken));

@@ -14,10 +14,13 @@ internal sealed class OwnershipLocator(ILocalSiloDetails localSilo, IServiceProv
     private const int KeysRememberedMax = 16 * 1024;
     private static readonly GrainType ControlType = GrainType.Create("oc.control");
     private static readonly GrainType BatchType = GrainType.Create("oc.batch");
-    private static readonly GrainType PartitionType = GrainType.Create("oc.partition");
+    internal static readonly GrainType PartitionType = GrainType.Create("oc.partition");
     private readonly ConcurrentDictionary<GrainId, GrainAddress> _bySiloKey = [];
     private readonly ConcurrentDictionary<SiloId, SiloAddress> _silos = [];
     private OwnershipRuntime? _runtime;
+
+    /// <summary>Where the coordinator was last; null if that is this silo, or nobody knows.</summary>
+    public SiloAddress? Coordinator => Runtime.Coordinator is { IsNone: false } silo && silo != Runtime.LocalSilo ? AddressOf(silo) : null;
 
     private OwnershipRuntime Runtime => _runtime ??= (OwnershipRuntime)services.GetService(typeof(OwnershipRuntime))!;
 
@@ -58,8 +61,13 @@ internal sealed class OwnershipLocator(ILocalSiloDetails localSilo, IServiceProv
         SiloId owner = table.OwnerOf(new PartitionId((int)partition));
         if (owner.IsNone || owner == Runtime.LocalSilo)
             return null;
-        if (!_silos.TryGetValue(owner, out SiloAddress? address))
-            address = _silos[owner] = SiloAddress.FromParsableString(owner.Text);
+        return AddressOf(owner);
+    }
+
+    private SiloAddress AddressOf(SiloId silo)
+    {
+        if (!_silos.TryGetValue(silo, out SiloAddress? address))
+            address = _silos[silo] = SiloAddress.FromParsableString(silo.Text);
         return address;
     }
 }
@@ -79,7 +87,7 @@ internal sealed class OwnershipDirectory(OwnershipLocator locator, ILocalSiloDet
     {
         GrainAddress? place = locator.Find(address.GrainId);
         if (place is null)
-            throw new OrleansException($"No silo serves {address.GrainId} at this moment.");
+            throw new SiloUnknownException($"No silo serves {address.GrainId} at this moment.");
         return Task.FromResult<GrainAddress?>(localSilo.SiloAddress.Equals(place.SiloAddress) ? address : place);
     }
 
@@ -140,14 +148,18 @@ internal sealed class PartitionPlacementAttribute() : PlacementAttribute(Partiti
 
 /// <summary>
 /// Places both kinds where <see cref="OwnershipLocator"/> says. Asked only when the cache above gave no usable answer, that is when there is no place or the
-/// silo is dead: then the call fails at once, in a way that tells the router that nothing was executed, instead of landing anywhere else.
+/// silo is dead. A partition is asked for at the coordinator's silo then, whose table is the newest, and which sends on what is for others. Everything else
+/// fails at once, in a way that tells the router that nothing was executed, instead of landing anywhere else.
 /// </summary>
 internal sealed class OwnershipPlacementDirector(OwnershipLocator locator) : IPlacementDirector
 {
     public Task<SiloAddress> OnAddActivation(PlacementStrategy strategy, PlacementTarget target, IPlacementContext context)
     {
+        SiloAddress[] silos = context.GetCompatibleSilos(target);
         SiloAddress? silo = locator.Find(target.GrainIdentity)?.SiloAddress;
-        return silo is not null && context.GetCompatibleSilos(target).Contains(silo)
+        if ((silo is null || !silos.Contains(silo)) && target.GrainIdentity.Type == OwnershipLocator.PartitionType)
+            silo = locator.Coordinator;
+        return silo is not null && silos.Contains(silo)
             ? Task.FromResult(silo)
             : throw new SiloUnknownException($"No silo serves {target.GrainIdentity} at this moment.");
     }

@@ -99,6 +99,9 @@ internal sealed partial class OwnershipRuntime
 
     public SiloId LocalSilo { get; }
 
+    /// <summary>The coordinator that was obeyed last; none before the first.</summary>
+    public SiloId Coordinator => _agent.Coordinator;
+
     /// <summary>Keeps the copies of this silo's partitions.</summary>
     public Replicator Replicator => _replicator;
 
@@ -247,7 +250,7 @@ internal sealed partial class OwnershipRuntime
         lock (_lock)
         {
             if ((uint)partition >= (uint)_contexts.Length || !_agent.IsGranted(partition, out long epoch))
-                throw new OrleansException($"Partition {partition} is not served by {LocalSilo}.");
+                throw new SiloUnknownException($"Partition {partition} is not served by {LocalSilo}.");
             _contexts[partition] = context;
             if (_agent.PhaseOf(partition) != PartitionPhase.Opening)
                 return;
@@ -384,7 +387,9 @@ internal sealed partial class OwnershipRuntime
             _ = NudgeAsync(coordinator);
     }
 
-    /// <summary>One at a time: those that are wanted meanwhile are one more after it. They are rounds of a hand-over, for which clients wait: so none is put off.</summary>
+    /// <summary>
+    /// One at a time: those that are wanted meanwhile are one more after it. They are rounds of a hand-over, for which clients wait: so none is put off.
+    /// </summary>
 
     private async Task NudgeAsync(SiloId coordinator)
     {

@@ -24,7 +24,7 @@ internal sealed class Batch(ClusterChannel channel) : LoopWorkItem
 
     public Exception? Failure { get; set; }
 
-    public SiloLane? Lane { get; set; }
+    public Lane? Lane { get; set; }
 
     /// <summary>What has hashed the keys of all its operations.</summary>
     public KeyHasher? Hasher { get; set; }
@@ -72,8 +72,8 @@ internal sealed class Batch(ClusterChannel channel) : LoopWorkItem
         ReleaseReply();
         try
         {
-            ValueTask<BatchReply> call = Ticket != 0 ? transport.CollectAsync(Lane.Silo, Ticket, CancellationToken.None)
-                : transport.SendAsync(Lane.Silo, laneNumber, new BatchRequest(_writer.Complete(Hasher.Fingerprint)), CancellationToken.None);
+            ValueTask<BatchReply> call = Ticket != 0 ? transport.CollectAsync(Lane.Target, Ticket, CancellationToken.None)
+                : transport.SendAsync(Lane.Target, laneNumber, new BatchRequest(_writer.Complete(Hasher.Fingerprint)), CancellationToken.None);
 
             // The time-out is ours: the transport's own may be longer, and a transport may hang.
             BatchReply reply = await call.AsTask().WaitAsync(timeout, time).ConfigureAwait(false);
@@ -128,10 +128,14 @@ internal sealed class Batch(ClusterChannel channel) : LoopWorkItem
     internal readonly record struct Operation(int Start, int Partition, ReplySink Sink, long CreatedAt);
 }
 
-/// <summary>The batches of one loop for one silo: at most one in flight, the others wait in order, and the last of them collects.</summary>
-internal sealed class SiloLane(SiloId silo)
+/// <summary>
+/// The batches of one loop for one silo, or for one partition wherever it is: at most one in flight, the others wait in order, and the last of them collects.
+/// </summary>
+internal sealed class Lane(BatchTarget target)
 {
-    public SiloId Silo => silo;
+    public BatchTarget Target => target;
+
+    public SiloId Silo => target.Silo;
 
     public Batch? InFlight { get; set; }
 

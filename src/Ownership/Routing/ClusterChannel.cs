@@ -10,7 +10,8 @@ namespace OrleansCache.Ownership.Routing;
 /// are on their way, later ones follow them into the same lane; when the silo answers that it is not the owner, all of them (those refused, then those that
 /// wait behind) are parked, and sent on together. The direct path is closed to a partition for as long as any of its operations is out.
 ///
-/// Retries: an operation that was refused, or never left, was not executed: it is tried again until <see cref="ClusterRouterOptions.RequestTimeout"/>.
+/// Retries: an operation that was refused, or never left, was not executed: it is tried again until <see cref="ClusterRouterOptions.RequestTimeout"/>. One that
+/// the same owner has refused for a while goes to the partition itself, in a lane of its own for as long as anything is in it (<see cref="BatchTarget"/>).
 /// An operation whose batch got no answer may have been executed: a plain read is tried again (if no write of its key follows in the batch), everything
 /// else is answered with Unavailable.
 ///
@@ -45,22 +46,22 @@ internal sealed class ClusterChannel : RouterChannel
     private readonly int[] _outstanding;
 
     /// <summary>Per partition: the lane that its outstanding operations are in; null if there are none or they are parked.</summary>
-    private readonly SiloLane?[] _laneOf;
+    private readonly Lane?[] _laneOf;
 
     /// <summary>Per partition: its outstanding operations, while they wait for an owner.</summary>
     private readonly ParkedRequests?[] _parked;
 
     private readonly List<int> _parkedPartitions = [];
     private readonly List<int> _newlyParked = [];
-    private readonly Dictionary<SiloId, SiloLane> _lanes = [];
-    private readonly List<SiloLane> _dirtyLanes = [];
+    private readonly Dictionary<SiloId, Lane> _lanes = [];
+    private readonly List<Lane> _dirtyLanes = [];
     private readonly Stack<Batch> _batchPool = new();
     private readonly RetryTick _retryTick;
     private readonly RefusedWork _refused;
     private readonly NewLife _newLife;
     private readonly RoutingCounters _counters;
     private PartitionTable? _tableSeen;
-    private SiloLane?[] _laneByOwnerIndex = [];
+    private Lane?[] _laneByOwnerIndex = [];
     private long _queuedBytes;
     private long _now;
     private bool _clockIsRead;
@@ -94,7 +95,7 @@ internal sealed class ClusterChannel : RouterChannel
         _freeze = freeze;
         _counters = counters ?? new RoutingCounters();
         _outstanding = new int[partitionCount];
-        _laneOf = new SiloLane?[partitionCount];
+        _laneOf = new Lane?[partitionCount];
         _parked = new ParkedRequests?[partitionCount];
         _retryTick = new RetryTick(this);
         _refused = new RefusedWork(this);
@@ -135,7 +136,7 @@ internal sealed class ClusterChannel : RouterChannel
         if (_deferred is not null && _outstanding[partition] == 0 && MayServe() && TryExecuteDeferred(partition, in request, NowUnixSeconds, sink, now))
             return;
         _outstanding[partition]++;
-        SiloLane? lane = _laneOf[partition];
+        Lane? lane = _laneOf[partition];
         if (lane is null)
         {
             if (_parked[partition] is not null || (lane = RemoteLaneOf(partition)) is null)
@@ -158,7 +159,7 @@ internal sealed class ClusterChannel : RouterChannel
         _clockIsRead = false;
         _freezeIsChecked = false;
         _replicator?.Flush();
-        foreach (SiloLane lane in _dirtyLanes)
+        foreach (Lane lane in _dirtyLanes)
         {
             lane.IsDirty = false;
             SendNext(lane);
@@ -170,7 +171,7 @@ internal sealed class ClusterChannel : RouterChannel
     /// <summary>Runs on the loop when a batch was answered or failed.</summary>
     internal void OnBatchDone(Batch batch)
     {
-        SiloLane lane = batch.Lane!;
+        Lane lane = batch.Lane!;
         lane.InFlight = null;
         int handled = 0;
         if (batch.Failure is null)
@@ -366,7 +367,9 @@ internal sealed class ClusterChannel : RouterChannel
         ParkedRequests parked = Park(operation.Partition, batch.EncodedAt(index).ToArray(), operation.Sink, operation.CreatedAt);
         if (parked.Avoid.IsNone)
         {
-            parked.Avoid = batch.Lane!.Silo;
+            if (batch.Lane!.Target.Partition is not null)
+                avoidFor = _options.RetryAfterFailureInterval;
+            parked.Avoid = batch.Lane.Silo;
             parked.AvoidUntil = _time.GetTimestamp() + (long)(avoidFor.TotalSeconds * _time.TimestampFrequency);
         }
     }
@@ -394,7 +397,7 @@ internal sealed class ClusterChannel : RouterChannel
     /// What the newly parked partitions still have behind the refused operations (the deferred rest of the batch, then what waits) is parked behind them, in
     /// order.
     /// </summary>
-    private void ParkWhatFollows(SiloLane lane, Batch batch, int handled)
+    private void ParkWhatFollows(Lane lane, Batch batch, int handled)
     {
         for (int index = handled; index < batch.Count; index++)
         {
@@ -431,7 +434,7 @@ internal sealed class ClusterChannel : RouterChannel
     }
 
     /// <summary>The executor deferred the rest, because its reply had grown long: it goes first, before anything that collected behind it.</summary>
-    private void RequeueRest(SiloLane lane, Batch batch, int handled)
+    private void RequeueRest(Lane lane, Batch batch, int handled)
     {
         Batch rest = Rent(lane);
         for (int index = handled; index < batch.Count; index++)
@@ -454,13 +457,14 @@ internal sealed class ClusterChannel : RouterChannel
     /// stands behind them, which they might see, and everything else is answered with Unavailable. What waited behind was never sent: it is parked, and goes
     /// where the table says by then.
     /// </summary>
-    private void Fail(SiloLane lane, Batch batch, int handled)
+    private void Fail(Lane lane, Batch batch, int handled)
     {
         _counters.BatchesFailed++;
         _table.RequestRefresh();
         bool notExecuted = batch.Failure is BatchNotExecutedException;
         TimeSpan pause = notExecuted ? _options.RetryAfterUnreachableInterval : _options.RetryAfterFailureInterval;
-        string reason = batch.Failure is TimeoutException ? $"silo {lane.Silo} did not answer in time" : $"silo {lane.Silo} is unavailable";
+        string who = lane.Target.Partition is { } asked ? $"partition {asked.Value}" : $"silo {lane.Silo}";
+        string reason = batch.Failure is TimeoutException ? $"{who} did not answer in time" : $"{who} is unavailable";
         Dictionary<ulong, int> lastWrites = notExecuted ? [] : LastWrites(batch, handled);
         for (int index = handled; index < batch.Count; index++)
         {
@@ -492,7 +496,7 @@ internal sealed class ClusterChannel : RouterChannel
             ParkedRequests parked = _parked[partition]!;
             ExecuteParkedHere(partition, parked, nowUnixSeconds);
             ExpireParked(partition, parked, now);
-            if (parked.Operations.Count > 0 && RemoteLaneOf(partition) is { } lane && (parked.Avoid != lane.Silo || now >= parked.AvoidUntil))
+            if (parked.Operations.Count > 0 && LaneForParked(partition, parked, now) is { } lane)
                 SendParked(partition, parked, lane);
             if (parked.Operations.Count == 0)
             {
@@ -510,6 +514,18 @@ internal sealed class ClusterChannel : RouterChannel
         }
         else if (_deferred is { Count: > 0 })
             _retryTick.Arm();
+    }
+
+    /// <summary>Where parked requests may be tried now: at the owner by the table, or, when that has not helped for a while, at the partition itself.</summary>
+    private Lane? LaneForParked(int partition, ParkedRequests parked, long now)
+    {
+        Lane? owner = RemoteLaneOf(partition);
+        if (owner is not null && parked.Avoid != owner.Silo)
+            return owner;
+        if (now < parked.AvoidUntil)
+            return null;
+        bool isTableOld = _time.GetElapsedTime(parked.Operations.Peek().CreatedAt, now) > _options.AskPartitionAfter;
+        return isTableOld ? new Lane(new BatchTarget(owner?.Silo ?? default, new PartitionId(partition))) : owner;
     }
 
     private void ExecuteParkedHere(int partition, ParkedRequests parked, uint nowUnixSeconds)
@@ -540,7 +556,7 @@ internal sealed class ClusterChannel : RouterChannel
         }
     }
 
-    private void SendParked(int partition, ParkedRequests parked, SiloLane lane)
+    private void SendParked(int partition, ParkedRequests parked, Lane lane)
     {
         _laneOf[partition] = lane;
         while (parked.Operations.TryDequeue(out ParkedRequest operation))
@@ -556,7 +572,7 @@ internal sealed class ClusterChannel : RouterChannel
     /// The lane to the owner by the table, if it is another silo. Null if nobody has the partition, or this silo should: then it is about to open or was just
     /// sealed.
     /// </summary>
-    private SiloLane? RemoteLaneOf(int partition)
+    private Lane? RemoteLaneOf(int partition)
     {
         PartitionTable table = _table.Current;
         if (!ReferenceEquals(table, _tableSeen))
@@ -570,17 +586,17 @@ internal sealed class ClusterChannel : RouterChannel
     {
         _tableSeen = table;
         ReadOnlySpan<SiloId> silos = table.Silos;
-        _laneByOwnerIndex = new SiloLane?[silos.Length];
+        _laneByOwnerIndex = new Lane?[silos.Length];
         for (int i = 0; i < silos.Length; i++)
         {
             if (silos[i] == _table.LocalSilo)
                 continue;
-            if (!_lanes.TryGetValue(silos[i], out SiloLane? lane))
-                _lanes.Add(silos[i], lane = new SiloLane(silos[i]));
+            if (!_lanes.TryGetValue(silos[i], out Lane? lane))
+                _lanes.Add(silos[i], lane = new Lane(new(silos[i])));
             _laneByOwnerIndex[i] = lane;
         }
 
-        foreach ((SiloId silo, SiloLane lane) in _lanes)
+        foreach ((SiloId silo, Lane lane) in _lanes)
         {
             if (lane.InFlight is null && lane.Waiting.Count == 0 && !silos.Contains(silo))
                 _lanes.Remove(silo);
@@ -594,7 +610,7 @@ internal sealed class ClusterChannel : RouterChannel
     private void BeginNewLife(KeyHasher hasher)
     {
         Hasher = hasher;
-        foreach (SiloLane lane in _lanes.Values)
+        foreach (Lane lane in _lanes.Values.Concat(_laneOf.OfType<Lane>().Where(static lane => lane.Target.Partition is not null)))
         {
             foreach (Batch waiting in lane.Waiting)
             {
@@ -624,7 +640,7 @@ internal sealed class ClusterChannel : RouterChannel
     private void EndWithFormerLife(int partition, ReplySink sink) =>
         Complete(partition, sink, new CacheReply { Status = CacheStatus.Unavailable, Reason = "the cluster was lost and has begun anew" });
 
-    private Batch Collecting(SiloLane lane)
+    private Batch Collecting(Lane lane)
     {
         if (lane.Waiting.Count > 0 && !lane.Waiting[^1].IsFull)
             return lane.Waiting[^1];
@@ -633,7 +649,7 @@ internal sealed class ClusterChannel : RouterChannel
         return batch;
     }
 
-    private void MarkDirty(SiloLane lane)
+    private void MarkDirty(Lane lane)
     {
         if (lane.IsDirty)
             return;
@@ -641,7 +657,7 @@ internal sealed class ClusterChannel : RouterChannel
         _dirtyLanes.Add(lane);
     }
 
-    private void SendNext(SiloLane lane)
+    private void SendNext(Lane lane)
     {
         if (lane.InFlight is not null || lane.Waiting.Count == 0)
             return;
@@ -656,7 +672,7 @@ internal sealed class ClusterChannel : RouterChannel
 
     private void Send(Batch batch) => _ = batch.SendAsync(_transport, _laneNumber, _options.BatchTimeout, _time, _loop);
 
-    private Batch Rent(SiloLane lane)
+    private Batch Rent(Lane lane)
     {
         Batch batch = _batchPool.TryPop(out Batch? pooled) ? pooled : new Batch(this);
         batch.Lane = lane;

@@ -12,6 +12,12 @@ public sealed record ClusterRouterOptions
     /// <summary>How often requests that found no owner are tried again.</summary>
     public TimeSpan RetryInterval { get; init; } = TimeSpan.FromMilliseconds(5);
 
+    /// <summary>
+    /// A request that the owner by the table has refused goes to the partition's grain, wherever that is, once it is so old: then the table is, too. Longer
+    /// than hand-overs and most failovers, during which nobody serves the partition.
+    /// </summary>
+    public TimeSpan AskPartitionAfter { get; init; } = TimeSpan.FromSeconds(1);
+
     /// <summary>A silo that cannot be reached yet (the table names it, the membership does not know it so far) is tried again after this time.</summary>
     public TimeSpan RetryAfterUnreachableInterval { get; init; } = TimeSpan.FromMilliseconds(50);
 

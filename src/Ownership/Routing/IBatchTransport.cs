@@ -8,13 +8,13 @@ namespace OrleansCache.Ownership.Routing;
 public interface IBatchTransport
 {
     /// <summary>
-    /// Runs the batch on that silo. Batches of one lane run one after the other in the order in which they arrive; lanes run in parallel.
+    /// Runs the batch there. Batches of one lane to one silo run one after the other in the order in which they arrive; lanes run in parallel.
     /// The caller does not touch the request's bytes until this has ended.
     /// </summary>
-    ValueTask<BatchReply> SendAsync(SiloId target, int lane, BatchRequest request, CancellationToken cancellationToken);
+    ValueTask<BatchReply> SendAsync(BatchTarget target, int lane, BatchRequest request, CancellationToken cancellationToken);
 
-    /// <summary>More of the results that a reply from that silo has left out (see <see cref="BatchServer.TryCollect"/>); whichever lane it was of.</summary>
-    ValueTask<BatchReply> CollectAsync(SiloId target, long ticket, CancellationToken cancellationToken);
+    /// <summary>More of the results that a reply from there has left out (see <see cref="BatchServer.TryCollect"/>); whichever lane it was of.</summary>
+    ValueTask<BatchReply> CollectAsync(BatchTarget target, long ticket, CancellationToken cancellationToken);
 
     /// <summary>
     /// Reads on in a partition that this silo has; null if it does not have it (any more, or yet). See <see cref="IPartitionRouter.ScanAsync"/>.
@@ -28,8 +28,17 @@ public interface IBatchTransport
     ValueTask FlushAllAsync(uint atUnixSeconds, CancellationToken cancellationToken);
 }
 
+/// <summary>To whom a batch goes.</summary>
+/// <param name="Silo">A silo, for what it serves: the fast way, as good as the asker's table. With a partition: who should have it by that table.</param>
+/// <param name="Partition">
+/// A partition, whoever serves it, for operations on it alone: the way that is right however old the asker's table is, because every silo on it sends on what
+/// is not its own.
+/// </param>
+public readonly record struct BatchTarget(SiloId Silo, PartitionId? Partition = null);
+
 /// <summary>
-/// Operations for one silo, encoded. Immutable: within a process it crosses by reference, so the sender keeps its hands off the bytes until the reply is there.
+/// Operations for one silo or one partition, encoded. Immutable: within a process it crosses by reference, so the sender keeps its hands off the bytes until
+/// the reply is there.
 /// </summary>
 public sealed class BatchRequest(PooledBytes payload)
 {

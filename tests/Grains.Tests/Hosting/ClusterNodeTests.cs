@@ -1,6 +1,8 @@
 using System.Globalization;
 using System.Net;
+using System.Text;
 using OrleansCache.Grains.Hosting;
+using OrleansCache.Ownership;
 using OrleansCache.Ownership.Routing;
 
 namespace OrleansCache.Grains.Tests.Hosting;
@@ -121,6 +123,57 @@ public sealed class ClusterNodeTests
         await gateway.BatchTransport.FlushAllAsync(0, CancellationToken.None);
     }
 
+    /// <summary>A partition's grain is found by every silo, and by Orleans's clients, however long ago the asker has heard of a table.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task WhoeverHasAnOldTableReachesAllPartitionsByTheirGrains(bool isGatewayAlone)
+    {
+        await using ClusterNodes cluster = new();
+        ClusterNode first = await cluster.StartNodeAsync();
+        ClusterNode second = await cluster.StartNodeAsync();
+        await cluster.BalancedAsync(first, second);
+        await using ClusterNode gateway = new(cluster.GatewayOptions());
+        await gateway.StartAsync(CancellationToken.None);
+        OldTable table = new(first.TableCache.Current);
+        ClusterNode third = await cluster.StartNodeAsync();
+        await cluster.BalancedAsync(first, second, third);
+        await second.StopAsync();
+        await cluster.BalancedAsync(first, third);
+
+        HandLoop loop = new();
+        ClusterRouterOptions options = new() { AskPartitionAfter = TimeSpan.FromMilliseconds(20) };
+        IBatchTransport transport = (isGatewayAlone ? gateway : first).BatchTransport;
+        RouterChannel channel = new ClusterRouter(64, null, table, transport, TimeProvider.System, options).OpenChannel(loop);
+        List<RecordingSink> sinks = [];
+        for (int i = 0; i < 300; i++)
+        {
+            string key = string.Create(CultureInfo.InvariantCulture, $"key-{i}");
+            byte[] bytes = Encoding.ASCII.GetBytes(key);
+            sinks.Add(new RecordingSink(key));
+            channel.Send(
+                new CacheRequest { Operation = CacheOperation.Set, Key = bytes, KeyHash = channel.Hasher.Compute(bytes), Value = bytes }, sinks[^1]);
+        }
+
+        channel.Flush();
+        while (sinks.Exists(static sink => sink.Calls == 0))
+            loop.RunOne();
+        Assert.All(sinks, static sink => Assert.Equal("Ok ", $"{sink.Status} {sink.Reason}"));
+        for (int i = 0; i < 300; i++)
+        {
+            string key = string.Create(CultureInfo.InvariantCulture, $"key-{i}");
+            Assert.Equal(key, cluster.Get(key, first, third));
+        }
+
+        // Nobody serves a partition that there is not: that nothing was done is known, whoever asks.
+        foreach (IBatchTransport asker in (IBatchTransport[])[first.BatchTransport, third.BatchTransport, gateway.BatchTransport])
+        {
+            BatchWriter writer = new();
+            await Assert.ThrowsAsync<BatchNotExecutedException>(() => asker.SendAsync(
+                new BatchTarget(default, new PartitionId(64)), 0, new BatchRequest(writer.Complete(0)), CancellationToken.None).AsTask());
+        }
+    }
+
     /// <summary>The only silo ends and another one begins at its ports: another life, another seed, and tables that count from the beginning.</summary>
     [Fact]
     public async Task AGatewayAloneOutlivesTheCluster()
@@ -171,4 +224,22 @@ public sealed class ClusterNodeTests
     private static PartitionId FirstOf(ClusterNode node) =>
         Enumerable.Range(0, node.PartitionCount).Select(number => new PartitionId(number))
             .First(partition => node.TableCache.Current.OwnerOf(partition) == node.TableCache.LocalSilo);
+
+    /// <summary>Nothing that becomes known later is learnt.</summary>
+    private sealed class OldTable(PartitionTable table) : ITableCache
+    {
+        public PartitionTable Current => table;
+
+        public SiloId LocalSilo => default;
+
+        public event Action<PartitionTable>? Changed
+        {
+            add { }
+            remove { }
+        }
+
+        public void RequestRefresh()
+        {
+        }
+    }
 }

@@ -61,11 +61,49 @@ public sealed class ClusterChannelTests
         _cluster.PublishTable();
         _time.Advance(_options.RetryInterval);
         _loop.RunOne();
-        Assert.Equal(FakeCluster.B, Assert.Single(_cluster.Calls).Target);
+        Assert.Equal(new BatchTarget(FakeCluster.B), Assert.Single(_cluster.Calls).Target);
         _cluster.Answer();
         _loop.RunOne();
         Assert.Equal(["1", "2", "3", "4"], _cluster.Executed.Select(e => e.Value));
         Assert.All(sinks, sink => Assert.Equal((1, CacheStatus.Ok), (sink.Calls, sink.Status)));
+    }
+
+    [Fact]
+    public void WhenTheTableStaysOldThePartitionItselfIsAskedAndOrderIsKept()
+    {
+        int partition = PartitionOf("k");
+        _cluster.SetOwner(partition, FakeCluster.B);
+        List<RecordingSink> sinks = [Send("k", "1"), Send("k", "2")];
+        _channel.Flush();
+        TimeSpan waited = TimeSpan.Zero;
+        while (_cluster.Calls is [{ Target.Partition: null }])
+        {
+            _cluster.Answer();
+            _loop.RunOne();
+            Assert.True(waited < 2 * _options.AskPartitionAfter, $"After {waited.TotalMilliseconds} ms nobody has asked the partition");
+            for (; _cluster.Calls.Count == 0; waited += _options.RetryInterval)
+            {
+                _time.Advance(_options.RetryInterval);
+                _loop.RunOne();
+            }
+        }
+
+        Assert.True(waited >= _options.AskPartitionAfter, $"The partition is asked after {waited.TotalMilliseconds} ms");
+        Assert.Equal(new BatchTarget(FakeCluster.A, new PartitionId(partition)), Assert.Single(_cluster.Calls).Target);
+
+        // What comes meanwhile goes the same way; what comes when nothing is out any more goes to the silo again.
+        sinks.Add(Send("k", "3"));
+        _channel.Flush();
+        _cluster.Answer();
+        _loop.RunOne();
+        Assert.Equal(partition, Assert.Single(_cluster.Calls).Target.Partition?.Value);
+        _cluster.Answer();
+        _loop.RunOne();
+        Assert.Equal(["1", "2", "3"], _cluster.Executed.Select(e => e.Value));
+        Assert.All(sinks, sink => Assert.Equal((1, CacheStatus.Ok), (sink.Calls, sink.Status)));
+        Send("k", "4");
+        _channel.Flush();
+        Assert.Equal(new BatchTarget(FakeCluster.A), Assert.Single(_cluster.Calls).Target);
     }
 
     [Fact]
@@ -80,6 +118,13 @@ public sealed class ClusterChannelTests
             Assert.Equal(0, sink.Calls);
             _time.Advance(TimeSpan.FromSeconds(1));
             _loop.RunPosted();
+
+            // The partition itself is asked as well, and Orleans does not find it.
+            if (_cluster.Calls is [{ Target.Partition: not null }])
+            {
+                _cluster.Fail(0, new BatchNotExecutedException("nobody serves it"));
+                _loop.RunOne();
+            }
         }
 
         Assert.Equal((1, CacheStatus.Unavailable), (sink.Calls, sink.Status));

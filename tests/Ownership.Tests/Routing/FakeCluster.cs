@@ -52,14 +52,14 @@ internal sealed class FakeCluster(int partitionCount) : ITableCache, IBatchTrans
 
     public void RequestRefresh() => RefreshRequests++;
 
-    public ValueTask<BatchReply> SendAsync(SiloId target, int lane, BatchRequest request, CancellationToken cancellationToken)
+    public ValueTask<BatchReply> SendAsync(BatchTarget target, int lane, BatchRequest request, CancellationToken cancellationToken)
     {
         var call = new Call(target, lane, request, new TaskCompletionSource<BatchReply>());
         Calls.Add(call);
         return new ValueTask<BatchReply>(call.Completion.Task);
     }
 
-    public ValueTask<BatchReply> CollectAsync(SiloId target, long ticket, CancellationToken cancellationToken)
+    public ValueTask<BatchReply> CollectAsync(BatchTarget target, long ticket, CancellationToken cancellationToken)
     {
         var call = new CollectCall(target, ticket, new TaskCompletionSource<BatchReply>());
         CollectCalls.Add(call);
@@ -91,13 +91,14 @@ internal sealed class FakeCluster(int partitionCount) : ITableCache, IBatchTrans
             {
                 writer.WriteStatus(BatchFormat.StatusDeferred);
             }
-            else if (_owners[partition] != call.Target || reader.HashFingerprint != Hasher.Fingerprint)
+            else if ((call.Target.Partition is null && _owners[partition] != call.Target.Silo) || _owners[partition].IsNone
+                || reader.HashFingerprint != Hasher.Fingerprint)
             {
                 writer.WriteStatus(BatchFormat.StatusNotOwner);
             }
             else
             {
-                Executed.Add((Encoding.ASCII.GetString(request.Key), Encoding.ASCII.GetString(request.Value), call.Target));
+                Executed.Add((Encoding.ASCII.GetString(request.Key), Encoding.ASCII.GetString(request.Value), _owners[partition]));
                 if (pending?.Invoke(Executed[^1].Key) == true)
                     writer.WriteStatus(BatchFormat.StatusPending);
                 else
@@ -159,7 +160,7 @@ internal sealed class FakeCluster(int partitionCount) : ITableCache, IBatchTrans
         call.Completion.SetException(exception);
     }
 
-    internal sealed record CollectCall(SiloId Target, long Ticket, TaskCompletionSource<BatchReply> Completion);
+    internal sealed record CollectCall(BatchTarget Target, long Ticket, TaskCompletionSource<BatchReply> Completion);
 
-    internal sealed record Call(SiloId Target, int Lane, BatchRequest Request, TaskCompletionSource<BatchReply> Completion);
+    internal sealed record Call(BatchTarget Target, int Lane, BatchRequest Request, TaskCompletionSource<BatchReply> Completion);
 }

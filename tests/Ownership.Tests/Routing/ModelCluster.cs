@@ -61,10 +61,10 @@ internal sealed class ModelChannel(ModelCluster cluster, SiloId localSilo, int p
         }
     }
 
-    public ValueTask<BatchReply> SendAsync(SiloId target, int lane, BatchRequest request, CancellationToken cancellationToken) =>
+    public ValueTask<BatchReply> SendAsync(BatchTarget target, int lane, BatchRequest request, CancellationToken cancellationToken) =>
         cluster.Send(this, target, request);
 
-    public ValueTask<BatchReply> CollectAsync(SiloId target, long ticket, CancellationToken cancellationToken) =>
+    public ValueTask<BatchReply> CollectAsync(BatchTarget target, long ticket, CancellationToken cancellationToken) =>
         throw new InvalidOperationException("Nothing has copies here.");
 
     public ValueTask<ItemScanPage?> ScanAsync(SiloId target, PartitionId partition, ulong position, CancellationToken cancellationToken) =>
@@ -119,9 +119,10 @@ internal sealed class ModelCluster : IDisposable
 
     public List<ModelChannel> Channels { get; }
 
-    public ValueTask<BatchReply> Send(ModelChannel from, SiloId target, BatchRequest request)
+    public ValueTask<BatchReply> Send(ModelChannel from, BatchTarget target, BatchRequest request)
     {
-        var call = new Call(from, Array.IndexOf(s_silos, target), request, new TaskCompletionSource<BatchReply>());
+        int silo = target.Partition is { } partition ? _holders[partition.Value] : Array.IndexOf(s_silos, target.Silo);
+        var call = new Call(from, silo, request, new TaskCompletionSource<BatchReply>());
         _calls.Add(call);
         return new ValueTask<BatchReply>(call.Completion.Task);
     }

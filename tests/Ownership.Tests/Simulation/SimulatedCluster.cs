@@ -101,6 +101,9 @@ internal sealed partial class SimulatedCluster : IDisposable
 
     public long MovesCommitted { get; private set; }
 
+    /// <summary>Batches that went to a partition instead of to a silo.</summary>
+    public long PartitionsAsked { get; set; }
+
     public long MovesFailed { get; private set; }
 
     public long MovesAborted { get; private set; }

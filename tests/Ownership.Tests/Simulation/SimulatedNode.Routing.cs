@@ -7,10 +7,15 @@ internal sealed partial class SimulatedNode : ITableCache, IBatchTransport, ICom
 {
     private readonly FreezeDetector _freeze;
     private readonly BatchServer _batches;
+    private const int HopsMax = 3;
+
     private readonly Queue<LoopWorkItem> _posted = new();
     private bool _turnIsDue;
 
     public PartitionTable Table { get; private set; }
+
+    /// <summary>Its gateway goes by the first table that it has got, whatever comes later.</summary>
+    public bool KeepsItsTable { get; set; }
 
     /// <summary>The way of this silo's clients; null before a table is known.</summary>
     public RouterChannel? Channel { get; private set; }
@@ -57,19 +62,25 @@ internal sealed partial class SimulatedNode : ITableCache, IBatchTransport, ICom
         _cluster.At(0, Turn);
     }
 
-    ValueTask<BatchReply> IBatchTransport.SendAsync(SiloId target, int lane, BatchRequest request, CancellationToken cancellationToken)
+    ValueTask<BatchReply> IBatchTransport.SendAsync(BatchTarget target, int lane, BatchRequest request, CancellationToken cancellationToken)
     {
         byte[] wire = request.Payload.Span.ToArray();
         return Ask(target, (node, answer) => node.ExecuteBatch(wire, this, answer));
     }
 
-    ValueTask<BatchReply> IBatchTransport.CollectAsync(SiloId target, long ticket, CancellationToken cancellationToken) =>
+    ValueTask<BatchReply> IBatchTransport.CollectAsync(BatchTarget target, long ticket, CancellationToken cancellationToken) =>
         Ask(target, (node, answer) => node.Collect(ticket, this, answer));
 
-    private ValueTask<BatchReply> Ask(SiloId target, Action<SimulatedNode, TaskCompletionSource<BatchReply>> what)
+    private ValueTask<BatchReply> Ask(BatchTarget to, Action<SimulatedNode, TaskCompletionSource<BatchReply>> what)
     {
         var answer = new TaskCompletionSource<BatchReply>();
-        if (!_members.Contains(target))
+        SiloId target = to.Silo;
+        if (to.Partition is { } partition)
+        {
+            _cluster.PartitionsAsked++;
+            AskPartition(partition, hops: 0, this, answer, node => what(node, answer));
+        }
+        else if (!_members.Contains(target))
             _cluster.At(0, () => answer.TrySetException(new BatchNotExecutedException("unknown silo")));
         else
         {
@@ -89,7 +100,7 @@ internal sealed partial class SimulatedNode : ITableCache, IBatchTransport, ICom
 
     private void Adopt(PartitionTable table)
     {
-        if (!IsRunning || table.Version < Table.Version)
+        if (!IsRunning || table.Version < Table.Version || (KeepsItsTable && Channel is not null))
             return;
         Table = table;
         if (Channel is null)
@@ -109,6 +120,20 @@ internal sealed partial class SimulatedNode : ITableCache, IBatchTransport, ICom
         while (_posted.TryDequeue(out LoopWorkItem? work))
             work.Execute();
         Channel!.Flush();
+    }
+
+    /// <summary>As the grain's directory: each silo on the way sends on what it does not serve, by its own table.</summary>
+    private void AskPartition(PartitionId partition, int hops, SimulatedNode asker, TaskCompletionSource<BatchReply> answer, Action<SimulatedNode> what)
+    {
+        SiloId owner = Table.OwnerOf(partition);
+        if (owner == Id || !_members.Contains(owner))
+            owner = _members.Contains(Agent.Coordinator) ? Agent.Coordinator : default;
+        if (Agent.IsGranted(partition.Value, out _))
+            _cluster.At(0, () => what(this));
+        else if (owner.IsNone || owner == Id || hops == HopsMax)
+            _cluster.Send(this, asker.Id, SimulatedTraffic.Replies, _ => answer.TrySetException(new BatchNotExecutedException("nobody serves it")));
+        else
+            _cluster.Send(this, owner, SimulatedTraffic.Batches, node => node.AskPartition(partition, hops + 1, asker, answer, what));
     }
 
     private void ExecuteBatch(byte[] wire, SimulatedNode asker, TaskCompletionSource<BatchReply> answer)
