@@ -79,4 +79,8 @@ public sealed record SiloStatistics(string Silo, GatewayAddress? Gateway, int Pa
 }
 
 /// <summary>All silos' numbers.</summary>
-public sealed record ClusterStatistics(int GatewaysVersion, int PartitionCount, IReadOnlyList<SiloStatistics> Silos);
+public sealed record ClusterStatistics(int GatewaysVersion, int PartitionCount, IReadOnlyList<SiloStatistics> Silos)
+{
+    /// <summary>The version of the contract between silos that they have agreed on; 0 on a single node.</summary>
+    public int WireVersion { get; init; }
+}

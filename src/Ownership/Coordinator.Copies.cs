@@ -25,6 +25,7 @@ public sealed partial class Coordinator
 
         for (int partition = 0; partition < _owners.Length; partition++)
             changed |= Follow(partition, now);
+        changed |= AgreeOnWireVersion();
         changed |= Plan(now);
         if (changed)
             Publish();

@@ -10,6 +10,7 @@ public sealed partial class Coordinator
     {
         RestorePlan? restore = IsNewLife() ? PlanRestore() : null;
         _hashSeed = restore?.Seed ?? ChooseHashSeed();
+        TakeOverWireVersion();
         foreach ((SiloId silo, Member member) in _members)
             Adopt(silo, member);
         AdoptKnownEpochs();

@@ -46,6 +46,8 @@ public enum CoordinatorEvent
     ReplicasDiffer,
     /// <summary>A silo whose items are stored under another seed of the key hash gets nothing.</summary>
     HashSeedDiffers,
+    /// <summary>The silos write another wire version to each other from now on; partition = its number.</summary>
+    WireVersionAgreed,
 }
 
 /// <summary>
@@ -70,7 +72,7 @@ public enum CoordinatorEvent
 /// Moves for balance can be paused, given up one by one, and slowed down (Coordinator.Moves.cs); what repairs, and what leaves a silo that drains, goes on.
 /// </para>
 /// <para>
-/// Besides, it makes the list of silos and their gateways, from what they answer.
+/// Besides, it makes the list of silos and their gateways, and the wire version that they agree on (Coordinator.Wire.cs), from what they answer.
 /// </para>
 /// <para>
 /// A flush_all: the next <see cref="FlushMark"/>, which every silo is told and carries out on whatever it holds. It is done when all silos have reported it; a
@@ -250,6 +252,7 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
         member.OutstandingSequence = 0;
         member.HasAnswered = true;
         member.Reply = reply;
+        member.WritesAtMost = reply.TableWireVersion;
         member.AnsweredMilliseconds = nowMilliseconds;
         if (reply.Flush.Number > _flush.Number)
             _flush = reply.Flush;
@@ -291,6 +294,7 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
         _movingSince = null;
         _hashSeed = default;
         _silos = SiloList.Empty;
+        _wireVersion = WireVersion.Oldest;
         _gatheringSince = null;
         _lossVersion = _membershipVersion;
         _moves.Clear();
@@ -416,7 +420,11 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
         if (commands.Exists(static command => command.Kind == CommandKind.Yield))
             member.YieldSequence = _sequence;
         if (tableIsOld)
+        {
             member.TableSent = _table.Version;
+            member.WritesAtMost = Math.Max(member.WritesAtMost, _table.WireVersion);
+        }
+
         if (silosAreOld)
             member.SilosSent = _silos.Version;
         environment.SendSync(silo, new SyncRequest
@@ -456,7 +464,7 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
                 owners[partition] = former;
         }
 
-        _table = PartitionTable.Create(version, _hashSeed, owners, _epochs);
+        _table = PartitionTable.Create(version, _hashSeed, owners, _epochs, _wireVersion);
     }
 
     /// <summary>Whether the silo can hold partitions of this cluster; meaningful while <see cref="Recovered"/>.</summary>
@@ -466,9 +474,9 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
 
     /// <summary>
     /// Whether the silo may be given partitions. It knows the seed then: what a source sends may arrive before anything else that
-    /// the coordinator says.
+    /// the coordinator says. And it can read that: nobody writes anything newer than it speaks.
     /// </summary>
-    private bool IsCandidate(Member member) => IsUsable(member) && !member.Reply!.Draining && !member.Reply.HashSeed.IsNone;
+    private bool IsCandidate(Member member) => IsUsable(member) && !member.Reply!.Draining && !member.Reply.HashSeed.IsNone && ReadsWhatIsWritten(member);
 
     /// <summary>
     /// Whether every silo already sees this one in its membership: one that does not could not reach it, and its clients would get errors for partitions given
@@ -521,6 +529,9 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
         public bool Adopted;
         public bool ForeignTold;
         public PartitionTableVersion TableSent;
+
+        /// <summary>No newer wire version is in the table that the silo knows, nor in one that is on its way to it.</summary>
+        public byte WritesAtMost = WireVersion.Oldest;
         public long FlushSent;
         public long MovesSent;
 

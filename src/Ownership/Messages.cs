@@ -121,11 +121,12 @@ public readonly record struct CopyReport(
 /// <summary>
 /// The coordinator's only message to a silo: its newest table if the silo's is older, and what is to be done. The answer says what the silo then holds.
 /// At most one is outstanding per silo, and silos ignore all but the highest (Term, Sequence): so an answer reflects every earlier command.
+/// A silo that has not answered yet is written to in the oldest version (<see cref="WireVersion"/>), and answers in that of the request.
 /// </summary>
 public sealed record SyncRequest
 {
-    /// <summary>The first byte on the wire; version 1 had none.</summary>
-    public const byte WireFormat = 4;
+    /// <summary>The first byte on the wire.</summary>
+    public const byte Layout = 1;
 
     public required long Term { get; init; }
 
@@ -164,7 +165,7 @@ public sealed record SyncRequest
     public byte[] Encode()
     {
         MessageWriter writer = new();
-        writer.Byte(WireFormat);
+        writer.Byte(Layout);
         writer.Int64(Term);
         writer.Int64(Sequence);
         writer.Text(Coordinator.Text);
@@ -194,7 +195,7 @@ public sealed record SyncRequest
     {
         WireReader reader = new(wire);
         request = null;
-        if (reader.Byte() != WireFormat)
+        if (reader.Byte() != Layout)
             return false;
         long term = reader.Int64();
         long sequence = reader.Int64();
@@ -234,8 +235,7 @@ public sealed record SyncRequest
 /// <summary>A silo's answer: everything that it holds, after the commands.</summary>
 public sealed record SyncReply
 {
-    /// <summary>The first byte on the wire; version 1 had none.</summary>
-    private const byte WireFormat = 5;
+    private const byte Layout = 1;
 
     public required SiloId Silo { get; init; }
 
@@ -248,6 +248,12 @@ public sealed record SyncReply
 
     /// <summary>The seed of the table that the silo knows, under which everything that it holds is stored; none before it has a table.</summary>
     public HashSeed HashSeed { get; init; }
+
+    /// <summary>The newest wire version that the silo speaks.</summary>
+    public byte Speaks { get; init; } = WireVersion.Oldest;
+
+    /// <summary>What the silo writes by the table that it knows.</summary>
+    public byte TableWireVersion { get; init; } = WireVersion.Oldest;
 
     /// <summary>The silo's -m: its share of the partitions follows it.</summary>
     public required long MemoryBytes { get; init; }
@@ -295,13 +301,15 @@ public sealed record SyncReply
     public byte[] Encode()
     {
         MessageWriter writer = new();
-        writer.Byte(WireFormat);
+        writer.Byte(Layout);
         writer.Text(Silo.Text);
         writer.Int64(Term);
         writer.Int64(Sequence);
         writer.Int64(TableVersion.Term);
         writer.Int64(TableVersion.Number);
         writer.Seed(HashSeed);
+        writer.Byte(Speaks);
+        writer.Byte(TableWireVersion);
         writer.Int64(MemoryBytes);
         writer.Int32(PartitionCount);
         writer.Int32(Replicas);
@@ -346,13 +354,15 @@ public sealed record SyncReply
     {
         WireReader reader = new(wire);
         reply = null;
-        if (reader.Byte() != WireFormat)
+        if (reader.Byte() != Layout)
             return false;
         SiloId silo = reader.Silo();
         long term = reader.Int64();
         long sequence = reader.Int64();
         PartitionTableVersion version = new(reader.Int64(), reader.Int64());
         HashSeed hashSeed = reader.Seed();
+        byte speaks = reader.Byte();
+        byte tableWireVersion = reader.Byte();
         long memory = reader.Int64();
         int partitionCount = reader.Int32();
         int replicas = reader.Int32();
@@ -387,7 +397,7 @@ public sealed record SyncReply
         reply = new SyncReply
         {
             Silo = silo, Term = term, Sequence = sequence, TableVersion = version, HashSeed = hashSeed, MemoryBytes = memory, PartitionCount = partitionCount,
-            MembershipVersion = membership, Draining = draining,
+            MembershipVersion = membership, Draining = draining, Speaks = speaks, TableWireVersion = tableWireVersion,
             Flush = flush, Moves = moves, SilosVersion = silosVersion, Gateway = gateway, Partitions = partitions,
             Replicas = replicas, EpochMax = epochMax, TableTermMax = tableTermMax, Kept = kept, Zone = zone, Copies = copies,
         };

@@ -3,18 +3,18 @@ using System.Diagnostics.CodeAnalysis;
 namespace OrleansCache.Ownership;
 
 /// <summary>
-/// A <see cref="MovesOverview"/> on its way from the coordinator's silo to a gateway: a byte for the format, the totals (seconds that are not known are -1),
+/// A <see cref="MovesOverview"/> on its way from the coordinator's silo to a gateway: a byte for the layout, the totals (seconds that are not known are -1),
 /// the transfers and the partitions that were given up, each list behind its length.
 /// </summary>
 public static class MovesFormat
 {
-    private const byte WireFormat = 1;
+    private const byte Layout = 1;
 
     public static byte[] Encode(MovesOverview overview)
     {
         ArgumentNullException.ThrowIfNull(overview);
         MessageWriter writer = new();
-        writer.Byte(WireFormat);
+        writer.Byte(Layout);
         writer.Byte(overview.IsPaused ? (byte)1 : (byte)0);
         writer.Int64(overview.LimitBytesPerSecond);
         writer.Int32(overview.PartitionsToMove);
@@ -51,7 +51,7 @@ public static class MovesFormat
     {
         WireReader reader = new(wire);
         overview = null;
-        if (reader.Byte() != WireFormat)
+        if (reader.Byte() != Layout)
             return false;
         bool isPaused = reader.Byte() != 0;
         long limit = reader.Int64();

@@ -22,6 +22,9 @@ public enum JournalKind
 
     /// <summary>Partitions of a silo that was lost go on here, from their replicas.</summary>
     Promoted,
+
+    /// <summary>The silos write <see cref="JournalEntry.WireVersion"/> to each other from now on.</summary>
+    WireVersionAgreed,
 }
 
 /// <summary>One line for the operator.</summary>
@@ -31,7 +34,10 @@ public enum JournalKind
 /// <param name="Partitions">How many.</param>
 /// <param name="Bytes">What of them travelled.</param>
 /// <param name="Seconds">From the first of them to the last.</param>
-public readonly record struct JournalEntry(JournalKind Kind, string Silo, int Silos, int Partitions, long Bytes, double Seconds);
+public readonly record struct JournalEntry(JournalKind Kind, string Silo, int Silos, int Partitions, long Bytes, double Seconds)
+{
+    public int WireVersion { get; init; }
+}
 
 /// <summary>
 /// Turns what happens to single partitions into few lines for a person: moves that follow each other within <see cref="QuietMilliseconds"/> are one line.
@@ -83,11 +89,13 @@ public sealed class OwnershipJournal(SiloId self)
         void Add(JournalKind kind, SiloId silo, int partitions) => _entries.Add(new JournalEntry(kind, silo.Address, silos.Silos.Count, partitions, 0, 0));
     }
 
-    /// <summary>Who owns what has changed: remembers what a silo owned before it owned nothing.</summary>
+    /// <summary>The table has changed: remembers what a silo owned before it owned nothing, and tells what is written to others from now on.</summary>
     public void OnTable(PartitionTable before, PartitionTable after)
     {
         ArgumentNullException.ThrowIfNull(before);
         ArgumentNullException.ThrowIfNull(after);
+        if (before.AssignedCount > 0 && after.WireVersion != before.WireVersion)
+            _entries.Add(new JournalEntry(JournalKind.WireVersionAgreed, "", _silos.Silos.Count, 0, 0, 0) { WireVersion = after.WireVersion });
         foreach (SiloEntry entry in _silos.Silos)
         {
             if (before.CountOf(entry.Silo) is > 0 and int count && after.CountOf(entry.Silo) == 0)

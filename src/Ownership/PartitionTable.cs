@@ -25,26 +25,28 @@ public readonly record struct PartitionTableVersion(long Term, long Number) : IC
 /// <summary>
 /// Who owns which partition, and the seed by which keys are hashed to partitions: an immutable, versioned array. Everyone caches
 /// it; a stale copy costs one extra hop, because the owner's gate decides. The seed is the same in all tables of a cluster's life.
+/// Besides, it says what silos write to each other: whoever is named in it, and whoever is told to hold a copy while it is known, speaks that version.
 /// <para>
-/// Wire form, little endian: <c>u8 format = 2 | i64 term | i64 number | 16 bytes hash seed | u16 silos
+/// Wire form, little endian: <c>u8 layout = 1 | i64 term | i64 number | 16 bytes hash seed | u8 wire version | u16 silos
 /// | silos x (u16 length, UTF-8 text) | u16 partitions | partitions x (u16 owner index or 0xFFFF, i64 epoch)</c>.
 /// </para>
 /// </summary>
 public sealed class PartitionTable
 {
-    private const byte WireFormat = 2;
+    private const byte Layout = 1;
     private const ushort NoOwner = ushort.MaxValue;
-    private const int HeaderBytes = 1 + 8 + 8 + HashSeed.Bytes;
+    private const int HeaderBytes = 1 + 8 + 8 + HashSeed.Bytes + 1;
     private const int PartitionBytes = 2 + 8;
     private readonly SiloId[] _silos;
     private readonly ushort[] _ownerIndexes;
     private readonly long[] _epochs;
     private KeyHasher? _hasher;
 
-    private PartitionTable(PartitionTableVersion version, HashSeed hashSeed, SiloId[] silos, ushort[] ownerIndexes, long[] epochs)
+    private PartitionTable(PartitionTableVersion version, HashSeed hashSeed, byte wireVersion, SiloId[] silos, ushort[] ownerIndexes, long[] epochs)
     {
         Version = version;
         HashSeed = hashSeed;
+        WireVersion = wireVersion;
         _silos = silos;
         _ownerIndexes = ownerIndexes;
         _epochs = epochs;
@@ -54,6 +56,9 @@ public sealed class PartitionTable
 
     /// <summary>The seed of the cluster's key hash; none only in the table before anything is known.</summary>
     public HashSeed HashSeed { get; }
+
+    /// <summary>What the silos have agreed to write to each other; the oldest before anything is known.</summary>
+    public byte WireVersion { get; }
 
     /// <summary>What hashes keys under <see cref="HashSeed"/>, which must not be none.</summary>
     public KeyHasher Hasher => _hasher ??= new KeyHasher(HashSeed);
@@ -68,11 +73,13 @@ public sealed class PartitionTable
     {
         ushort[] owners = new ushort[partitionCount];
         Array.Fill(owners, NoOwner);
-        return new PartitionTable(default, default, [], owners, new long[partitionCount]);
+        return new PartitionTable(default, default, Ownership.WireVersion.Oldest, [], owners, new long[partitionCount]);
     }
 
     /// <summary>Builds a table from one owner (or <see cref="SiloId.IsNone"/>) and one epoch per partition.</summary>
-    public static PartitionTable Create(PartitionTableVersion version, HashSeed hashSeed, ReadOnlySpan<SiloId> owners, ReadOnlySpan<long> epochs)
+    public static PartitionTable Create(
+        PartitionTableVersion version, HashSeed hashSeed, ReadOnlySpan<SiloId> owners, ReadOnlySpan<long> epochs,
+        byte wireVersion = Ownership.WireVersion.Oldest)
     {
         if (owners.Length != epochs.Length)
             throw new ArgumentException("One epoch per owner is needed.", nameof(epochs));
@@ -83,7 +90,7 @@ public sealed class PartitionTable
         ushort[] ownerIndexes = new ushort[owners.Length];
         for (int partition = 0; partition < owners.Length; partition++)
             ownerIndexes[partition] = owners[partition].IsNone ? NoOwner : indexes[owners[partition]];
-        return new PartitionTable(version, hashSeed, silos, ownerIndexes, epochs.ToArray());
+        return new PartitionTable(version, hashSeed, wireVersion, silos, ownerIndexes, epochs.ToArray());
     }
 
     /// <summary>Index into <see cref="Silos"/> of the partition's owner, or -1 while it has none.</summary>
@@ -124,10 +131,11 @@ public sealed class PartitionTable
             bytes += 2 + Encoding.UTF8.GetByteCount(silo.Text);
         byte[] wire = new byte[bytes];
         var writer = new WireWriter(wire);
-        writer.Byte(WireFormat);
+        writer.Byte(Layout);
         writer.Int64(Version.Term);
         writer.Int64(Version.Number);
         writer.Seed(HashSeed);
+        writer.Byte(WireVersion);
         writer.UInt16((ushort)_silos.Length);
         foreach (SiloId silo in _silos)
         {
@@ -151,11 +159,12 @@ public sealed class PartitionTable
     {
         table = null;
         var reader = new WireReader(wire);
-        if (reader.Byte() != WireFormat)
+        if (reader.Byte() != Layout)
             return false;
         PartitionTableVersion version = new(reader.Int64(), reader.Int64());
         HashSeed hashSeed = reader.Seed();
-        if (hashSeed.IsNone)
+        byte wireVersion = reader.Byte();
+        if (hashSeed.IsNone || wireVersion == 0)
             return false;
         SiloId[] silos = new SiloId[reader.UInt16()];
         for (int i = 0; i < silos.Length; i++)
@@ -177,7 +186,7 @@ public sealed class PartitionTable
                 return false;
         }
 
-        table = new PartitionTable(version, hashSeed, silos, owners, epochs);
+        table = new PartitionTable(version, hashSeed, wireVersion, silos, owners, epochs);
         return true;
     }
 }

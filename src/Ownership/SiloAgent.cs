@@ -150,6 +150,9 @@ public sealed partial class SiloAgent(SiloId self, int partitionCount, long memo
     /// <summary>The newest list of the cluster's silos.</summary>
     public SiloList Silos { get; private set; } = SiloList.Empty;
 
+    /// <summary>The newest wire version that this silo speaks.</summary>
+    public byte Speaks { get; init; } = WireVersion.Newest;
+
     /// <summary>--zone of this silo; empty for none.</summary>
     public string Zone { get; init; } = "";
 
@@ -467,7 +470,7 @@ public sealed partial class SiloAgent(SiloId self, int partitionCount, long memo
         {
             Silo = Self, Term = _term, Sequence = sequence, TableVersion = _table.Version, HashSeed = _table.HashSeed,
             MemoryBytes = memoryBytes, PartitionCount = _held.Length, Replicas = Replicas,
-            MembershipVersion = _membershipVersion, Draining = Draining,
+            MembershipVersion = _membershipVersion, Draining = Draining, Speaks = Speaks, TableWireVersion = _table.WireVersion,
             Flush = _flush, Moves = MoveSettings, SilosVersion = Silos.Version, Gateway = Gateway, Partitions = partitions,
             Copies = ReportCopies(), Zone = Zone,
             EpochMax = EpochMax(), TableTermMax = Math.Max(_table.Version.Term, _kept?.TableTerm ?? 0), Kept = ReportKept(nowMilliseconds),

@@ -39,6 +39,8 @@ public sealed record SiloList(int Version, IReadOnlyList<SiloEntry> Silos)
     /// </summary>
     public const int VersionsPerTerm = 16;
 
+    private const byte Layout = 1;
+
     public static SiloList Empty { get; } = new(0, []);
 
     public bool Contains(SiloId silo) => Silos.Any(entry => entry.Silo == silo);
@@ -48,6 +50,7 @@ public sealed record SiloList(int Version, IReadOnlyList<SiloEntry> Silos)
     public byte[] Encode()
     {
         MessageWriter writer = new();
+        writer.Byte(Layout);
         writer.Int32(Version);
         writer.Int32(Silos.Count);
         foreach (SiloEntry entry in Silos)
@@ -63,6 +66,8 @@ public sealed record SiloList(int Version, IReadOnlyList<SiloEntry> Silos)
     {
         list = null;
         WireReader reader = new(wire);
+        if (reader.Byte() != Layout)
+            return false;
         int version = reader.Int32();
         int count = reader.Int32();
         if (count < 0 || count > reader.Remaining)

@@ -26,6 +26,9 @@ public sealed class BrokenRulesTests(ITestOutputHelper output)
     [Fact]
     public void AnElectionByOldReportsIsNoticed() => AssertNoticed(new SimulatedFaults { ElectsByOldReports = true }, replicas: 2);
 
+    [Fact]
+    public void AWireVersionThatIsWrittenTooEarlyIsNoticed() => AssertNoticed(new SimulatedFaults { WritesTooEarly = true }, replicas: 1);
+
     private void AssertNoticed(SimulatedFaults faults, int replicas, bool isAsynchronous = false)
     {
         int first = TestSeed.Given ?? 1;

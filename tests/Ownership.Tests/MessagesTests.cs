@@ -12,7 +12,7 @@ public sealed class MessagesTests
         Term = 5, Sequence = 77, Coordinator = A, PartitionCount = 3, NobodyTakesOver = true, Flush = new FlushMark(9, 8, 4_000_000_000),
         Moves = new MoveSettings(6, true, null),
         Silos = new SiloList(3, [new SiloEntry(A, "a|127.0.0.1|1"), new SiloEntry(B, "")]),
-        Table = PartitionTable.Create(new PartitionTableVersion(5, 2), Seed, [A, default, B], [10, 0, 11]),
+        Table = PartitionTable.Create(new PartitionTableVersion(5, 2), Seed, [A, default, B], [10, 0, 11], wireVersion: 9),
         Commands =
         [
             PartitionCommand.Assign(1, 12), PartitionCommand.Attach(0, 10, 13, B), PartitionCommand.Detach(0, 10, 9), PartitionCommand.Yield(0, 10, 14),
@@ -24,7 +24,7 @@ public sealed class MessagesTests
     private static readonly SyncReply Reply = new()
     {
         Silo = B, Term = 5, Sequence = 77, TableVersion = new PartitionTableVersion(5, 2), HashSeed = Seed, MemoryBytes = 64 << 20, PartitionCount = 3,
-        Draining = true, Flush = new FlushMark(9, 9, 0), Moves = new MoveSettings(6, false, 5_000_000_000),
+        Speaks = 8, TableWireVersion = 7, Draining = true, Flush = new FlushMark(9, 9, 0), Moves = new MoveSettings(6, false, 5_000_000_000),
         SilosVersion = 3, Gateway = "b|::1|2", MembershipVersion = 4, EpochMax = 18, TableTermMax = 6, Kept = new KeptReport(Seed, 12, 3), Zone = "west",
         Partitions = [new(0, PartitionPhase.Sealed, 10, 13), new(1, PartitionPhase.Replica, 12, Position: 99), new(2, PartitionPhase.Active, 11)],
         Copies = [new(0, 9, A, CopyState.Failed), new(2, 14, A, CopyState.Synced), new(2, 15, B, CopyState.Copying, true, 5_000_000_000, 6_000_000_000)],
@@ -40,7 +40,7 @@ public sealed class MessagesTests
         Assert.Equal(3, request.Silos!.Version);
         Assert.Equal(Request.Silos!.Silos, request.Silos.Silos);
         Assert.Equal(Request.Table!.Encode(), request.Table!.Encode());
-        Assert.Equal(Seed, request.Table.HashSeed);
+        Assert.Equal((Seed, 9), (request.Table.HashSeed, request.Table.WireVersion));
         Assert.Equal((A, 10L), (request.Table.OwnerOf(new PartitionId(0)), request.Table.EpochOf(new PartitionId(0))));
         Assert.True(request.Table.OwnerOf(new PartitionId(1)).IsNone);
 
@@ -52,10 +52,10 @@ public sealed class MessagesTests
 
     /// <summary>Drawn in the comment of <see cref="PartitionTable"/>.</summary>
     [Fact]
-    public void TheTableCarriesTheSeedBehindItsVersion()
+    public void TheTableCarriesTheSeedAndTheWireVersionBehindItsVersion()
     {
         byte[] wire = Request.Table!.Encode();
-        Assert.Equal(2, wire[0]);
+        Assert.Equal((1, 9), (wire[0], wire[33]));
         Assert.Equal(Enumerable.Range(0, HashSeed.Bytes).Select(i => (byte)i), wire[17..33]);
         wire.AsSpan(17, HashSeed.Bytes).Clear();
         Assert.False(PartitionTable.TryDecode(wire, out _));
@@ -64,11 +64,16 @@ public sealed class MessagesTests
     [Fact]
     public void OtherVersionsOfMessagesAreRefused()
     {
-        foreach ((byte[] wire, byte format) in new[] { (Request.Encode(), (byte)4), (Reply.Encode(), (byte)5), (Request.Table!.Encode(), (byte)2) })
+        foreach (byte[] wire in new[] { Request.Encode(), Reply.Encode(), Request.Table!.Encode(), Request.Silos!.Encode() })
         {
-            Assert.Equal(format, wire[0]);
-            wire[0] = 1;
-            Assert.False(SyncRequest.TryDecode(wire, out _) || SyncReply.TryDecode(wire, out _) || PartitionTable.TryDecode(wire, out _));
+            Assert.Equal(1, wire[0]);
+            foreach (byte other in (byte[])[0, 2, 255])
+            {
+                wire[0] = other;
+                bool any = SyncRequest.TryDecode(wire, out _) || SyncReply.TryDecode(wire, out _) || PartitionTable.TryDecode(wire, out _)
+                    || SiloList.TryDecode(wire, out _);
+                Assert.False(any);
+            }
         }
     }
 

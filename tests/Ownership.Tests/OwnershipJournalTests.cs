@@ -91,6 +91,21 @@ public sealed class OwnershipJournalTests
         Assert.Empty(_journal.Take(10_000));
     }
 
+    /// <summary>The first table is the state of things.</summary>
+    [Fact]
+    public void AnotherWireVersionIsALine()
+    {
+        _journal.OnSilos(Silos(1, (A, "a"), (B, "b")));
+        PartitionTable first = PartitionTable.Create(new PartitionTableVersion(1, 1), Seed, [A, A, B], [1, 1, 1], wireVersion: 2);
+        _journal.OnTable(PartitionTable.Unassigned(3), first);
+        Assert.Empty(_journal.Take(0));
+
+        _journal.OnTable(first, Table(2, A, A, B));
+        Assert.Equal([new JournalEntry(JournalKind.WireVersionAgreed, "", 2, 0, 0, 0) { WireVersion = 1 }], _journal.Take(0));
+        _journal.OnTable(Table(2, A, A, B), Table(3, A, B, B));
+        Assert.Empty(_journal.Take(0));
+    }
+
     private static bool AllAreMembers(SiloId silo) => true;
 
     private static SiloList Silos(int version, params (SiloId Silo, string Gateway)[] silos) =>

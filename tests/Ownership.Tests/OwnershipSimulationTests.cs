@@ -31,7 +31,7 @@ public sealed class OwnershipSimulationTests(ITestOutputHelper output)
     {
         int first = TestSeed.Next(output);
         bool once = TestSeed.Given is not null;
-        long moves = 0, aborted = 0, promotions = 0, flushes = 0, answered = 0, emptied = 0, notJudged = 0;
+        long moves = 0, aborted = 0, promotions = 0, flushes = 0, answered = 0, emptied = 0, notJudged = 0, versions = 0;
         List<string> failures = [];
         int runs = 0;
         var clock = Stopwatch.StartNew();
@@ -47,12 +47,14 @@ public sealed class OwnershipSimulationTests(ITestOutputHelper output)
             answered += cluster.Answered;
             emptied += cluster.OpenedEmpty;
             notJudged += cluster.NotJudged;
+            versions += cluster.WireVersionChanges;
         }
 
         Assert.True(failures.Count == 0, $"{failures.Count} of {runs} seeds: {string.Join("\n\n", failures.Take(6))}");
         string figures = $"{runs} runs: {moves} moves, {aborted} given up, {promotions} promotions, {flushes} flushes, "
-            + $"{answered} operations, {emptied} opened empty, {notJudged} histories of {runs * Chaos.KeyCount} not judged";
-        bool isTame = moves <= runs * 5 || promotions <= runs || flushes <= runs || notJudged * 20 > Math.Max(1, runs) * Chaos.KeyCount;
+            + $"{answered} operations, {emptied} opened empty, {versions} changes of the wire version, "
+            + $"{notJudged} histories of {runs * Chaos.KeyCount} not judged";
+        bool isTame = moves <= runs * 5 || promotions <= runs || flushes <= runs || versions <= runs || notJudged * 20 > Math.Max(1, runs) * Chaos.KeyCount;
         Assert.False(isTame && !once, $"seed {first}: the chaos was tame: {figures}");
         output.WriteLine(figures);
     }

@@ -330,6 +330,23 @@ public sealed class SiloAgentTests : ISiloAgentEnvironment
     {
     }
 
+    /// <summary>The coordinator relies on it: what the answer says is what is written from then on.</summary>
+    [Fact]
+    public void TheAnswerTellsWhatIsSpokenAndWhatIsWrittenByTheTable()
+    {
+        Assert.Equal((WireVersion.Newest, WireVersion.Oldest), Told(Sync(null, 0, [])));
+        PartitionTable table = PartitionTable.Create(new PartitionTableVersion(1, 2), Seed, new SiloId[Partitions], new long[Partitions], wireVersion: 2);
+        Assert.Equal((WireVersion.Newest, (byte)2), Told(_agent.HandleSync(Request([]) with { Table = table }, 0)));
+
+        // An older table changes nothing, a newer one does.
+        Assert.Equal((WireVersion.Newest, (byte)2), Told(Sync(Seed, 1, [])));
+        Assert.Equal((WireVersion.Newest, (byte)1), Told(Sync(Seed, 3, [])));
+        var older = new SiloAgent(A, Partitions, 64, this) { Speaks = 1 };
+        Assert.Equal(((byte)1, (byte)1), Told(older.HandleSync(Request([]), 0)));
+
+        static (byte, byte) Told(SyncReply? reply) => (reply!.Speaks, reply.TableWireVersion);
+    }
+
     /// <summary>A complete copy is here.</summary>
     private void Replica(int partition, long copy)
     {

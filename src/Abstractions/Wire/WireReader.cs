@@ -12,6 +12,9 @@ public ref struct WireReader(ReadOnlySpan<byte> wire)
 {
     private ReadOnlySpan<byte> _rest = wire;
 
+    private static ReadOnlySpan<ulong> Masks =>
+        [0, 0xFF, 0xFFFF, 0xFF_FFFF, 0xFFFF_FFFF, 0xFF_FFFF_FFFF, 0xFFFF_FFFF_FFFF, 0xFF_FFFF_FFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFF];
+
     /// <summary>Something was read that is not there.</summary>
     public bool Failed { get; private set; }
 
@@ -35,6 +38,18 @@ public ref struct WireReader(ReadOnlySpan<byte> wire)
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public ulong UInt64() => Read<ulong>();
 
+    /// <summary>A number of 0 to 8 bytes, as <see cref="WireWriter.UInt64(ulong, int)"/> has written it; more than that is a failure.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public ulong UInt64(int bytes)
+    {
+        ReadOnlySpan<byte> rest = _rest;
+        ReadOnlySpan<ulong> masks = Masks;
+        if (rest.Length < sizeof(ulong) || (uint)bytes >= (uint)masks.Length)
+            return UInt64NearEnd(bytes);
+        _rest = rest[bytes..];
+        return WireNumber.Order(MemoryMarshal.Read<ulong>(rest)) & masks[bytes];
+    }
+
     public HashSeed Seed() => Bytes(HashSeed.Bytes) is { Length: HashSeed.Bytes } bytes ? HashSeed.Read(bytes) : default;
 
     /// <summary>The next bytes, in place; none of them if there are fewer.</summary>
@@ -57,6 +72,21 @@ public ref struct WireReader(ReadOnlySpan<byte> wire)
     {
         Failed = true;
         _rest = default;
+    }
+
+    private ulong UInt64NearEnd(int bytes)
+    {
+        if ((uint)bytes > sizeof(ulong))
+        {
+            Fail();
+            return 0;
+        }
+
+        ulong value = 0;
+        ReadOnlySpan<byte> taken = Bytes(bytes);
+        for (int i = taken.Length - 1; i >= 0; i--)
+            value = (value << 8) | taken[i];
+        return value;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
@@ -29,6 +30,27 @@ public ref struct WireWriter(Span<byte> destination)
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void UInt64(ulong value) => Write(value);
+
+    /// <summary>How many bytes a number needs: none for 0, at most 8.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static int BytesOf(ulong value) => (71 - BitOperations.LeadingZeroCount(value)) >> 3;
+
+    /// <summary>The lowest bytes of a number, 0 to 8 of them. Whoever reads it must know how many.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void UInt64(ulong value, int bytes)
+    {
+        Span<byte> rest = _rest;
+        if (rest.Length >= sizeof(ulong))
+        {
+            // What is beyond the number is written over by what follows.
+            MemoryMarshal.Write(rest, WireNumber.Order(value));
+            _rest = rest[bytes..];
+            return;
+        }
+
+        for (int i = 0; i < bytes; i++)
+            Write((byte)(value >> (8 * i)));
+    }
 
     public void Seed(HashSeed value) => value.Write(Take(HashSeed.Bytes));
 

@@ -13,11 +13,14 @@ internal static class ClusterText
     [
         "uptime", "max_connections", "curr_connections", "cmd_get", "cmd_set", "get_hits", "get_misses", "curr_items", "bytes", "limit_maxbytes", "evictions",
         "partitions_moving", "partitions_taken_over", "bytes_taken_over", "partitions_handed_over", "bytes_handed_over", "draining", "seed",
-        "partitions_replicated", "replica_copies", "replica_copies_incomplete",
+        "partitions_replicated", "replica_copies", "replica_copies_incomplete", "wire_speaks",
     ];
 
     /// <summary>What is the same in the whole cluster, as each silo knows it: not to be added up.</summary>
     private const string SeedCount = "seeds";
+
+    /// <summary>Of these the least of all silos tells what counts for the cluster.</summary>
+    private static readonly string[] s_least = ["uptime", "wire_speaks"];
 
     /// <summary>ElastiCache's configuration: as `config get cluster` answers it, or as the item that clients of old servers ask for.</summary>
     public static async Task<byte[]> DiscoveryAsync(GatewayShared shared, bool asItem)
@@ -58,14 +61,16 @@ internal static class ClusterText
         Add("gateways", all.Silos.Count(silo => silo.Gateway is not null));
         Add("gateways_version", all.GatewaysVersion);
         Add("partitions", all.PartitionCount);
+        if (all.WireVersion > 0)
+            Add("wire_version", all.WireVersion);
         var names = new List<string>();
         var sums = new Dictionary<string, long>();
         foreach (StatisticValue value in all.Silos.SelectMany(silo => silo.Values ?? []))
         {
             if (!sums.TryGetValue(value.Name, out long sum))
                 names.Add(value.Name);
-            sums[value.Name] = value.Name == SeedCount ? Math.Max(sum, value.Value) : value.Name != "uptime" ? sum + value.Value
-                : sums.ContainsKey("uptime") ? Math.Min(sum, value.Value) : value.Value;
+            sums[value.Name] = value.Name == SeedCount ? Math.Max(sum, value.Value) : !s_least.Contains(value.Name) ? sum + value.Value
+                : sums.ContainsKey(value.Name) ? Math.Min(sum, value.Value) : value.Value;
         }
 
         foreach (string name in names)

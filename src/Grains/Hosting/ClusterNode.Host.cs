@@ -144,7 +144,7 @@ public sealed partial class ClusterNode
         services.AddSingleton<BatchExecutor>();
         services.AddSingleton<DeathWatch>();
         services.AddSingleton(new ReplicationOptions(
-            _options.Replicas, _options.IsReplicationAsynchronous, _options.Zone ?? "", _options.MoveLimitBytesPerSecond));
+            _options.Replicas, _options.IsReplicationAsynchronous, _options.Zone ?? "", _options.MoveLimitBytesPerSecond, _options.WireVersionMax));
         services.AddSingleton<OwnershipLocator>();
         services.AddSingleton<OwnershipRuntime>();
         services.AddSingleton<RemoteFeeds>();

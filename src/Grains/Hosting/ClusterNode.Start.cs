@@ -305,8 +305,8 @@ public sealed partial class ClusterNode
             if (state.ForeignFormat != 0)
             {
                 throw new ClusterStartException(
-                    $"The cluster runs another version of OrleansCache: its coordinator's messages have format {state.ForeignFormat}, "
-                        + $"this version's {SyncRequest.WireFormat}. Start all silos with the same version.");
+                    $"The cluster runs another version of OrleansCache: its coordinator's messages are of wire version {state.ForeignFormat}, "
+                        + $"this one reads {WireVersion.Oldest} to {WireVersion.Newest}. Upgrade by way of a version that reads both.");
             }
 
             if (state.ForeignReplicas is { } replicas)

@@ -1,6 +1,7 @@
 using System.Net;
 using Microsoft.Extensions.Logging;
 using OrleansCache.Grains.Hosting.Security;
+using OrleansCache.Ownership;
 
 namespace OrleansCache.Grains.Hosting;
 
@@ -121,6 +122,9 @@ public sealed record ClusterNodeOptions
 
     /// <summary>--move-limit: bytes of items that this silo reads per second for copies elsewhere, until an operator says otherwise; 0: no limit.</summary>
     public long MoveLimitBytesPerSecond { get; init; }
+
+    /// <summary>--wire-version: this silo speaks at most this version of the contract between silos.</summary>
+    public byte WireVersionMax { get; init; } = WireVersion.Newest;
 
     /// <summary>Where Orleans and the cluster log; null: nowhere.</summary>
     public ILoggerFactory? LoggerFactory { get; init; }

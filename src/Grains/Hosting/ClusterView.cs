@@ -58,7 +58,7 @@ internal sealed class ClusterView(IGrainFactory grains, ITableCache table, Owner
     {
         SiloList list = await ReadSilosAsync(cancellationToken);
         SiloStatistics[] silos = await Task.WhenAll(list.Silos.Select(entry => ReadStatisticsAsync(entry, cancellationToken)));
-        return new ClusterStatistics(list.Version, table.Current.PartitionCount, silos);
+        return new ClusterStatistics(list.Version, table.Current.PartitionCount, silos) { WireVersion = table.Current.WireVersion };
     }
 
     public PartitionOwners ReadOwners()

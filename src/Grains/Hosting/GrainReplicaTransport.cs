@@ -46,4 +46,5 @@ internal sealed class GrainReplicaTransport(IGrainFactory grains) : IReplicaTran
 /// <param name="Replicas">--replicas: how many copies of each partition beside the owner's.</param>
 /// <param name="IsAsynchronous">--replication async: replies do not wait for them.</param>
 /// <param name="Zone">--zone of this silo; empty for none.</param>
-internal sealed record ReplicationOptions(int Replicas, bool IsAsynchronous, string Zone, long MoveLimitBytesPerSecond);
+/// <param name="WireVersionMax">--wire-version: what this silo speaks to others at most.</param>
+internal sealed record ReplicationOptions(int Replicas, bool IsAsynchronous, string Zone, long MoveLimitBytesPerSecond, byte WireVersionMax);

@@ -49,6 +49,9 @@ internal sealed partial class OwnershipRuntime
                 case JournalKind.SiloLost:
                     LogLostEmpty(_journalLogger, entry.Silos, s, entry.Silo);
                     break;
+                case JournalKind.WireVersionAgreed:
+                    LogWireVersion(_journalLogger, entry.Silos, s, entry.WireVersion);
+                    break;
                 case JournalKind.TakenOver:
                     LogTakenOver(_journalLogger, entry.Silos, s, entry.Partitions, p, bytes, entry.Seconds);
                     break;
@@ -79,6 +82,9 @@ internal sealed partial class OwnershipRuntime
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "{Silos} silo{S}; {Partitions} partition{P} of a lost silo, {Bytes}, go on here from their replicas")]
     private static partial void LogPromoted(ILogger logger, int silos, string s, int partitions, string p, ByteSize bytes);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "{Silos} silo{S}; they write wire version {WireVersion} to each other from now on")]
+    private static partial void LogWireVersion(ILogger logger, int silos, string s, int wireVersion);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "{Silos} silo{S}; {Partitions} partition{P}, {Bytes} taken over in {Seconds:F1} s")]
     private static partial void LogTakenOver(ILogger logger, int silos, string s, int partitions, string p, ByteSize bytes, double seconds);

@@ -53,6 +53,7 @@ internal sealed partial class OwnershipRuntime
                 new("partitions_replicated", _agent.ReplicaCount),
                 new("replica_copies", _agent.CopyCount),
                 new("replica_copies_incomplete", _agent.IncompleteCopyCount),
+                new("wire_speaks", _agent.Speaks),
             ]);
         }
 

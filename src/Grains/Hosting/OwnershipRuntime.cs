@@ -77,10 +77,11 @@ internal sealed partial class OwnershipRuntime
         _table = PartitionTable.Unassigned(partitions.PartitionCount);
         _replicator = new Replicator(LocalSilo, partitions, new GrainReplicaTransport(grains), this, time, replication.IsAsynchronous);
         _batches = new BatchServer(executor, _replicator, time);
-        _receiver = new ReplicaReceiver(partitions, this, time);
+        _receiver = new ReplicaReceiver(partitions, this, time) { Speaks = replication.WireVersionMax };
         _agent = new SiloAgent(LocalSilo, partitions.PartitionCount, partitions.Options.MemoryBytes, this) 
         {
             Zone = replication.Zone,
+            Speaks = replication.WireVersionMax,
             Replicas = replication.Replicas,
         };
         _coordinator = new Coordinator(LocalSilo, partitions.PartitionCount, this, replication.Replicas)
@@ -214,7 +215,7 @@ internal sealed partial class OwnershipRuntime
     {
         if (!SyncRequest.TryDecode(wire.Span, out SyncRequest? request))
         {
-            if (wire.Length > 0 && wire.Span[0] != SyncRequest.WireFormat)
+            if (wire.Length > 0 && wire.Span[0] != SyncRequest.Layout)
                 Volatile.Write(ref _foreignFormat, wire.Span[0]);
             throw new InvalidDataException("No SyncRequest.");
         }
@@ -322,6 +323,7 @@ internal sealed partial class OwnershipRuntime
     {
         _journal.OnTable(_table, table);
         _table = table;
+        _replicator.WireVersion = Math.Min(table.WireVersion, _agent.Speaks);
         _partitions.NoteTable(table.Version.Term, table.Epochs);
         using AsyncFlowControl flow = ExecutionContext.SuppressFlow();
         ThreadPool.UnsafeQueueUserWorkItem(static state => state.PublishChanged(), this, preferLocal: false);

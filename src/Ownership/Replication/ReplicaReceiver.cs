@@ -11,12 +11,19 @@ public sealed class ReplicaReceiver(PartitionSet partitions, IReplicaHost host, 
 {
     private readonly ConcurrentDictionary<SiloId, Sender> _senders = [];
 
-    /// <summary>Takes a message and returns the reply. Throws <see cref="InvalidDataException"/> on bytes that are none.</summary>
+    /// <summary>What this silo has told the coordinator. Whoever writes it something newer breaks the agreement, and is to notice.</summary>
+    public byte Speaks { get; init; } = WireVersion.Newest;
+
+    /// <summary>
+    /// Takes a message and returns the reply. Throws <see cref="InvalidDataException"/> on bytes that are none, or not of a version that is spoken here.
+    /// </summary>
     public byte[] Handle(ReadOnlySpan<byte> message)
     {
         var header = new ReplicationFormat.Reader(message);
         if (header.IsMalformed)
             throw new InvalidDataException("No replication message.");
+        if (header.Layout > Speaks)
+            throw new InvalidDataException($"A replication message of wire version {header.Layout}; this silo speaks {Speaks} at most.");
         SiloId source = header.Source;
         if (!host.IsMember(source))
             return ReplicationFormat.WriteReply(MessageStatus.NotMember, header.Number, []);

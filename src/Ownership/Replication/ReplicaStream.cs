@@ -11,7 +11,7 @@ internal sealed class ReplicaStream(SiloId target, long life, Replicator replica
 {
     private readonly Lock _workLock = new();
     private readonly Lock _callLock = new();
-    private readonly GrowingBuffer _message = new();
+    private readonly ReplicationWriter _message = new();
     private readonly List<Sent> _sent = [];
     private List<OutgoingCopy> _work = [];
     private List<OutgoingCopy> _taken = [];
@@ -79,7 +79,7 @@ internal sealed class ReplicaStream(SiloId target, long life, Replicator replica
                 copy.IsQueued = false;
         }
 
-        ReplicationFormat.BeginMessage(_message, life, _number + 1, replicator.Self);
+        _message.Begin(ReplicationFormat.LayoutOf(replicator.WireVersion), life, _number + 1, replicator.Self);
         int scanBytes = 0;
         foreach (OutgoingCopy copy in _taken)
         {
@@ -283,14 +283,10 @@ internal sealed class ReplicaStream(SiloId target, long life, Replicator replica
 
         private GroupKind WriteScan(PartitionLog log, ulong sequence)
         {
-            int header = stream._message.Length;
-            stream._message.Take(ReplicationFormat.GroupHeaderBytes);
-            int start = stream._message.Length;
-            bool more = log.Gate.ExportEffects(ref copy.Cursor, stream._message, stream.Replicator.ScanPartBytes, stream.Replicator.NowUnixSeconds);
+            GrowingBuffer output = stream._message.BeginScan(log.Partition, copy.Number, log.Position, sequence);
+            bool more = log.Gate.ExportEffects(ref copy.Cursor, output, stream.Replicator.ScanPartBytes, stream.Replicator.NowUnixSeconds);
             GroupKind kind = GroupKind.Scan | (copy.Stage == CopyStage.New ? GroupKind.Begin : 0) | (more ? 0 : GroupKind.Complete);
-            int bytes = stream._message.Length - start;
-            ReplicationFormat.WriteGroup(
-                stream._message.SpanAt(header, ReplicationFormat.GroupHeaderBytes), kind, log.Partition, copy.Number, 0, log.Position, sequence, bytes);
+            int bytes = stream._message.EndScan(kind);
             ScanBytes += bytes;
             stream.Replicator.CountScan(bytes);
             Volatile.Write(ref copy.ScannedBytes, copy.ScannedBytes + bytes);
@@ -300,12 +296,8 @@ internal sealed class ReplicaStream(SiloId target, long life, Replicator replica
             return kind;
         }
 
-        private void WriteGroup(GroupKind kind, long first, long last, ulong sequence, ReadOnlySpan<byte> effects)
-        {
-            ReplicationFormat.WriteGroup(
-                stream._message.Take(ReplicationFormat.GroupHeaderBytes), kind, copy.Log.Partition, copy.Number, first, last, sequence, effects.Length);
-            stream._message.Write(effects);
-        }
+        private void WriteGroup(GroupKind kind, long first, long last, ulong sequence, ReadOnlySpan<byte> effects) =>
+            stream._message.WriteGroup(kind, copy.Log.Partition, copy.Number, first, last, sequence, effects);
     }
 
     private void ReleasePending(OutgoingCopy copy)

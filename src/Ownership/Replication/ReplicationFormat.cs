@@ -43,46 +43,37 @@ internal enum MessageStatus : byte
 /// <summary>
 /// The wire form of what an owner's silo sends to a replica's. Little endian.
 /// <code>
-///  message: 0 version(1) | 1 stream(8) | 9 number(8) | 17 length of the sender's name(2) | 19 name | groups
-///  group:   0 kind(1) | 1 partition(4) | 5 copy(8) | 13 first(8) | 21 last(8) | 29 sequence of the store(8) | 37 bytes of effects(4) | 41 effects
-///  reply:   0 version(1) | 1 status(1) | 2 number(8) | 10 refused groups(4) | each: partition(4), copy(8)
+///  message: 0 layout(1) | 1 stream(8) | 9 number(8) | 17 length of the sender's name(2) | 19 name | groups
+///  reply:   0 layout(1) = 1 | 1 status(1) | 2 number(8) | 10 refused groups(4) | each: partition(4), copy(8)
+///
+///  group of layout 1: 0 kind(1) | 1 partition(4) | 5 copy(8) | 13 first(8) | 21 last(8) | 29 sequence of the store(8) | 37 bytes of effects(4) | 41 effects
+///  group of layout 2: 0 kind(1) | 1 bytes of each of the following, 4 bits each, from the lowest on(3)
+///                     | 4 partition | copy(D) | first | last less first(S) | sequence of the store(D) | bytes of effects | effects
 /// </code>
-/// The number rises by one with each message of a stream; a stream is one life of one pair of silos, so its first message is 1.
+/// S: a number that may be below zero, doubled, and its complement if it is; D: the same for the difference to the group before, or to 0 in the first one. So
+/// each message is read by itself. Numbers take the bytes that they need, 0 to 8; more may be written. Of <see cref="GroupKind.Reads"/> the positions are 0
+/// and the sequence means nothing. The number rises by one with each message of a stream; a stream is one life of one pair of silos, so its first message is 1.
 /// </summary>
 internal static class ReplicationFormat
 {
-    public const byte Version = 2;
-    public const int GroupHeaderBytes = 41;
+    /// <summary>Groups begin with fixed headers.</summary>
+    public const byte Fixed = 1;
+
+    /// <summary>Groups begin with headers that are as long as their numbers need.</summary>
+    public const byte Compact = WireVersion.CompactReplication;
+
+    public const int FixedHeaderBytes = 41;
+    private const byte ReplyLayout = 1;
     private const int NameBytesMax = 512;
 
-    public static void BeginMessage(GrowingBuffer output, long stream, long number, SiloId source)
-    {
-        int length = Encoding.UTF8.GetByteCount(source.Text);
-        var writer = new WireWriter(output.Take(19 + length));
-        writer.Byte(Version);
-        writer.Int64(stream);
-        writer.Int64(number);
-        writer.UInt16((ushort)length);
-        Encoding.UTF8.GetBytes(source.Text, writer.Take(length));
-    }
-
-    public static void WriteGroup(Span<byte> target, GroupKind kind, int partition, long copy, long first, long last, ulong sequence, int bytes)
-    {
-        var writer = new WireWriter(target);
-        writer.Byte((byte)kind);
-        writer.Int32(partition);
-        writer.Int64(copy);
-        writer.Int64(first);
-        writer.Int64(last);
-        writer.UInt64(sequence);
-        writer.Int32(bytes);
-    }
+    /// <summary>In which layout the silos that have agreed on this version write.</summary>
+    public static byte LayoutOf(int wireVersion) => wireVersion >= WireVersion.CompactReplication ? Compact : Fixed;
 
     public static byte[] WriteReply(MessageStatus status, long number, IReadOnlyList<(int Partition, long Copy)> refused)
     {
         byte[] reply = new byte[14 + (refused.Count * 12)];
         var writer = new WireWriter(reply);
-        writer.Byte(Version);
+        writer.Byte(ReplyLayout);
         writer.Byte((byte)status);
         writer.Int64(number);
         writer.Int32(refused.Count);
@@ -99,11 +90,11 @@ internal static class ReplicationFormat
     public static bool TryReadReply(ReadOnlySpan<byte> wire, out MessageStatus status, out long number, List<(int Partition, long Copy)> refused)
     {
         var reader = new WireReader(wire);
-        byte version = reader.Byte();
+        byte layout = reader.Byte();
         status = (MessageStatus)reader.Byte();
         number = reader.Int64();
         int count = reader.Int32();
-        if (reader.Failed || version != Version || count < 0 || count > reader.Remaining)
+        if (reader.Failed || layout != ReplyLayout || count < 0 || count > reader.Remaining)
             return false;
         for (int i = 0; i < count; i++)
             refused.Add((reader.Int32(), reader.Int64()));
@@ -118,15 +109,18 @@ internal static class ReplicationFormat
         public Reader(ReadOnlySpan<byte> message)
         {
             _wire = new WireReader(message);
-            byte version = _wire.Byte();
+            Layout = _wire.Byte();
             Stream = _wire.Int64();
             Number = _wire.Int64();
             int length = _wire.UInt16();
             ReadOnlySpan<byte> name = _wire.Bytes(Math.Min(length, NameBytesMax));
             bool isNamed = SiloId.TryParse(Encoding.UTF8.GetString(name), out SiloId source);
-            IsMalformed = _wire.Failed || version != Version || !isNamed;
+            IsMalformed = _wire.Failed || Layout is not (Fixed or Compact) || !isNamed;
             Source = source;
         }
+
+        /// <summary>The wire version that brought the layout of this message.</summary>
+        public byte Layout { get; }
 
         public bool IsMalformed { get; private set; }
         public long Stream { get; }
@@ -145,15 +139,46 @@ internal static class ReplicationFormat
         {
             if (IsMalformed || _wire.Remaining == 0)
                 return false;
-            Kind = (GroupKind)_wire.Byte();
-            Partition = _wire.Int32();
-            Copy = _wire.Int64();
-            First = _wire.Int64();
-            Last = _wire.Int64();
-            Sequence = _wire.UInt64();
-            Effects = _wire.Bytes(_wire.Int32());
-            IsMalformed = _wire.Failed;
+            if (Layout == Compact)
+                ReadCompact();
+            else
+                ReadFixed();
             return !IsMalformed;
         }
+
+        private void ReadFixed()
+        {
+            WireReader wire = _wire;
+            Kind = (GroupKind)wire.Byte();
+            Partition = wire.Int32();
+            Copy = wire.Int64();
+            First = wire.Int64();
+            Last = wire.Int64();
+            Sequence = wire.UInt64();
+            Effects = wire.Bytes(wire.Int32());
+            IsMalformed = wire.Failed;
+            _wire = wire;
+        }
+
+        private void ReadCompact()
+        {
+            WireReader wire = _wire;
+            uint header = wire.UInt32();
+            Kind = (GroupKind)(byte)header;
+            ulong partition = wire.UInt64(LengthOf(header, 0));
+            Copy += Signed(wire.UInt64(LengthOf(header, 1)));
+            First = (long)wire.UInt64(LengthOf(header, 2));
+            Last = First + Signed(wire.UInt64(LengthOf(header, 3)));
+            Sequence += (ulong)Signed(wire.UInt64(LengthOf(header, 4)));
+            ulong bytes = wire.UInt64(LengthOf(header, 5));
+            Partition = (int)Math.Min(partition, int.MaxValue);
+            Effects = wire.Bytes((int)Math.Min(bytes, int.MaxValue));
+            IsMalformed = wire.Failed;
+            _wire = wire;
+        }
+
+        private static int LengthOf(uint header, int field) => (int)(header >> (8 + (4 * field))) & 15;
+
+        private static long Signed(ulong value) => (long)(value >> 1) ^ -(long)(value & 1);
     }
 }

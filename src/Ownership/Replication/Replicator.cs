@@ -36,6 +36,7 @@ public sealed class Replicator(
     private long _messageBytes;
     private long _retries;
     private long _scanBytes;
+    private byte _wireVersion = Ownership.WireVersion.Oldest;
     private bool _disposed;
 
     public SiloId Self => self;
@@ -65,6 +66,15 @@ public sealed class Replicator(
 
     /// <summary>No more may be written at the moment: too much waits to be sent already.</summary>
     internal bool IsOverloaded => Volatile.Read(ref _pendingBytes) >= PendingBytesMax;
+
+    /// <summary>
+    /// What the silos have agreed on: the next message of each stream is written so. One that is on its way is repeated as it is: its target has not changed.
+    /// </summary>
+    public byte WireVersion
+    {
+        get => Volatile.Read(ref _wireVersion);
+        set => Volatile.Write(ref _wireVersion, value);
+    }
 
     public ReplicationStatistics ReadStatistics() => new()
     {

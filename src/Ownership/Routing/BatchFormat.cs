@@ -1,12 +1,12 @@
 namespace OrleansCache.Ownership.Routing;
 
 /// <summary>
-/// The layout of a batch and of its reply between a router and the silo that executes it. Little endian. Version 4:
+/// The layout of a batch and of its reply between a router and the silo that executes it. Little endian. Layout 1:
 /// <code>
-/// batch:      version u8 | 3 bytes 0 | count u32 | hash fingerprint u64 | operation*
+/// batch:      layout u8 | 3 bytes 0 | count u32 | hash fingerprint u64 | operation*
 /// operation:  length u32 (of all that follows) | operation u8 | key length u8 | flags u16 | hash u64 | client flags u32 | expires u32 | value length u32
 ///             | [CompareCas: u64] [ExplicitCas: u64] [CreateOnMiss: expires u32, initial u64] [Recache: u32] [counter: delta u64] | key | value
-/// reply:      version u8 | 3 bytes 0 | count u32 | ticket u64 | result*
+/// reply:      layout u8 | 3 bytes 0 | count u32 | ticket u64 | result*
 /// result:     status u8 | item flags u8 | shape u8 | slab class u8
 ///             | [status Ok or shape.Detail: client flags u32 | expires u32 | last access u32 | value length u32 | cas u64]
 ///             | [shape.Number: u64] | [shape.Value: the value's bytes]
@@ -15,11 +15,11 @@ namespace OrleansCache.Ownership.Routing;
 /// (<see cref="BatchServer"/>). The fingerprint names the seed under which the hashes were computed
 /// (<see cref="KeyHasher.Fingerprint"/>); where keys are hashed under another one, every operation is answered with NotOwner: an item
 /// stored by a foreign hash would never be found again.
-/// A reader refuses a version it does not know, so that a rolling upgrade fails loudly, not silently.
+/// A reader refuses a layout that it does not know; a new one is written only when all silos speak its version (<see cref="WireVersion"/>).
 /// </summary>
 internal static class BatchFormat
 {
-    public const byte Version = 4;
+    public const byte Layout = 1;
     public const int BatchHeaderBytes = 16;
     public const int ReplyHeaderBytes = 16;
     public const int OperationHeaderBytes = 28;
@@ -61,6 +61,6 @@ internal static class BatchFormat
         Value = 4,
     }
 
-    /// <summary>The bytes are not a batch (or a reply) of this version: a peer of another version, or damage on the way.</summary>
-    public static InvalidDataException Malformed(string what) => new($"Malformed {what}: not of version {Version}, or cut short.");
+    /// <summary>The bytes are not a batch (or a reply) of this layout: a peer of another version, or damage on the way.</summary>
+    public static InvalidDataException Malformed(string what) => new($"Malformed {what}: not of layout {Layout}, or cut short.");
 }

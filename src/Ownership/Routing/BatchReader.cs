@@ -9,11 +9,11 @@ internal ref struct BatchReader
     public BatchReader(ReadOnlySpan<byte> batch)
     {
         _wire = new WireReader(batch);
-        byte version = _wire.Byte();
+        byte layout = _wire.Byte();
         _wire.Bytes(3);
         Count = _left = _wire.Int32();
         HashFingerprint = _wire.UInt64();
-        if (_wire.Failed || version != BatchFormat.Version)
+        if (_wire.Failed || layout != BatchFormat.Layout)
             throw BatchFormat.Malformed("batch");
     }
 

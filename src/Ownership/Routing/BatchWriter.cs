@@ -72,7 +72,7 @@ internal sealed class BatchWriter
     public PooledBytes Complete(ulong hashFingerprint)
     {
         var wire = new WireWriter(_buffer.AsSpan(0, BatchFormat.BatchHeaderBytes));
-        wire.Byte(BatchFormat.Version);
+        wire.Byte(BatchFormat.Layout);
         wire.Take(3).Clear();
         wire.Int32(Count);
         wire.UInt64(hashFingerprint);

@@ -9,11 +9,11 @@ internal ref struct ReplyReader
     public ReplyReader(ReadOnlySpan<byte> reply)
     {
         _wire = new WireReader(reply);
-        byte version = _wire.Byte();
+        byte layout = _wire.Byte();
         _wire.Bytes(3);
         Count = _left = _wire.Int32();
         Ticket = _wire.Int64();
-        if (_wire.Failed || version != BatchFormat.Version)
+        if (_wire.Failed || layout != BatchFormat.Layout)
             throw BatchFormat.Malformed("reply");
     }
 

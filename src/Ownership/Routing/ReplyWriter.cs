@@ -97,7 +97,7 @@ internal sealed class ReplyWriter : ReplySink
     {
         EnsureRoom(0);
         var wire = new WireWriter(_buffer.AsSpan(0, BatchFormat.ReplyHeaderBytes));
-        wire.Byte(BatchFormat.Version);
+        wire.Byte(BatchFormat.Layout);
         wire.Take(3).Clear();
         wire.Int32(_count);
         wire.UInt64((ulong)ticket);

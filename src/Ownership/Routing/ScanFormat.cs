@@ -1,14 +1,16 @@
 namespace OrleansCache.Ownership.Routing;
 
-/// <summary>A part of a scan on its way between silos, little endian: <c>u64 next position | u8 last | i32 items | items</c>.</summary>
+/// <summary>A part of a scan on its way between silos, little endian: <c>u8 layout = 1 | u64 next position | u8 last | i32 items | items</c>.</summary>
 internal static class ScanFormat
 {
+    private const byte Layout = 1;
     private const byte Fetched = 1;
     private const byte BinaryKey = 2;
 
     public static byte[] Encode(ItemScanPage page)
     {
         MessageWriter writer = new(64 * (page.Items.Count + 1));
+        writer.Byte(Layout);
         writer.Int64((long)page.NextPosition);
         writer.Byte(page.IsLast ? (byte)1 : (byte)0);
         writer.Int32(page.Items.Count);
@@ -31,6 +33,8 @@ internal static class ScanFormat
     public static ItemScanPage? Decode(ReadOnlySpan<byte> wire)
     {
         WireReader reader = new(wire);
+        if (reader.Byte() != Layout)
+            return null;
         ulong next = (ulong)reader.Int64();
         bool last = reader.Byte() != 0;
         int count = reader.Int32();

@@ -6,6 +6,7 @@ using Microsoft.Extensions.Logging;
 using OrleansCache.Gateway;
 using OrleansCache.Grains.Hosting;
 using OrleansCache.Grains.Hosting.Security;
+using OrleansCache.Ownership;
 using OrleansCache.Ownership.Routing;
 using OrleansCache.Silo.Hosting;
 using OrleansCache.Silo.Options;
@@ -125,11 +126,16 @@ internal sealed class ClusterMember : INode
         IsReplicationAsynchronous = _options.IsReplicationAsynchronous,
         Zone = _options.Zone,
         MoveLimitBytesPerSecond = _options.MoveLimitBytesPerSecond,
+        WireVersionMax = WireVersionMax(),
         Store = StoreSetup.Options(_options),
         Events = StoreSetup.Events(_options),
         GatewayOnly = _options.Verb == Verb.Gateway,
         LoggerFactory = _loggers,
     };
+
+    private byte WireVersionMax() => _options.WireVersionMax is not { } given ? WireVersion.Newest
+        : given is >= WireVersion.Oldest and <= WireVersion.Newest ? given
+        : throw StartException.Usage($"This version speaks the wire versions {WireVersion.Oldest} to {WireVersion.Newest} (--wire-version), not {given}");
 
     /// <summary>
     /// Silos listen where others reach them: at the advertised address, or else where clients do, on the first address of -l. Never on more than that.

@@ -176,5 +176,13 @@ internal static partial class OptionTable
                 : Values.TryBytes(text, out long bytes) && bytes is >= Limits.MoveLimitBytesMin and <= Limits.MoveLimitBytesMax
                 ? Done(() => o.MoveLimitBytesPerSecond = bytes) : $"The limit of moves must be off, or 64k to 1024g bytes per second, not {text}",
         },
+        new()
+        {
+            Long = "wire-version", Argument = "num", Default = "the newest that this version knows", Group = OptionGroup.Cluster,
+            Help = "speak at most this wire version to other silos: before a version is rolled back whose silos speak a newer one (docs/cluster.md)",
+            Apply = (o, text) => !Values.TryInteger(text, out long value) ? Values.NotANumber(text)
+                : value is < 1 or > byte.MaxValue ? "The wire version must be 1 to 255"
+                : Done(() => o.WireVersionMax = (byte)value),
+        },
     ];
 }

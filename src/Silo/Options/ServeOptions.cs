@@ -176,6 +176,9 @@ internal sealed partial class ServeOptions
     /// <summary>--move-limit; 0: none.</summary>
     public long MoveLimitBytesPerSecond { get; set; }
 
+    /// <summary>--wire-version; null: the newest.</summary>
+    public byte? WireVersionMax { get; set; }
+
     /// <summary>What was accepted with a remark; printed before the node starts.</summary>
     public List<string> Warnings { get; } = [];
 

@@ -84,7 +84,7 @@ public sealed class ReplicaReceiverTests : IDisposable, IReplicaHost
         Assert.Equal([(0, 12L)], RefusedBy(Send(4, Put("k", "v", 1) with { Copy = 12 })));
         Assert.Equal([(0, 11L)], RefusedBy(Send(5, Put("k", "v", 2)))); // 1 is missing
         Assert.Equal([(7, 11L)], RefusedBy(Send(6, Put("k", "v", 1) with { Partition = 7 })));
-        Assert.Equal([(-1, 11L)], RefusedBy(Send(7, Put("k", "v", 1) with { Partition = -1 })));
+        Assert.Equal([(int.MaxValue, 11L)], RefusedBy(Send(7, Put("k", "v", 1) with { Partition = -1 })));
         Assert.Equal([(0, 11L)], RefusedBy(Send(8, Put("k", "v", 1) with { Effects = [99] })));
         Assert.Equal(0, Replica.LogPosition);
         AssertTaken(Send(9, Put("k", "v", 1)));
@@ -115,6 +115,58 @@ public sealed class ReplicaReceiverTests : IDisposable, IReplicaHost
         byte[] message = Message(1, Scan(GroupKind.Begin | GroupKind.Complete), 5);
         Assert.Throws<InvalidDataException>(() => _receiver.Handle(message.AsSpan(0, message.Length - 1)));
         AssertTaken(Send(1, Scan(GroupKind.Begin | GroupKind.Complete)));
+    }
+
+    [Fact]
+    public void BothLayoutsAreTakenInOneStream()
+    {
+        AssertTaken(_receiver.Handle(Message(1, Scan(GroupKind.Begin | GroupKind.Complete), 5, ReplicationFormat.Fixed)));
+        AssertTaken(_receiver.Handle(Message(2, Put("k", "v1", 1), 5, ReplicationFormat.Compact)));
+        AssertTaken(_receiver.Handle(Message(3, Put("k", "v2", 2), 5, ReplicationFormat.Fixed)));
+        Assert.Equal(2, Replica.LogPosition);
+        Assert.Equal([(-1, 11L)], RefusedBy(_receiver.Handle(Message(4, Put("k", "v", 3) with { Partition = -1 }, 5, ReplicationFormat.Fixed))));
+    }
+
+    [Fact]
+    public void ASiloThatSpeaksTheOlderVersionRefusesTheNewerOneInWords()
+    {
+        var older = new ReplicaReceiver(_replicas, this, new ManualTime()) { Speaks = 1 };
+        Group scan = Scan(GroupKind.Begin | GroupKind.Complete);
+        InvalidDataException refusal = Assert.Throws<InvalidDataException>(() => older.Handle(Message(1, scan, 5)));
+        Assert.Equal("A replication message of wire version 2; this silo speaks 1 at most.", refusal.Message);
+        Assert.Empty(_told);
+        AssertTaken(older.Handle(Message(1, scan, 5, ReplicationFormat.Fixed)));
+    }
+
+    /// <summary>Whatever is damaged: it is refused as a whole, or named, or applied as what it has become; and the replica goes on.</summary>
+    [Theory]
+    [InlineData(ReplicationFormat.Fixed)]
+    [InlineData(ReplicationFormat.Compact)]
+    public void DamagedMessagesAreRefusedWithInvalidDataAndNothingElse(byte layout)
+    {
+        int seed = TestSeed.Next();
+        var random = new Random(seed);
+        AssertTaken(_receiver.Handle(Message(1, Scan(GroupKind.Begin | GroupKind.Complete), 5, layout)));
+        int refused = 0;
+        for (int round = 1; round < 5_000; round++)
+        {
+            byte[] damaged = Message(1, Put("k", "v", Replica.LogPosition + 1), 5 + round, layout);
+            for (int change = random.Next(1, 4); change > 0; change--)
+                damaged[random.Next(17, damaged.Length)] = (byte)random.Next(256);
+            try
+            {
+                StatusOf(_receiver.Handle(damaged.AsSpan(0, random.Next(3) == 0 ? random.Next(damaged.Length) : damaged.Length)));
+            }
+            catch (InvalidDataException)
+            {
+                refused++;
+            }
+
+            AssertTaken(_receiver.Handle(Message(1, Put("k", "v", Replica.LogPosition + 1), 100_000 + round, layout)));
+            _receiver.Forget(silo => true);
+        }
+
+        Assert.True(refused > 500, $"seed {seed}: {refused} refused");
     }
 
     [Fact]
@@ -183,14 +235,12 @@ public sealed class ReplicaReceiverTests : IDisposable, IReplicaHost
 
     private byte[] Send(long number, Group group, long stream = 5) => _receiver.Handle(Message(number, group, stream));
 
-    private static byte[] Message(long number, Group group, long stream)
+    private static byte[] Message(long number, Group group, long stream, byte layout = ReplicationFormat.Compact)
     {
-        var output = new GrowingBuffer();
-        ReplicationFormat.BeginMessage(output, stream, number, Source);
-        ReplicationFormat.WriteGroup(
-            output.Take(ReplicationFormat.GroupHeaderBytes), group.Kind, group.Partition, group.Copy, group.First, group.Last, 1_000, group.Effects.Length);
-        output.Write(group.Effects);
-        return output.Written.ToArray();
+        var output = new ReplicationWriter();
+        output.Begin(layout, stream, number, Source);
+        output.WriteGroup(group.Kind, group.Partition, group.Copy, group.First, group.Last, 1_000, group.Effects);
+        return output.Buffer[..output.Length];
     }
 
     /// <summary>Everything that the owner has, in one part.</summary>

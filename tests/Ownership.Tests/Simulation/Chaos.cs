@@ -39,8 +39,9 @@ internal static class Chaos
 
     private static void Run(SimulatedCluster cluster, Random random, int steps)
     {
+        bool isMixed = random.Next(3) != 0;
         for (int i = random.Next(1, 5); i > 0; i--)
-            cluster.Join();
+            cluster.Join(speaks: Speaks());
         cluster.Run(2_000);
         cluster.StartClients(random.Next(2, 8));
         bool isOrdering = random.Next(2) == 0;
@@ -65,7 +66,7 @@ internal static class Chaos
                     cluster.Drain();
                     break;
                 case >= 4 and < 8 when cluster.Alive < 6:
-                    cluster.Join(random.Next(4) == 0 ? 128 : 64, zone: zones[random.Next(zones.Length)]);
+                    cluster.Join(random.Next(4) == 0 ? 128 : 64, zone: zones[random.Next(zones.Length)], speaks: Speaks());
                     break;
                 case 8:
                     cluster.Cut(random.Next(100, 10_000));
@@ -90,6 +91,8 @@ internal static class Chaos
             cluster.Join();
         cluster.Settle();
         cluster.Verify();
+
+        byte Speaks() => isMixed && random.Next(4) == 0 ? WireVersion.Oldest : WireVersion.Newest;
     }
 
     /// <summary>What is limited is slow enough that copies are under way when something else happens.</summary>

@@ -117,6 +117,12 @@ internal sealed partial class SimulatedCluster : IDisposable
     /// <summary>Partitions whose former items came back with a silo's memory file.</summary>
     public int PartitionsRestored { get; private set; }
 
+    /// <summary>By wire version: messages of replication that were taken.</summary>
+    public long[] ReplicationMessages { get; } = new long[WireVersion.Newest + 1];
+
+    /// <summary>How many times the silos have agreed on another wire version.</summary>
+    public int WireVersionChanges { get; private set; }
+
     public int Alive => _active.Count;
 
     /// <summary>Silos that asked to be emptied and are gone.</summary>
@@ -129,12 +135,12 @@ internal sealed partial class SimulatedCluster : IDisposable
 
     public SimulatedNode Leader => Members.First(static node => node.Coordinator.Leads);
 
-    public SimulatedNode Join(long weight = 64, SimulatedNode? former = null, string zone = "")
+    public SimulatedNode Join(long weight = 64, SimulatedNode? former = null, string zone = "", byte speaks = WireVersion.Newest)
     {
         SiloId id = SiloId.Create($"10.0.0.{_random.Next(1, 250)}:11111", ++_generation);
-        SimulatedNode node = new(this, id, weight, zone, former) { IsOrphan = new bool[PartitionCount] };
+        SimulatedNode node = new(this, id, weight, zone, speaks, former) { IsOrphan = new bool[PartitionCount] };
         _nodes.Add(id, node);
-        Log(-1, id, "joins");
+        Log(-1, id, $"joins, speaks {speaks}");
         _active = [.. _active, id];
         TellMembership();
         Every(250, node, node.Tick);
@@ -374,12 +380,16 @@ internal sealed partial class SimulatedCluster : IDisposable
 
     internal void Count(SiloId coordinator, CoordinatorEvent what, int partition, SiloId silo)
     {
-        Log(what is CoordinatorEvent.TookOver or CoordinatorEvent.SteppedDown ? -1 : partition, coordinator, $"{what} {silo}");
+        bool isOfAPartition = what is not (CoordinatorEvent.TookOver or CoordinatorEvent.SteppedDown or CoordinatorEvent.WireVersionAgreed);
+        Log(isOfAPartition ? partition : -1, coordinator, $"{what} {(isOfAPartition ? "" : $"{partition} ")}{silo}");
         MovesCommitted += what == CoordinatorEvent.MoveCommitted ? 1 : 0;
         MovesFailed += what == CoordinatorEvent.MoveFailed ? 1 : 0;
         MovesAborted += what == CoordinatorEvent.MoveAborted ? 1 : 0;
+        WireVersionChanges += what == CoordinatorEvent.WireVersionAgreed ? 1 : 0;
         Promotions += what == CoordinatorEvent.Promoted ? 1 : 0;
     }
+
+    internal void CountReplication(byte wireVersion) => ReplicationMessages[wireVersion]++;
 
     /// <summary>A silo is about to open a partition's gate.</summary>
     internal void OnOpening(SimulatedNode opener, int partition, long epoch, bool isEmpty, bool isRestored)

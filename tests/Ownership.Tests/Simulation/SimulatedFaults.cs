@@ -22,6 +22,9 @@ internal sealed record SimulatedFaults
     /// <summary>Those who elect a new owner rely on what they have heard before the loss.</summary>
     public bool ElectsByOldReports { get; init; }
 
+    /// <summary>A silo writes the newest wire version that it speaks, whatever the others speak.</summary>
+    public bool WritesTooEarly { get; init; }
+
     /// <summary>A reply to a replication message in which nothing was refused.</summary>
     public static byte[] WithoutRefusals(byte[] reply)
     {
@@ -35,8 +38,8 @@ internal sealed record SimulatedFaults
         if (!AppliesTwice)
             return;
         var reader = new ReplicationFormat.Reader(message);
-        var output = new GrowingBuffer();
-        ReplicationFormat.BeginMessage(output, reader.Stream, reader.Number, reader.Source);
+        var output = new ReplicationWriter();
+        output.Begin(reader.Layout, reader.Stream, reader.Number, reader.Source);
         while (reader.Read())
         {
             ReadOnlySpan<byte> again = default;
@@ -46,13 +49,10 @@ internal sealed record SimulatedFaults
                 from.LastEffects[(reader.Partition, reader.Copy)] = reader.Effects.ToArray();
             }
 
-            ReplicationFormat.WriteGroup(
-                output.Take(ReplicationFormat.GroupHeaderBytes), reader.Kind, reader.Partition, reader.Copy, reader.First, reader.Last, reader.Sequence,
-                reader.Effects.Length + again.Length);
-            output.Write(reader.Effects);
-            output.Write(again);
+            output.WriteGroup(
+                reader.Kind, reader.Partition, reader.Copy, reader.First, reader.Last, reader.Sequence, [.. reader.Effects, .. again]);
         }
 
-        tampered = output.Written.ToArray();
+        tampered = output.Buffer[..output.Length];
     }
 }

@@ -26,8 +26,9 @@ internal sealed partial class SimulatedNode : ISiloAgentEnvironment, ICoordinato
     /// <param name="id">The silo.</param>
     /// <param name="weight">What it says its memory is; it decides about its share.</param>
     /// <param name="zone">--zone.</param>
+    /// <param name="speaks">The newest wire version that it speaks.</param>
     /// <param name="former">The life before of this silo, whose memory file it is started with.</param>
-    public SimulatedNode(SimulatedCluster cluster, SiloId id, long weight, string zone, SimulatedNode? former)
+    public SimulatedNode(SimulatedCluster cluster, SiloId id, long weight, string zone, byte speaks, SimulatedNode? former)
     {
         _cluster = cluster;
         Id = id;
@@ -35,10 +36,10 @@ internal sealed partial class SimulatedNode : ISiloAgentEnvironment, ICoordinato
         _time = new VirtualTime(cluster);
         int partitions = cluster.PartitionCount;
         Partitions = new PartitionSet(new StoreOptions { PartitionCount = partitions, MemoryBytes = MemoryBytes, ShardCount = 1 });
-        Agent = new SiloAgent(id, partitions, weight, this) { Zone = zone, Replicas = cluster.Replicas };
+        Agent = new SiloAgent(id, partitions, weight, this) { Zone = zone, Replicas = cluster.Replicas, Speaks = speaks };
         Coordinator = new Coordinator(id, partitions, this, cluster.Replicas) { ElectsByOldReports = cluster.Faults.ElectsByOldReports };
         _replicator = new Replicator(id, Partitions, this, this, _time, cluster.IsAsynchronous) { ScanPartBytes = 200, ScanBytesMax = 600 };
-        _receiver = new ReplicaReceiver(Partitions, this, _time);
+        _receiver = new ReplicaReceiver(Partitions, this, _time) { Speaks = speaks };
         _freeze = new FreezeDetector(_time, static _ => { });
         _freeze.StartWithoutThread();
         _batches = new BatchServer(new BatchExecutor(Partitions, _time, _freeze), _replicator, _time);
@@ -363,6 +364,7 @@ internal sealed partial class SimulatedNode : ISiloAgentEnvironment, ICoordinato
         _file.TableTerm = table.Version.Term;
         for (int partition = 0; partition < _file.KnownEpochs.Length; partition++)
             _file.KnownEpochs[partition] = Math.Max(_file.KnownEpochs[partition], table.Epochs[partition]);
+        _replicator.WireVersion = _cluster.Faults.WritesTooEarly ? Agent.Speaks : Math.Min(table.WireVersion, Agent.Speaks);
         _cluster.At(0, () => Adopt(table));
     }
 
@@ -456,7 +458,9 @@ internal sealed partial class SimulatedNode : ISiloAgentEnvironment, ICoordinato
             _cluster.At(_cluster.Delay(0, 20), call.OnFailure);
         _cluster.Send(this, target, SimulatedTraffic.Replication, node =>
         {
+            // Throws, and ends the run, if this silo does not speak that version.
             byte[] reply = node._receiver.Handle(wire);
+            _cluster.CountReplication(wire[0]);
             if (_cluster.Faults.HasNoFence)
                 reply = SimulatedFaults.WithoutRefusals(reply);
             _cluster.Send(node, Id, SimulatedTraffic.Replication, _ => call.OnReply(reply));
