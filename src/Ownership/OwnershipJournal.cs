@@ -37,6 +37,9 @@ public enum JournalKind
 public readonly record struct JournalEntry(JournalKind Kind, string Silo, int Silos, int Partitions, long Bytes, double Seconds)
 {
     public int WireVersion { get; init; }
+
+    /// <summary>Of what was handed over: how long a partition was not served at most, as far as this silo knows. Its requests waited for that.</summary>
+    public long LongestPauseMilliseconds { get; init; }
 }
 
 /// <summary>
@@ -52,6 +55,9 @@ public sealed class OwnershipJournal(SiloId self)
     private readonly Dictionary<SiloId, int> _ownedLast = [];
     private SiloList _silos = SiloList.Empty;
     private readonly Dictionary<int, SiloId> _otherOwners = [];
+
+    /// <summary>Partitions that are not served here any more, and since when; until the table says who serves them.</summary>
+    private readonly Dictionary<int, long> _sealedAt = [];
     private Burst _in;
     private Burst _out;
     private Burst _empty;
@@ -62,6 +68,12 @@ public sealed class OwnershipJournal(SiloId self)
 
     /// <summary>Since the start: partitions that went elsewhere with their items, and the bytes they took along.</summary>
     public (long Partitions, long Bytes) TotalOut { get; private set; }
+
+    /// <summary>
+    /// Of the partitions that were handed over: for how long nobody served them, from the seal to the table that names the new owner. Milliseconds; the sum of
+    /// all, and the longest, since the start.
+    /// </summary>
+    public (long Sum, long Longest) Pauses { get; private set; }
 
     /// <summary>The list of silos, as it is now. While this silo leaves, too, others may have been told to stop with it: then none is called lost.</summary>
     public void OnSilos(SiloList silos, bool isLeaving = false)
@@ -89,8 +101,14 @@ public sealed class OwnershipJournal(SiloId self)
         void Add(JournalKind kind, SiloId silo, int partitions) => _entries.Add(new JournalEntry(kind, silo.Address, silos.Silos.Count, partitions, 0, 0));
     }
 
+    /// <summary>The partition's requests wait from now on, because another silo is to serve it.</summary>
+    public void OnSealed(int partition, long nowMilliseconds) => _sealedAt[partition] = nowMilliseconds;
+
+    /// <summary>It is served here again.</summary>
+    public void OnUnsealed(int partition) => _sealedAt.Remove(partition);
+
     /// <summary>The table has changed: remembers what a silo owned before it owned nothing, and tells what is written to others from now on.</summary>
-    public void OnTable(PartitionTable before, PartitionTable after)
+    public void OnTable(PartitionTable before, PartitionTable after, long nowMilliseconds)
     {
         ArgumentNullException.ThrowIfNull(before);
         ArgumentNullException.ThrowIfNull(after);
@@ -100,6 +118,17 @@ public sealed class OwnershipJournal(SiloId self)
         {
             if (before.CountOf(entry.Silo) is > 0 and int count && after.CountOf(entry.Silo) == 0)
                 _ownedLast[entry.Silo] = count;
+        }
+
+        foreach ((int partition, long since) in _sealedAt)
+        {
+            SiloId owner = after.OwnerOf(new PartitionId(partition));
+            if (owner.IsNone || owner == self)
+                continue;
+            _sealedAt.Remove(partition);
+            long pause = nowMilliseconds - since;
+            _out.LongestPauseMilliseconds = Math.Max(_out.LongestPauseMilliseconds, pause);
+            Pauses = (Pauses.Sum + pause, Math.Max(Pauses.Longest, pause));
         }
 
         for (int partition = 0; partition < Math.Min(before.PartitionCount, after.PartitionCount); partition++)
@@ -120,6 +149,7 @@ public sealed class OwnershipJournal(SiloId self)
     public void OnOpened(int partition, long? itemBytes, Predicate<SiloId> isMember, long nowMilliseconds)
     {
         ArgumentNullException.ThrowIfNull(isMember);
+        OnUnsealed(partition);
         bool wasLost = _otherOwners.Remove(partition, out SiloId former) && !isMember(former);
         if (itemBytes is not { } bytes)
         {
@@ -160,8 +190,11 @@ public sealed class OwnershipJournal(SiloId self)
             if (!burst.IsOpen || (!isEnd && nowMilliseconds - burst.LastMilliseconds < QuietMilliseconds))
                 return;
             if (burst.Partitions > 0)
+            {
                 _entries.Add(new JournalEntry(kind, "", _silos.Silos.Count, burst.Partitions, burst.Bytes,
-                    (burst.LastMilliseconds - burst.FirstMilliseconds) / 1000.0));
+                    (burst.LastMilliseconds - burst.FirstMilliseconds) / 1000.0) { LongestPauseMilliseconds = burst.LongestPauseMilliseconds });
+            }
+
             burst = default;
         }
     }
@@ -173,6 +206,7 @@ public sealed class OwnershipJournal(SiloId self)
         public long Bytes;
         public long FirstMilliseconds;
         public long LastMilliseconds;
+        public long LongestPauseMilliseconds;
 
         public void Add(int partitions, long bytes, long nowMilliseconds)
         {

@@ -37,10 +37,38 @@ public sealed class OwnershipJournalTests
     }
 
     [Fact]
+    public void TheLongestPauseOfAHandOverIsToldFromTheSealToTheTableOfTheNewOwner()
+    {
+        _journal.OnSilos(Silos(1, (A, "a"), (B, "b")));
+        PartitionTable before = Table(1, A, A, A);
+        _journal.OnTable(PartitionTable.Unassigned(3), before, 0);
+        _journal.OnSealed(0, 100);
+        _journal.OnHandedOver(10, 105);
+        _journal.OnSealed(1, 110);
+        _journal.OnHandedOver(10, 120);
+
+        // This one stays after all.
+        _journal.OnSealed(2, 111);
+        _journal.OnUnsealed(2);
+        _journal.OnTable(before, Table(2, B, A, A), 130);
+        _journal.OnTable(Table(2, B, A, A), Table(3, B, B, B), 135);
+        Assert.Equal(30, Assert.Single(_journal.Take(200, isEnd: true)).LongestPauseMilliseconds);
+        Assert.Equal((55, 30), _journal.Pauses);
+
+        // The next burst begins anew, the silo's figures go on.
+        _journal.OnTable(Table(3, B, B, B), Table(4, A, B, B), 1000);
+        _journal.OnSealed(0, 2000);
+        _journal.OnHandedOver(10, 2001);
+        _journal.OnTable(Table(4, A, B, B), Table(5, B, B, B), 2010);
+        Assert.Equal(10, Assert.Single(_journal.Take(3000, isEnd: true)).LongestPauseMilliseconds);
+        Assert.Equal((65, 30), _journal.Pauses);
+    }
+
+    [Fact]
     public void APartitionThatComesFromALivingSiloWasTakenOverAndOneOfALostSiloWasPromoted()
     {
         _journal.OnSilos(Silos(1, (A, "a"), (B, "b"), (C, "c")));
-        _journal.OnTable(PartitionTable.Unassigned(3), Table(1, B, C, C));
+        _journal.OnTable(PartitionTable.Unassigned(3), Table(1, B, C, C), 0);
         _journal.OnOpened(0, 10, silo => silo != C, 0);
         _journal.OnOpened(1, 20, silo => silo != C, 0);
         _journal.OnOpened(2, 30, silo => silo != C, 100);
@@ -63,7 +91,7 @@ public sealed class OwnershipJournalTests
         _journal.OnSilos(Silos(4, (A, "a"), (C, "c")));
         Assert.Equal([new JournalEntry(JournalKind.SiloLeft, "10.0.0.2:11111", 2, 0, 0, 0)], _journal.Take(0));
 
-        _journal.OnTable(Table(1, A, C, C), Table(2, A, A, A));
+        _journal.OnTable(Table(1, A, C, C), Table(2, A, A, A), 0);
         _journal.OnOpened(1, null, silo => silo != C, 0);
         _journal.OnOpened(2, null, silo => silo != C, 0);
         _journal.OnSilos(Silos(5, (A, "a")));
@@ -84,7 +112,7 @@ public sealed class OwnershipJournalTests
     [Fact]
     public void ANewClusterThatOpensItsPartitionsHasLostNothing()
     {
-        _journal.OnTable(PartitionTable.Unassigned(3), Table(1, A, A, A));
+        _journal.OnTable(PartitionTable.Unassigned(3), Table(1, A, A, A), 0);
         for (int partition = 0; partition < 3; partition++)
             _journal.OnOpened(partition, null, AllAreMembers, 0);
 
@@ -97,12 +125,12 @@ public sealed class OwnershipJournalTests
     {
         _journal.OnSilos(Silos(1, (A, "a"), (B, "b")));
         PartitionTable first = PartitionTable.Create(new PartitionTableVersion(1, 1), Seed, [A, A, B], [1, 1, 1], wireVersion: 2);
-        _journal.OnTable(PartitionTable.Unassigned(3), first);
+        _journal.OnTable(PartitionTable.Unassigned(3), first, 0);
         Assert.Empty(_journal.Take(0));
 
-        _journal.OnTable(first, Table(2, A, A, B));
+        _journal.OnTable(first, Table(2, A, A, B), 0);
         Assert.Equal([new JournalEntry(JournalKind.WireVersionAgreed, "", 2, 0, 0, 0) { WireVersion = 1 }], _journal.Take(0));
-        _journal.OnTable(Table(2, A, A, B), Table(3, A, B, B));
+        _journal.OnTable(Table(2, A, A, B), Table(3, A, B, B), 0);
         Assert.Empty(_journal.Take(0));
     }
 

@@ -12,12 +12,13 @@ internal static class ClusterText
     private static readonly string[] s_siloLine =
     [
         "uptime", "max_connections", "curr_connections", "cmd_get", "cmd_set", "get_hits", "get_misses", "curr_items", "bytes", "limit_maxbytes", "evictions",
-        "partitions_moving", "partitions_taken_over", "bytes_taken_over", "partitions_handed_over", "bytes_handed_over", "draining", "seed",
+        "partitions_moving", "partitions_taken_over", "bytes_taken_over", "partitions_handed_over", "bytes_handed_over", "handover_pause_max_ms", "draining",
+        "seed",
         "partitions_replicated", "replica_copies", "replica_copies_incomplete", "wire_speaks",
     ];
 
-    /// <summary>What is the same in the whole cluster, as each silo knows it: not to be added up.</summary>
-    private const string SeedCount = "seeds";
+    /// <summary>Of these the greatest of all silos tells what counts for the cluster; "seeds" is the same in the whole of it, as each silo knows it.</summary>
+    private static readonly string[] s_greatest = ["seeds", "handover_pause_max_ms"];
 
     /// <summary>Of these the least of all silos tells what counts for the cluster.</summary>
     private static readonly string[] s_least = ["uptime", "wire_speaks"];
@@ -69,7 +70,7 @@ internal static class ClusterText
         {
             if (!sums.TryGetValue(value.Name, out long sum))
                 names.Add(value.Name);
-            sums[value.Name] = value.Name == SeedCount ? Math.Max(sum, value.Value) : !s_least.Contains(value.Name) ? sum + value.Value
+            sums[value.Name] = s_greatest.Contains(value.Name) ? Math.Max(sum, value.Value) : !s_least.Contains(value.Name) ? sum + value.Value
                 : sums.ContainsKey(value.Name) ? Math.Min(sum, value.Value) : value.Value;
         }
 

@@ -56,12 +56,14 @@ internal sealed partial class OwnershipRuntime
     void ISiloAgentEnvironment.Seal(int partition)
     {
         _partitions.TryGet(new PartitionId(partition))?.Seal();
+        _journal.OnSealed(partition, NowMilliseconds);
         _replicator.AwaitDrain(partition);
     }
 
     void ISiloAgentEnvironment.Unseal(int partition)
     {
         _replicator.Resume(partition);
+        _journal.OnUnsealed(partition);
         _partitions.TryGet(new PartitionId(partition))?.Unseal();
     }
 

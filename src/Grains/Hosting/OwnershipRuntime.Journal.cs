@@ -56,7 +56,7 @@ internal sealed partial class OwnershipRuntime
                     LogTakenOver(_journalLogger, entry.Silos, s, entry.Partitions, p, bytes, entry.Seconds);
                     break;
                 case JournalKind.HandedOver:
-                    LogHandedOver(_journalLogger, entry.Silos, s, entry.Partitions, p, bytes, entry.Seconds);
+                    LogHandedOver(_journalLogger, entry.Silos, s, entry.Partitions, p, bytes, entry.Seconds, entry.LongestPauseMilliseconds);
                     break;
                 case JournalKind.Promoted:
                     LogPromoted(_journalLogger, entry.Silos, s, entry.Partitions, p, bytes);
@@ -89,8 +89,9 @@ internal sealed partial class OwnershipRuntime
     [LoggerMessage(Level = LogLevel.Information, Message = "{Silos} silo{S}; {Partitions} partition{P}, {Bytes} taken over in {Seconds:F1} s")]
     private static partial void LogTakenOver(ILogger logger, int silos, string s, int partitions, string p, ByteSize bytes, double seconds);
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "{Silos} silo{S}; {Partitions} partition{P}, {Bytes} handed over in {Seconds:F1} s")]
-    private static partial void LogHandedOver(ILogger logger, int silos, string s, int partitions, string p, ByteSize bytes, double seconds);
+    [LoggerMessage(
+        Level = LogLevel.Information, Message = "{Silos} silo{S}; {Partitions} partition{P}, {Bytes} handed over in {Seconds:F1} s, each paused {Pause} ms at most")]
+    private static partial void LogHandedOver(ILogger logger, int silos, string s, int partitions, string p, ByteSize bytes, double seconds, long pause);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "{Silos} silo{S}; {Partitions} partition{P} of a lost silo opened empty here")]
     private static partial void LogOpenedEmpty(ILogger logger, int silos, string s, int partitions, string p);

@@ -49,6 +49,8 @@ internal sealed partial class OwnershipRuntime
                 new("bytes_taken_over", _journal.TotalIn.Bytes),
                 new("partitions_handed_over", _journal.TotalOut.Partitions),
                 new("bytes_handed_over", _journal.TotalOut.Bytes),
+                new("handover_pause_ms", _journal.Pauses.Sum),
+                new("handover_pause_max_ms", _journal.Pauses.Longest),
                 new("draining", _agent.Draining ? 1 : 0),
                 new("partitions_replicated", _agent.ReplicaCount),
                 new("replica_copies", _agent.CopyCount),

@@ -321,7 +321,7 @@ internal sealed partial class OwnershipRuntime
 
     void ISiloAgentEnvironment.OnTable(PartitionTable table)
     {
-        _journal.OnTable(_table, table);
+        _journal.OnTable(_table, table, NowMilliseconds);
         _table = table;
         _replicator.WireVersion = Math.Min(table.WireVersion, _agent.Speaks);
         _partitions.NoteTable(table.Version.Term, table.Epochs);
