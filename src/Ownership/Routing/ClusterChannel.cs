@@ -368,7 +368,7 @@ internal sealed class ClusterChannel : RouterChannel
         if (parked.Avoid.IsNone)
         {
             if (batch.Lane!.Target.Partition is not null)
-                avoidFor = _options.RetryAfterFailureInterval;
+                avoidFor = _options.AskPartitionAfter;
             parked.Avoid = batch.Lane.Silo;
             parked.AvoidUntil = _time.GetTimestamp() + (long)(avoidFor.TotalSeconds * _time.TimestampFrequency);
         }

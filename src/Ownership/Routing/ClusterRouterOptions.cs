@@ -14,7 +14,7 @@ public sealed record ClusterRouterOptions
 
     /// <summary>
     /// A request that the owner by the table has refused goes to the partition's grain, wherever that is, once it is so old: then the table is, too. Longer
-    /// than hand-overs and most failovers, during which nobody serves the partition.
+    /// than hand-overs and most failovers, during which nobody serves the partition. If nobody does, it is asked again after as long.
     /// </summary>
     public TimeSpan AskPartitionAfter { get; init; } = TimeSpan.FromSeconds(1);
 
