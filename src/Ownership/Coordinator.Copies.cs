@@ -234,7 +234,9 @@ public sealed partial class Coordinator
     /// </summary>
     private bool TryPromoteTarget(int partition, SiloId owner, SyncReply reply, PartitionReport yielded)
     {
-        if (!_moves.TryGetValue(partition, out Move? move) || move.YieldCopy != yielded.Epoch || reply.MembershipVersion > _membershipVersion)
+        // The switch breaks elections: so there are to be some.
+        if (ElectsByOldReports || !_moves.TryGetValue(partition, out Move? move) || move.YieldCopy != yielded.Epoch
+            || reply.MembershipVersion > _membershipVersion)
             return false;
         Promotion? promotion = null;
         List<(SiloId Silo, long Copy)> retained = [(owner, yielded.Epoch)];

@@ -295,7 +295,7 @@ internal sealed class SimulatedClient(SimulatedCluster cluster, int pauseMillise
             int partition = PartitionId.OfHash(Gateway!.Channel!.Hasher.Compute(Encoding.ASCII.GetBytes(_key)), cluster.PartitionCount).Value;
 
             // Nobody had the rest of it any more, or an order under way when it was declared dead has deleted that: then the partition has begun empty.
-            isKnown = !executor.IsOrphan[partition] && cluster.EmptiedAt(partition) < executor.DeclaredAt;
+            isKnown = !executor.IsOrphan[partition] && !(cluster.ExcusesTheDead && cluster.EmptiedAt(partition) >= executor.DeclaredAt);
         }
 
         if (isKnown)

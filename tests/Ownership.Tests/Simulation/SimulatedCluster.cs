@@ -376,6 +376,12 @@ internal sealed partial class SimulatedCluster : IDisposable
 
     internal bool IsRunning(SiloId silo) => _nodes.TryGetValue(silo, out SimulatedNode? node) && node.IsRunning;
 
+    /// <summary>
+    /// What a silo that has been declared dead acknowledges after its partition has begun empty elsewhere is not judged. Where two silos are lost at once on
+    /// purpose: otherwise it shows broken rules.
+    /// </summary>
+    public bool ExcusesTheDead { get; init; }
+
     /// <summary>When the partition began empty last; -1 for never.</summary>
     internal long EmptiedAt(int partition) => _emptiedAt[partition];
 
