@@ -42,7 +42,9 @@ public sealed class BatchServer : IAckListener, IDisposable
     private readonly Lock _lock = new();
     private readonly List<HeldReply> _held = [];
     private readonly List<Departure> _departures = [];
-    private long _lastTicket;
+
+    /// <summary>A batch for a partition is collected where the partition is by then: that silo must not take the ticket for one of its own.</summary>
+    private long _lastTicket = Random.Shared.NextInt64(1L << 62);
     private long _splitBytes;
     private long _timerAt = long.MaxValue;
     private volatile int _count;

@@ -166,6 +166,21 @@ public sealed class BatchServerTests : IReplicaTransport, IReplicationHost, IDis
         Assert.False(_server.TryCollect(_tickets[0] + 1, static _ => { }));
     }
 
+    /// <summary>A partition may have moved between its batch and the collecting, and every silo keeps replies.</summary>
+    [Fact]
+    public void ATicketOfAnotherSiloIsNotKnown()
+    {
+        using BatchServerTests other = new();
+        foreach (BatchServerTests silo in (BatchServerTests[])[this, other])
+        {
+            silo.Execute(Set(0));
+            silo._time.Advance(BatchServer.ReplyPatience);
+        }
+
+        Assert.False(other._server.TryCollect(_tickets[0], static _ => { }));
+        Assert.True(Collect());
+    }
+
     void IReplicaTransport.Send(SiloId target, PooledBytes message, IReplicaCall call) => _calls[target].Enqueue(call);
 
     void IReplicationHost.OnCopySynced(int partition, long copy)
