@@ -9,6 +9,9 @@ public sealed partial class Coordinator
     /// <summary>The newest membership that lacks a silo of a former one.</summary>
     private long _lossVersion;
 
+    /// <summary>When a silo was lost last, or when this coordinator took over from another one.</summary>
+    private long _lostMilliseconds = -SilentMillisecondsMax;
+
     /// <summary>For tests of the tests: an election relies on what silos said before the owner was lost.</summary>
     internal bool ElectsByOldReports { get; init; }
 

@@ -28,10 +28,14 @@ public sealed partial class Coordinator
         SiloId[] plan = TablePlanner.Plan(current, candidates);
         bool changed = false;
         int toMove = 0;
+
+        // Where there are to be replicas, a partition that nobody has is a rare loss of several silos at once. One of them may live, and what it acknowledges
+        // after the partition has begun anew would be lost without a word.
+        bool mayBeginEmpty = replicas == 0 || now - _lostMilliseconds >= SilentMillisecondsMax;
         for (int partition = 0; partition < plan.Length; partition++)
         {
             toMove += _moves.ContainsKey(partition) || (IsServed(partition) && plan[partition] != _owners[partition]) ? 1 : 0;
-            if (_homeless.Remove(partition))
+            if (mayBeginEmpty && _homeless.Remove(partition))
             {
                 _owners[partition] = plan[partition];
                 _epochs[partition] = NextEpoch(partition);

@@ -8,7 +8,10 @@ public sealed partial class Coordinator
     /// </summary>
     private void Recover()
     {
-        RestorePlan? restore = IsNewLife() ? PlanRestore() : null;
+        bool isNewLife = IsNewLife();
+        if (isNewLife)
+            _lostMilliseconds = -SilentMillisecondsMax;
+        RestorePlan? restore = isNewLife ? PlanRestore() : null;
         _hashSeed = restore?.Seed ?? ChooseHashSeed();
         TakeOverWireVersion();
         foreach ((SiloId silo, Member member) in _members)

@@ -1,3 +1,5 @@
+using OrleansCache.Ownership.Routing;
+
 namespace OrleansCache.Ownership;
 
 /// <summary>What a <see cref="Coordinator"/> does to the world. None of it calls back into the coordinator.</summary>
@@ -105,6 +107,12 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
     /// </summary>
     public const int ContactMilliseconds = 2 * SyncMilliseconds;
 
+    /// <summary>
+    /// A silo that the membership has declared dead, and that runs nevertheless, serves what it has for so long at most: its lease, and what a coordinator that
+    /// is cut off grants itself.
+    /// </summary>
+    public static readonly int SilentMillisecondsMax = (int)FreezeDetector.LeaseLength.TotalMilliseconds + ContactMilliseconds;
+
     /// <summary>Epochs of a term start at the term times 2^20, terms of a membership at its version times 2^8.</summary>
     private const int EpochBits = 20;
     private const int TermBits = 8;
@@ -196,6 +204,7 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
         {
             _members.Remove(gone);
             _lossVersion = membershipVersion;
+            _lostMilliseconds = nowMilliseconds;
         }
 
         foreach (SiloId silo in active)
@@ -205,7 +214,7 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
         }
 
         if (oldest && !_leads)
-            TakeOver(membershipVersion << TermBits);
+            TakeOver(membershipVersion << TermBits, nowMilliseconds);
         Pump(nowMilliseconds);
     }
 
@@ -280,7 +289,7 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
     /// <summary>Time passes.</summary>
     public void Tick(long nowMilliseconds) => Pump(nowMilliseconds);
 
-    private void TakeOver(long term)
+    private void TakeOver(long term, long nowMilliseconds)
     {
         _leads = true;
         _recovered = false;
@@ -297,6 +306,7 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
         _wireVersion = WireVersion.Oldest;
         _gatheringSince = null;
         _lossVersion = _membershipVersion;
+        _lostMilliseconds = nowMilliseconds;
         _moves.Clear();
         _promotions.Clear();
         _elections.Clear();

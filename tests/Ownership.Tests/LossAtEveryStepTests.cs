@@ -57,7 +57,7 @@ public sealed class LossAtEveryStepTests
     /// <summary>Returns how many steps there were.</summary>
     private static int Run(int seed, int replicas, Action<SimulatedCluster> change, Func<SimulatedCluster, SimulatedNode> victim, int at)
     {
-        using SimulatedCluster cluster = new(seed, Partitions, replicas, keys: 12) { ClientsMayDelete = false, ExcusesTheDead = replicas > 1 };
+        using SimulatedCluster cluster = new(seed, Partitions, replicas, keys: 12) { ClientsMayDelete = false };
         for (int i = 0; i < 4; i++)
             cluster.Join();
         cluster.Settle();

@@ -292,10 +292,7 @@ internal sealed class SimulatedClient(SimulatedCluster cluster, int pauseMillise
             // It does not know yet that it is dead.
             bool changes = reply.Status == CacheStatus.Ok && operation.Kind is not (HistoryKind.Get or HistoryKind.Touch);
             isJudged = changes;
-            int partition = PartitionId.OfHash(Gateway!.Channel!.Hasher.Compute(Encoding.ASCII.GetBytes(_key)), cluster.PartitionCount).Value;
-
-            // Nobody had the rest of it any more, or an order under way when it was declared dead has deleted that: then the partition has begun empty.
-            isKnown = !executor.IsOrphan[partition] && !(cluster.ExcusesTheDead && cluster.EmptiedAt(partition) >= executor.DeclaredAt);
+            isKnown = !executor.IsOrphan[PartitionId.OfHash(Gateway!.Channel!.Hasher.Compute(Encoding.ASCII.GetBytes(_key)), cluster.PartitionCount).Value];
         }
 
         if (isKnown)

@@ -53,7 +53,6 @@ internal sealed partial class SimulatedCluster : IDisposable
     private readonly HashSet<SiloId> _declaredDead = [];
     private readonly long[] _servedEpochs;
     private readonly bool[] _mayBeLost;
-    private readonly long[] _emptiedAt;
     private List<SiloId> _active = [];
     private long _membershipVersion;
     private long _order;
@@ -75,7 +74,6 @@ internal sealed partial class SimulatedCluster : IDisposable
         _histories = Keys.ToDictionary(static key => key, static _ => new List<HistoryOperation>());
         _servedEpochs = new long[partitions];
         _mayBeLost = new bool[partitions];
-        _emptiedAt = [.. Enumerable.Repeat(-1L, partitions)];
     }
 
     public int Seed { get; }
@@ -376,15 +374,6 @@ internal sealed partial class SimulatedCluster : IDisposable
 
     internal bool IsRunning(SiloId silo) => _nodes.TryGetValue(silo, out SimulatedNode? node) && node.IsRunning;
 
-    /// <summary>
-    /// What a silo that has been declared dead acknowledges after its partition has begun empty elsewhere is not judged. Where two silos are lost at once on
-    /// purpose: otherwise it shows broken rules.
-    /// </summary>
-    public bool ExcusesTheDead { get; init; }
-
-    /// <summary>When the partition began empty last; -1 for never.</summary>
-    internal long EmptiedAt(int partition) => _emptiedAt[partition];
-
     internal HashSeed DrawHashSeed() => new((ulong)++_seedsDrawn, 0);
 
     internal int PartitionOf(string key, KeyHasher hasher) => PartitionId.OfHash(hasher.Compute(Encoding.ASCII.GetBytes(key)), PartitionCount).Value;
@@ -418,7 +407,6 @@ internal sealed partial class SimulatedCluster : IDisposable
         if (isEmpty && _servedEpochs[partition] != 0)
         {
             OpenedEmpty++;
-            _emptiedAt[partition] = Now;
             Assert.True(_mayBeLost[partition],
                 $"seed {Seed}, {Now} ms: partition {partition} opens empty at {opener.Id} though there was a copy of it{LogOf(partition)}");
             foreach (string key in Keys.Where(key => PartitionOf(key, opener.Partitions.Hasher!) == partition))
