@@ -237,8 +237,7 @@ public sealed partial class Coordinator
     /// </summary>
     private bool TryPromoteTarget(int partition, SiloId owner, SyncReply reply, PartitionReport yielded)
     {
-        // The switch breaks elections: so there are to be some.
-        if (ElectsByOldReports || !_moves.TryGetValue(partition, out Move? move) || move.YieldCopy != yielded.Epoch
+        if (!_moves.TryGetValue(partition, out Move? move) || move.YieldCopy != yielded.Epoch
             || reply.MembershipVersion > _membershipVersion)
             return false;
         Promotion? promotion = null;
