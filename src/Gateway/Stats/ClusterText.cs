@@ -13,8 +13,7 @@ internal static class ClusterText
     [
         "uptime", "max_connections", "curr_connections", "cmd_get", "cmd_set", "get_hits", "get_misses", "curr_items", "bytes", "limit_maxbytes", "evictions",
         "partitions_moving", "partitions_taken_over", "bytes_taken_over", "partitions_handed_over", "bytes_handed_over", "handover_pause_max_ms", "draining",
-        "seed",
-        "partitions_replicated", "replica_copies", "replica_copies_incomplete", "wire_speaks",
+        "seed", "partitions_replicated", "replica_copies", "replica_copies_incomplete", "wire_speaks",
     ];
 
     /// <summary>Of these the greatest of all silos tells what counts for the cluster; "seeds" is the same in the whole of it, as each silo knows it.</summary>
@@ -68,10 +67,14 @@ internal static class ClusterText
         var sums = new Dictionary<string, long>();
         foreach (StatisticValue value in all.Silos.SelectMany(silo => silo.Values ?? []))
         {
-            if (!sums.TryGetValue(value.Name, out long sum))
+            if (sums.TryAdd(value.Name, value.Value))
                 names.Add(value.Name);
-            sums[value.Name] = s_greatest.Contains(value.Name) ? Math.Max(sum, value.Value) : !s_least.Contains(value.Name) ? sum + value.Value
-                : sums.ContainsKey(value.Name) ? Math.Min(sum, value.Value) : value.Value;
+            else if (s_greatest.Contains(value.Name))
+                sums[value.Name] = Math.Max(sums[value.Name], value.Value);
+            else if (s_least.Contains(value.Name))
+                sums[value.Name] = Math.Min(sums[value.Name], value.Value);
+            else
+                sums[value.Name] += value.Value;
         }
 
         foreach (string name in names)

@@ -203,8 +203,8 @@ internal sealed class BatchGrain(OwnershipRuntime runtime, IGrainContext context
 
 /// <summary>
 /// Opens the partition's gate when it is activated and closes it before it is deactivated. It may only be activated where the silo's agent has been told to
-/// serve the partition; see <see cref="OwnershipDirectory"/> for what happens elsewhere. Reentrant: a batch waits for replicas, and the gate keeps
-/// order.
+/// serve the partition; see <see cref="OwnershipDirectory"/> for what happens elsewhere. Reentrant, because a batch waits for
+/// replicas; the gate keeps order.
 /// </summary>
 [GrainType("oc.partition"), PartitionPlacement, GrainDirectory(OwnershipDirectory.Name), KeepAlive, Immovable, Reentrant]
 internal sealed class PartitionGrain(OwnershipRuntime runtime, IGrainContext context) : IGrainBase, IPartitionGrain

@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using OrleansCache.Ownership;
 using OrleansCache.Ownership.Replication;
 using OrleansCache.Ownership.Routing;
@@ -6,13 +5,8 @@ using OrleansCache.Ownership.Routing;
 namespace OrleansCache.Grains.Hosting;
 
 /// <summary>Messages of replication as grain calls. A call that has failed is the sender's business: it sends the same again.</summary>
-internal sealed class GrainReplicaTransport(IGrainFactory grains) : IReplicaTransport
+internal sealed class GrainReplicaTransport(SiloGrains silos) : IReplicaTransport
 {
-    private const int SilosRememberedMax = 256;
-
-    // To look a grain up costs as much as a tenth of the call.
-    private readonly ConcurrentDictionary<SiloId, ISiloControlGrain> _silos = [];
-
     public void Send(SiloId target, PooledBytes message, IReplicaCall call) => _ = SendAsync(target, message, call);
 
     private async Task SendAsync(SiloId target, PooledBytes message, IReplicaCall call)
@@ -20,7 +14,7 @@ internal sealed class GrainReplicaTransport(IGrainFactory grains) : IReplicaTran
         ReadOnlyMemory<byte> reply;
         try
         {
-            ControlMessage answer = await GrainOf(target).ReplicateAsync(new BatchRequestMessage(message)).ConfigureAwait(false);
+            ControlMessage answer = await silos.Of(target).ReplicateAsync(new BatchRequestMessage(message)).ConfigureAwait(false);
             reply = answer.Payload;
         }
         catch (Exception)
@@ -30,15 +24,6 @@ internal sealed class GrainReplicaTransport(IGrainFactory grains) : IReplicaTran
         }
 
         call.OnReply(reply.Span);
-    }
-
-    private ISiloControlGrain GrainOf(SiloId silo)
-    {
-        if (_silos.TryGetValue(silo, out ISiloControlGrain? grain))
-            return grain;
-        if (_silos.Count >= SilosRememberedMax)
-            _silos.Clear();
-        return _silos[silo] = grains.GetGrain<ISiloControlGrain>(silo.Text);
     }
 }
 

@@ -35,7 +35,7 @@ internal sealed partial class OwnershipRuntime
 
         if (coordinator != LocalSilo)
             return passOn && !coordinator.IsNone
-                ? await _grains.GetGrain<ISiloControlGrain>(coordinator.Text).FlushAllAsync(expectedNumber, atUnixSeconds) : null;
+                ? await _silos.Of(coordinator).FlushAllAsync(expectedNumber, atUnixSeconds) : null;
 
         while (true)
         {

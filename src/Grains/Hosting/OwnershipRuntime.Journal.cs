@@ -91,7 +91,7 @@ internal sealed partial class OwnershipRuntime
 
     [LoggerMessage(
         Level = LogLevel.Information,
-        Message = "{Silos} silo{S}; {Partitions} partition{P}, {Bytes} handed over in {Seconds:F1} s, each paused {Pause} ms at most")]
+        Message = "{Silos} silo{S}; {Partitions} partition{P}, {Bytes} handed over in {Seconds:F1} s, each paused for {Pause} ms at most")]
     private static partial void LogHandedOver(ILogger logger, int silos, string s, int partitions, string p, ByteSize bytes, double seconds, long pause);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "{Silos} silo{S}; {Partitions} partition{P} of a lost silo opened empty here")]

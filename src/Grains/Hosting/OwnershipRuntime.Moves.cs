@@ -28,7 +28,7 @@ internal sealed partial class OwnershipRuntime
         }
 
         return passOn && !coordinator.IsNone
-            && await _grains.GetGrain<ISiloControlGrain>(coordinator.Text).ReadMovesAsync().ConfigureAwait(false) is { } answer
+            && await _silos.Of(coordinator).ReadMovesAsync().ConfigureAwait(false) is { } answer
             && MovesFormat.TryDecode(answer.Payload.Span, out MovesOverview? overview) ? overview : null;
     }
 
@@ -62,7 +62,7 @@ internal sealed partial class OwnershipRuntime
         }
 
         if (!coordinator.IsNone && passOn)
-            return await _grains.GetGrain<ISiloControlGrain>(coordinator.Text).OrderMovesAsync((byte)order.Kind, order.Value).ConfigureAwait(false);
+            return await _silos.Of(coordinator).OrderMovesAsync((byte)order.Kind, order.Value).ConfigureAwait(false);
         return refusal ?? await WaitUntilKnownAsync(started).ConfigureAwait(false);
     }
 

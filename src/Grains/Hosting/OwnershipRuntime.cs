@@ -33,6 +33,7 @@ internal sealed partial class OwnershipRuntime
     private readonly Replicator _replicator;
     private readonly ReplicaReceiver _receiver;
     private readonly IGrainFactory _grains;
+    private readonly SiloGrains _silos;
     private readonly IClusterMembershipService _membership;
     private readonly TimeProvider _time;
     private readonly FreezeDetector _freeze;
@@ -67,6 +68,7 @@ internal sealed partial class OwnershipRuntime
         _partitions = partitions;
         partitions.Events.Silo = localSilo.SiloAddress.Endpoint.ToString();
         _grains = grains;
+        _silos = new SiloGrains(grains);
         _membership = membership;
         _time = time;
         _freeze = freeze;
@@ -75,10 +77,10 @@ internal sealed partial class OwnershipRuntime
         _journal = new OwnershipJournal(LocalSilo);
         _contexts = new IGrainContext?[partitions.PartitionCount];
         _table = PartitionTable.Unassigned(partitions.PartitionCount);
-        _replicator = new Replicator(LocalSilo, partitions, new GrainReplicaTransport(grains), this, time, replication.IsAsynchronous);
+        _replicator = new Replicator(LocalSilo, partitions, new GrainReplicaTransport(_silos), this, time, replication.IsAsynchronous);
         _batches = new BatchServer(executor, _replicator, time);
         _receiver = new ReplicaReceiver(partitions, this, time) { Speaks = replication.WireVersionMax };
-        _agent = new SiloAgent(LocalSilo, partitions.PartitionCount, partitions.Options.MemoryBytes, this) 
+        _agent = new SiloAgent(LocalSilo, partitions.PartitionCount, partitions.Options.MemoryBytes, this)
         {
             Zone = replication.Zone,
             Speaks = replication.WireVersionMax,
@@ -358,7 +360,7 @@ internal sealed partial class OwnershipRuntime
     {
         try
         {
-            ControlMessage? answer = await _grains.GetGrain<ISiloControlGrain>(target.Text)
+            ControlMessage? answer = await _silos.Of(target)
                 .SyncAsync(new ControlMessage(request.Encode())).ConfigureAwait(false);
             if (answer is null || !SyncReply.TryDecode(answer.Payload.Span, out SyncReply? reply))
                 return;
@@ -392,7 +394,6 @@ internal sealed partial class OwnershipRuntime
     /// <summary>
     /// One at a time: those that are wanted meanwhile are one more after it. They are rounds of a hand-over, for which clients wait: so none is put off.
     /// </summary>
-
     private async Task NudgeAsync(SiloId coordinator)
     {
         do
@@ -405,7 +406,7 @@ internal sealed partial class OwnershipRuntime
                 if (coordinator == LocalSilo)
                     HandleNudge(LocalSilo);
                 else
-                    await _grains.GetGrain<ISiloControlGrain>(coordinator.Text).NudgeAsync(LocalSilo.Text).ConfigureAwait(false);
+                    await _silos.Of(coordinator).NudgeAsync(LocalSilo.Text).ConfigureAwait(false);
             }
             catch (Exception exception)
             {

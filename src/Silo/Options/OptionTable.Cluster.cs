@@ -179,7 +179,7 @@ internal static partial class OptionTable
         new()
         {
             Long = "wire-version", Argument = "num", Default = "the newest that this version knows", Group = OptionGroup.Cluster,
-            Help = "speak at most this wire version to other silos: before a version is rolled back whose silos speak a newer one (docs/cluster.md)",
+            Help = "speak at most this wire version to other silos; one such silo keeps the whole cluster at it (docs/cluster.md, Upgrading)",
             Apply = (o, text) => !Values.TryInteger(text, out long value) ? Values.NotANumber(text)
                 : value is < 1 or > byte.MaxValue ? "The wire version must be 1 to 255"
                 : Done(() => o.WireVersionMax = (byte)value),

@@ -113,24 +113,14 @@ internal sealed class FakeCluster(int partitionCount) : ITableCache, IBatchTrans
     /// <summary>Answers the oldest batch: executed, and nobody will ever know whether the partitions' copies have it.</summary>
     public void AnswerUnacknowledged()
     {
-        Call call = Calls[0];
-        Calls.RemoveAt(0);
-        var writer = new ReplyWriter();
-        var reader = new BatchReader(call.Request.Payload.Span);
-        while (reader.TryRead(out _))
-            writer.WriteStatus(BatchFormat.StatusUnacknowledged);
+        (Call call, ReplyWriter writer) = TakeOldest(BatchFormat.StatusUnacknowledged);
         call.Completion.SetResult(new BatchReply(writer.TakeReply(), 1, _version));
     }
 
     /// <summary>Answers the oldest batch with a reply that keeps the first result and is cut short behind it.</summary>
     public void AnswerCutShort()
     {
-        Call call = Calls[0];
-        Calls.RemoveAt(0);
-        var writer = new ReplyWriter();
-        var reader = new BatchReader(call.Request.Payload.Span);
-        while (reader.TryRead(out _))
-            writer.WriteStatus(BatchFormat.StatusPending);
+        (Call call, ReplyWriter writer) = TakeOldest(BatchFormat.StatusPending);
         byte[] whole = writer.TakeReply(++_tickets).Span.ToArray();
         int cut = BatchFormat.ReplyHeaderBytes + BatchFormat.ResultHeaderBytes;
         call.Completion.SetResult(new BatchReply(PooledBytes.Wrap(whole, cut), 1, _version));
@@ -158,6 +148,18 @@ internal sealed class FakeCluster(int partitionCount) : ITableCache, IBatchTrans
         Call call = Calls[callIndex];
         Calls.RemoveAt(callIndex);
         call.Completion.SetException(exception);
+    }
+
+    /// <summary>The oldest batch, and a reply in which every result is this.</summary>
+    private (Call Call, ReplyWriter Reply) TakeOldest(byte status)
+    {
+        Call call = Calls[0];
+        Calls.RemoveAt(0);
+        var writer = new ReplyWriter();
+        var reader = new BatchReader(call.Request.Payload.Span);
+        while (reader.TryRead(out _))
+            writer.WriteStatus(status);
+        return (call, writer);
     }
 
     internal sealed record CollectCall(BatchTarget Target, long Ticket, TaskCompletionSource<BatchReply> Completion);
