@@ -166,9 +166,12 @@ public sealed class SeedTests(ITestOutputHelper output)
         string removed = $"127.0.0.1:{Text(cluster.SiloPortOf(cluster.Silos[1]))}";
         (int exitCode, string printed, _) = await SeedsAsync(cluster.Silos[0], "remove", removed);
         Assert.True(exitCode == 0, printed);
+
+        // Two seeds bear no more losses than one, so that the cluster gives up a further vote.
+        await WaitForSeedsAsync(cluster, 3, 1);
         (_, printed, _) = await SeedsAsync(cluster.Silos[2], "list");
-        Assert.Contains("2 of 2 seeds are up", printed, StringComparison.Ordinal);
-        Assert.Contains("removed", printed, StringComparison.Ordinal);
+        Assert.True(printed.Contains("1 of 1 seeds are up", StringComparison.Ordinal), printed);
+        Assert.True(printed.Contains("removed", StringComparison.Ordinal), printed);
         (exitCode, printed, _) = await SeedsAsync(cluster.Silos[1], "add", removed);
         Assert.True(exitCode == 0, printed);
         await WaitForSeedsAsync(cluster, 3, 3);

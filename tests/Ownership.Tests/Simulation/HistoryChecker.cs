@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace OrleansCache.Ownership.Tests.Simulation;
 
 /// <summary>
@@ -8,6 +10,13 @@ namespace OrleansCache.Ownership.Tests.Simulation;
 /// far, a value and which of the open operations have taken effect already. An answer leaves those in which its operation has; where it has not, it does now,
 /// and others that are open perhaps before it. Nothing left: a violation. Equal configurations are kept once.
 /// </para>
+/// <para>
+/// A crash leaves twenty and more operations of a key with unknown outcome at once, in any order and selection. Three things that change no judgement keep
+/// the configurations few. A value that no answer of the history can show, nor one that can still become of it, is <see cref="Unseen"/>: what matters of it
+/// is that it is there. Of open operations that do the same, the one whose time ends first goes first (any order in which it goes later, or never, is possible
+/// with the two exchanged). And of two configurations with one value, that one is enough in which fewer operations with unknown outcome have taken effect:
+/// they need not, so that all that is possible in the other is possible in this one.
+/// </para>
 /// Bounded: with more than <see cref="ConfigurationsMax"/> configurations it gives up, without a judgement.
 /// </summary>
 internal sealed class HistoryChecker
@@ -17,11 +26,40 @@ internal sealed class HistoryChecker
     /// <summary>Open operations have a bit each.</summary>
     private const int OpenMax = 64;
 
+    /// <summary>Any value of which no answer tells.</summary>
+    private const string Unseen = "(unseen)";
+
+    /// <summary>What answers have shown, and all that it begins with.</summary>
+    private readonly HashSet<string> _seenTexts = [""];
+    private readonly List<ulong> _seenNumbers = [];
+    private readonly Dictionary<string, bool> _canBeSeen = [];
+    private readonly Dictionary<string, bool> _canBeSeenAppended = [];
+    private readonly ulong _incrementedAtMost;
     private readonly HistoryOperation?[] _open = new HistoryOperation?[OpenMax];
-    private readonly HashSet<(string? Value, ulong Done)> _seen = [];
-    private readonly Stack<(string? Value, ulong Done)> _work = new();
-    private HashSet<(string? Value, ulong Done)> _now = [(null, 0)];
-    private HashSet<(string? Value, ulong Done)> _next = [];
+    private readonly Queue<(string? Value, ulong Done)> _work = new();
+    private readonly Configurations _reached = new();
+    private Configurations _now = new();
+    private Configurations _next = new();
+
+    private HistoryChecker(HistoryOperation[] judged)
+    {
+        foreach (HistoryOperation operation in judged)
+        {
+            if (operation.Kind == HistoryKind.Increment)
+                _incrementedAtMost += operation.Delta;
+            foreach (string seen in (ReadOnlySpan<string>)[operation.Result, operation.Token])
+            {
+                if (seen.Length == 0)
+                    continue;
+                if (ulong.TryParse(seen, NumberStyles.None, CultureInfo.InvariantCulture, out ulong number))
+                    _seenNumbers.Add(number);
+                for (int length = 1; length <= seen.Length; length++)
+                    _seenTexts.Add(seen[..length]);
+            }
+        }
+
+        _now.Add(null, 0, unknown: 0);
+    }
 
     /// <summary>Null if the history is one of an item; otherwise what is wrong. <paramref name="isJudged"/>: false if the checker gave up.</summary>
     public static string? Check(IReadOnlyCollection<HistoryOperation> operations, out bool isJudged)
@@ -35,7 +73,7 @@ internal sealed class HistoryChecker
                 .Concat(judged.Where(static operation => operation.Ended != long.MaxValue).Select(static operation => (operation.Ended, operation, true)))
                 .OrderBy(static happened => happened.Item1).ThenBy(static happened => happened.Item3),
         ];
-        var checker = new HistoryChecker();
+        var checker = new HistoryChecker(judged);
         isJudged = true;
         for (int i = 0; i < events.Length; i++)
         {
@@ -52,7 +90,7 @@ internal sealed class HistoryChecker
                 IEnumerable<HistoryOperation> around = judged.Where(other => other.Ended >= at - 120_000_000 && other.Invoked <= at + 10_000_000)
                     .OrderBy(static other => other.Invoked).TakeLast(60);
                 return $"{operation} cannot have had this outcome after\n  {string.Join("\n  ", around)}\nwith before it one of\n  "
-                    + string.Join("\n  ", checker._next.Take(8).Select(static possible => $"'{possible.Value ?? "(absent)"}' {possible.Done:X}"));
+                    + string.Join("\n  ", checker._next.All.Take(8).Select(static possible => $"'{possible.Value ?? "(absent)"}' {possible.Done:X}"));
             }
         }
 
@@ -73,12 +111,12 @@ internal sealed class HistoryChecker
         int slot = Array.IndexOf(_open, operation);
         ulong bit = 1UL << slot;
         _next.Clear();
-        foreach ((string? value, ulong done) in _now)
+        foreach ((string? value, ulong done) in _now.All)
         {
             bool hasTakenEffect = (done & bit) != 0;
             if (hasTakenEffect || operation.IsUnknown)
-                _next.Add((value, done & ~bit));
-            if (!hasTakenEffect && !TakeEffect((value, done), slot))
+                _next.Add(value, done & ~bit, Unknown);
+            if (!hasTakenEffect && !TakeEffect(value, done, slot))
                 return false;
         }
 
@@ -87,25 +125,27 @@ internal sealed class HistoryChecker
         return true;
     }
 
-    /// <summary>From this configuration, all in which that operation has just taken effect, after any others.</summary>
-    private bool TakeEffect((string? Value, ulong Done) start, int last)
+    /// <summary>From this configuration, all in which that operation has just taken effect, after any others; those with the fewest first.</summary>
+    private bool TakeEffect(string? value, ulong done, int last)
     {
-        _seen.Clear();
-        _seen.Add(start);
-        _work.Push(start);
-        while (_work.TryPop(out (string? Value, ulong Done) from))
+        _reached.Clear();
+        _reached.Add(value, done, Unknown);
+        _work.Enqueue((value, done));
+        while (_work.TryDequeue(out (string? Value, ulong Done) from))
         {
             for (int slot = 0; slot < OpenMax; slot++)
             {
-                if ((from.Done >> slot & 1) != 0 || _open[slot] is not { } operation || !operation.TryApply(from.Value, out string? after))
+                if ((from.Done >> slot & 1) != 0 || _open[slot] is not { } operation || !TryApply(operation, from.Value, out string? after)
+                    || (slot != last && IsAnotherFirst(slot, from.Done)))
                     continue;
+                ulong then = from.Done | 1UL << slot;
                 if (slot == last)
-                    _next.Add((after, from.Done));
-                else if (_seen.Add((after, from.Done | 1UL << slot)))
-                    _work.Push((after, from.Done | 1UL << slot));
+                    _next.Add(after, from.Done, Unknown);
+                else if (_reached.Add(after, then, Unknown))
+                    _work.Enqueue((after, then));
             }
 
-            if (_seen.Count > ConfigurationsMax)
+            if (_reached.Count > ConfigurationsMax)
             {
                 _work.Clear();
                 return false;
@@ -113,5 +153,127 @@ internal sealed class HistoryChecker
         }
 
         return true;
+    }
+
+    /// <summary>The open operations with unknown outcome.</summary>
+    private ulong Unknown
+    {
+        get
+        {
+            ulong bits = 0;
+            for (int slot = 0; slot < OpenMax; slot++)
+            {
+                if (_open[slot] is { IsUnknown: true })
+                    bits |= 1UL << slot;
+            }
+
+            return bits;
+        }
+    }
+
+    private bool TryApply(HistoryOperation operation, string? before, out string? after)
+    {
+        bool mayBe;
+        if (ReferenceEquals(before, Unseen) && operation.Kind == HistoryKind.Increment)
+            (mayBe, after) = (operation.IsUnknown, Unseen);
+        else
+            mayBe = operation.TryApply(before, out after);
+        if (after is not null && !CanBeSeen(after))
+            after = Unseen;
+        return mayBe && !(operation.IsUnknown && after == before);
+    }
+
+    /// <summary>Whether an answer of the history can show this value, or one that becomes of it: appends and increments only add.</summary>
+    private bool CanBeSeen(string value)
+    {
+        if (ReferenceEquals(value, Unseen))
+            return false;
+        if (!_canBeSeen.TryGetValue(value, out bool can))
+        {
+            can = _seenTexts.Contains(value)
+                || (ulong.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out ulong number)
+                    && _seenNumbers.Any(seen => unchecked(seen - number) <= _incrementedAtMost));
+            _canBeSeen.Add(value, can);
+        }
+
+        return can;
+    }
+
+    /// <summary>Whether another open operation that does the same, whatever the value, has to take effect before this one.</summary>
+    private bool IsAnotherFirst(int slot, ulong done)
+    {
+        HistoryOperation operation = _open[slot]!;
+        if (!operation.IsUnknown && operation.Kind != HistoryKind.Vanish)
+            return false;
+        for (int other = 0; other < OpenMax; other++)
+        {
+            if (other != slot && (done >> other & 1) == 0 && _open[other] is { } another && another.Kind == operation.Kind && another.Status == operation.Status
+                && (another.Ended, other).CompareTo((operation.Ended, slot)) < 0 && DoTheSame(operation, another))
+                return true;
+        }
+
+        return false;
+    }
+
+    private bool DoTheSame(HistoryOperation one, HistoryOperation other) =>
+        one.Kind switch
+        {
+            HistoryKind.Delete or HistoryKind.Vanish => true,
+            HistoryKind.Set or HistoryKind.Add => !CanBeSeen(one.Value) && !CanBeSeen(other.Value),
+            HistoryKind.Cas => one.Token == other.Token && !CanBeSeen(one.Value) && !CanBeSeen(other.Value),
+            HistoryKind.Increment => one.Delta == other.Delta,
+            HistoryKind.Append => !CanBeSeenAppended(one.Value) && !CanBeSeenAppended(other.Value),
+            _ => false,
+        };
+
+    private bool CanBeSeenAppended(string value)
+    {
+        if (!_canBeSeenAppended.TryGetValue(value, out bool can))
+        {
+            can = _seenTexts.Any(seen => seen.EndsWith(value, StringComparison.Ordinal));
+            _canBeSeenAppended.Add(value, can);
+        }
+
+        return can;
+    }
+
+    /// <summary>Configurations of which none makes another needless.</summary>
+    private sealed class Configurations
+    {
+        // A dictionary has no null.
+        private readonly Dictionary<string, List<ulong>> _doneOf = [];
+        private readonly List<ulong> _doneOfAbsent = [];
+
+        public int Count { get; private set; }
+
+        public IEnumerable<(string? Value, ulong Done)> All =>
+            _doneOfAbsent.Select(static done => ((string?)null, done))
+                .Concat(_doneOf.SelectMany(static pair => pair.Value.Select(done => ((string?)pair.Key, done))));
+
+        public void Clear()
+        {
+            _doneOf.Clear();
+            _doneOfAbsent.Clear();
+            Count = 0;
+        }
+
+        /// <summary>False if another one makes it needless.</summary>
+        public bool Add(string? value, ulong done, ulong unknown)
+        {
+            List<ulong>? all = _doneOfAbsent;
+            if (value is not null && !_doneOf.TryGetValue(value, out all))
+                _doneOf.Add(value, all = []);
+            foreach (ulong other in all)
+            {
+                if (IsEnough(other, done))
+                    return false;
+            }
+
+            Count += 1 - all.RemoveAll(other => IsEnough(done, other));
+            all.Add(done);
+            return true;
+
+            bool IsEnough(ulong one, ulong another) => (one & ~another) == 0 && (another & ~one & ~unknown) == 0;
+        }
     }
 }
