@@ -36,7 +36,7 @@ public sealed partial class GatewayServer
     public IReadOnlyList<CommandLatencies> ReadCommands()
     {
         var all = new Dictionary<(string Command, string Outcome), CommandLatencies>();
-        foreach (LoopCounters loop in _shared.Loops)
+        foreach (LoopReadings loop in _shared.Loops)
             loop.Meter?.AddTo(all);
         return [.. all.Values.OrderBy(static one => one.Command, StringComparer.Ordinal).ThenBy(static one => one.Outcome, StringComparer.Ordinal)];
     }
@@ -47,7 +47,7 @@ public sealed partial class GatewayServer
         var hot = new Dictionary<ulong, HotKey>();
         var large = new Dictionary<ulong, LargeValue>();
         long samples = 0;
-        foreach (LoopCounters loop in _shared.Loops)
+        foreach (LoopReadings loop in _shared.Loops)
             samples += loop.Meter?.Keys.AddTo(hot, large) ?? 0;
         return new KeySamples(
             _shared.Options.MeterCommands ? KeySampler.SampleInterval : 0,
@@ -60,7 +60,7 @@ public sealed partial class GatewayServer
     public IReadOnlyList<TimeSpan> ReadLoopTimes()
     {
         var times = new List<TimeSpan>();
-        foreach (LoopCounters loop in _shared.Loops)
+        foreach (LoopReadings loop in _shared.Loops)
         {
             if (loop.ThreadName is { } thread && ReadThreadTime(thread) is { } time)
                 times.Add(time);

@@ -20,7 +20,7 @@ internal sealed class GatewayShared
     private static readonly TimeSpan s_storeSnapshotAge = TimeSpan.FromMilliseconds(1);
 
     private StoreSnapshot? _stores;
-    private LoopCounters[] _loops = [];
+    private LoopReadings[] _loops = [];
     private long _connectionsCurrent;
     private long _connectionsTotal;
     private long _connectionIds;
@@ -104,12 +104,12 @@ internal sealed class GatewayShared
 
     public IEnumerable<ConnectionInfo> Connections => _connections.Values.OrderBy(static c => c.Id);
 
-    public IReadOnlyList<LoopCounters> Loops => Volatile.Read(ref _loops);
+    public IReadOnlyList<LoopReadings> Loops => Volatile.Read(ref _loops);
 
-    public void RegisterLoop(LoopCounters counters)
+    public void RegisterLoop(LoopReadings readings)
     {
         lock (_connections)
-            _loops = [.. _loops, counters];
+            _loops = [.. _loops, readings];
     }
 
     /// <summary>
@@ -119,8 +119,8 @@ internal sealed class GatewayShared
     public StoreStatistics ReadStores()
     {
         long operations = 0;
-        foreach (LoopCounters loop in _loops)
-            operations += Volatile.Read(ref loop.Operations) + Volatile.Read(ref loop.Flushes);
+        foreach (LoopReadings loop in _loops)
+            operations += Volatile.Read(ref loop.Counters.Operations) + Volatile.Read(ref loop.Counters.CmdFlush);
         long now = TimeProvider.GetTimestamp();
         StoreSnapshot? snapshot = Volatile.Read(ref _stores);
         if (snapshot is not null && snapshot.Operations == operations && TimeProvider.GetElapsedTime(snapshot.At, now) < s_storeSnapshotAge)
@@ -131,10 +131,10 @@ internal sealed class GatewayShared
     }
 
     /// <summary>What the buffers of all loops but one hold.</summary>
-    public long BufferBytesOfOthers(LoopCounters own)
+    public long BufferBytesOfOthers(LoopReadings own)
     {
         long bytes = 0;
-        foreach (LoopCounters loop in _loops)
+        foreach (LoopReadings loop in _loops)
         {
             if (!ReferenceEquals(loop, own))
                 bytes += loop.Chunks.RentedBytes;
@@ -240,82 +240,43 @@ internal sealed class GatewayShared
         Interlocked.Exchange(ref _dumpsStarted, 0);
         Detail.Clear();
         Tls.Reset();
-        foreach (LoopCounters loop in _loops)
-        {
-            // A loop that counts at this moment may keep its former number; memcached's own reset is no more exact across its threads.
-            loop.BytesRead = loop.BytesWritten = loop.Yields = loop.Operations = loop.Flushes =
-                loop.MetaDebugs = loop.Unavailable = loop.IdleKicks = loop.AuthCommands = loop.AuthErrors
-                = loop.StoresTooLarge = 0;
-            loop.RepliesRefused = loop.ReadBuffersRefused = 0;
-            loop.Datagrams = loop.DatagramsDropped = loop.DatagramsRefused = loop.DatagramsUnsent = 0;
-        }
+
+        // A loop that counts at this moment may keep its former number; memcached's own reset is no more exact across its threads.
+        foreach (LoopReadings loop in _loops)
+            CounterSums.Clear(ref loop.Counters);
     }
 
     public GatewayStatistics ReadStatistics()
     {
-        long read = 0, written = 0, yields = 0, operations = 0, flushes = 0, metaDebugs = 0, unavailable = 0, kicks = 0, authCommands = 0, authErrors = 0,
-            tooLarge = 0;
-        long datagrams = 0, dropped = 0, refused = 0, unsent = 0;
-        long replyBytes = 0, replies = 0, repliesRefused = 0, bufferBytes = 0, bufferBytesFree = 0, buffers = 0, buffersRefused = 0;
-        foreach (LoopCounters loop in _loops)
+        GatewayCounters counters = default;
+        long replyBytes = 0, replies = 0, bufferBytes = 0, bufferBytesFree = 0, buffers = 0;
+        foreach (LoopReadings loop in _loops)
         {
-            read += Volatile.Read(ref loop.BytesRead);
-            written += Volatile.Read(ref loop.BytesWritten);
-            yields += Volatile.Read(ref loop.Yields);
-            operations += Volatile.Read(ref loop.Operations);
-            flushes += Volatile.Read(ref loop.Flushes);
-            metaDebugs += Volatile.Read(ref loop.MetaDebugs);
-            unavailable += Volatile.Read(ref loop.Unavailable);
-            kicks += Volatile.Read(ref loop.IdleKicks);
-            authCommands += Volatile.Read(ref loop.AuthCommands);
-            authErrors += Volatile.Read(ref loop.AuthErrors);
-            tooLarge += Volatile.Read(ref loop.StoresTooLarge);
-            datagrams += Volatile.Read(ref loop.Datagrams);
-            dropped += Volatile.Read(ref loop.DatagramsDropped);
-            refused += Volatile.Read(ref loop.DatagramsRefused);
-            unsent += Volatile.Read(ref loop.DatagramsUnsent);
+            CounterSums.Add(ref counters, ref loop.Counters);
             replyBytes += loop.Chunks.ChunkBytesRented;
             replies += loop.Chunks.ChunksRented;
-            repliesRefused += Volatile.Read(ref loop.RepliesRefused);
             bufferBytes += loop.Chunks.BufferBytesRented;
             bufferBytesFree += loop.Chunks.BufferBytesFree;
             buffers += loop.Chunks.BuffersRented;
-            buffersRefused += Volatile.Read(ref loop.ReadBuffersRefused);
         }
 
         return new GatewayStatistics
         {
+            Counters = counters,
             ConnectionsMax = Options.ConnectionsMax,
             ConnectionsCurrent = Interlocked.Read(ref _connectionsCurrent),
             ConnectionsTotal = Interlocked.Read(ref _connectionsTotal),
             ConnectionsRejected = Interlocked.Read(ref _connectionsRejected),
-            ConnectionsIdleKicked = kicks,
             ListenDisabled = AcceptPauses.Count,
             ListenDisabledMicroseconds = AcceptPauses.Microseconds,
             Dumps = Volatile.Read(ref _dumps),
             DumpsStarted = Interlocked.Read(ref _dumpsStarted),
             Accepting = Accepting,
-            BytesRead = read,
-            BytesWritten = written,
-            ConnectionYields = yields,
-            CmdFlush = flushes,
-            CmdMeta = metaDebugs,
-            Operations = operations,
-            Unavailable = unavailable,
-            AuthCmds = authCommands,
-            AuthErrors = authErrors,
-            StoresTooLarge = tooLarge,
-            Datagrams = datagrams,
-            DatagramsDropped = dropped,
-            DatagramsRefused = refused,
-            DatagramsUnsent = unsent,
             ReplyBuffers = replies,
             ReplyBufferBytes = replyBytes,
-            RepliesRefused = repliesRefused,
             ReadBuffers = buffers,
             ReadBufferBytes = bufferBytes,
             ReadBufferBytesFree = bufferBytesFree,
-            ReadBuffersRefused = buffersRefused,
             Threads = Options.Threads,
         };
     }

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using OrleansCache.Gateway.Buffers;
 using OrleansCache.Gateway.Sessions;
+using OrleansCache.Gateway.Stats;
 
 namespace OrleansCache.Gateway.Datagrams;
 
@@ -77,7 +78,7 @@ internal abstract unsafe class DatagramPort : IDisposable
     /// <summary>On the loop. The memory is the caller's again afterwards.</summary>
     public void Receive(byte* datagram, int length, ReadOnlySpan<byte> peer)
     {
-        LoopCounters counters = Loop.Counters;
+        ref GatewayCounters counters = ref Loop.Counters;
         counters.BytesRead += length;
         counters.Datagrams++;
         Info.LastActiveUnixSeconds = Loop.NowUnixSeconds;

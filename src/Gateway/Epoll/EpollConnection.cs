@@ -205,7 +205,7 @@ internal sealed unsafe class EpollConnection : ISessionTransport
     /// <summary>The neighbours first.</summary>
     private void Yield()
     {
-        _loop.Context.Counters.Yields++;
+        _loop.Context.Counters.ConnectionYields++;
         _loop.Schedule(this);
     }
 

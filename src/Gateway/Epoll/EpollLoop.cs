@@ -59,7 +59,7 @@ internal sealed unsafe class EpollLoop : ICompletionQueue, IGatewayLoop
             throw new GatewayStartException($"cannot create an epoll loop: {Marshal.GetPInvokeErrorMessage(Marshal.GetLastSystemError())}");
         Context = new LoopContext(transport.Shared, this);
         Context.ReadClock();
-        transport.Shared.RegisterLoop(Context.Counters);
+        transport.Shared.RegisterLoop(Context.Readings);
         ReceiveBuffer = (byte*)NativeMemory.AlignedAlloc(EpollConnection.ReceiveBufferBytes, 4096);
         _events = (byte*)NativeMemory.AlignedAlloc((nuint)(EventsMax * Native.EventBytes), 64);
         _thread = new Thread(Run) { IsBackground = true, Name = $"gateway-{number}" };
@@ -226,7 +226,7 @@ internal sealed unsafe class EpollLoop : ICompletionQueue, IGatewayLoop
     {
         try
         {
-            Context.Counters.ThreadName = new FileInfo("/proc/thread-self").LinkTarget;
+            Context.Readings.ThreadName = new FileInfo("/proc/thread-self").LinkTarget;
             while (!_stopped)
                 Turn();
         }
@@ -387,7 +387,7 @@ internal sealed unsafe class EpollLoop : ICompletionQueue, IGatewayLoop
         for (int i = 0; i < _connections.Count; i++)
         {
             if (_connections[i] is { } connection && connection.CloseIfIdle(before))
-                Context.Counters.IdleKicks++;
+                Context.Counters.ConnectionsIdleKicked++;
         }
     }
 

@@ -144,7 +144,7 @@ internal sealed class PipelinesConnection : ISessionTransport
             if (_session.IsTurnSpent || (hasResumed && _session.CanResume))
             {
                 // The neighbours first.
-                _loop.Context.Counters.Yields++;
+                _loop.Context.Counters.ConnectionYields++;
                 _nextTurn.Post();
                 break;
             }

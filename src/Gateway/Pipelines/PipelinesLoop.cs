@@ -24,7 +24,7 @@ internal sealed class PipelinesLoop : ICompletionQueue, IThreadPoolWorkItem, IGa
         Logger = logger;
         Context = new LoopContext(shared, this);
         Context.ReadClock();
-        shared.RegisterLoop(Context.Counters);
+        shared.RegisterLoop(Context.Readings);
     }
 
     public LoopContext Context { get; }
@@ -104,7 +104,7 @@ internal sealed class PipelinesLoop : ICompletionQueue, IThreadPoolWorkItem, IGa
         foreach (PipelinesConnection connection in _connections.ToArray())
         {
             if (connection.CloseIfIdle(before))
-                Context.Counters.IdleKicks++;
+                Context.Counters.ConnectionsIdleKicked++;
         }
     }
 

@@ -40,7 +40,7 @@ internal sealed class FlushCommand(Session session, long exptime, Action<Session
     private void Start()
     {
         LoopContext loop = session.Loop;
-        loop.Counters.Flushes++;
+        loop.Counters.CmdFlush++;
         uint at = exptime <= 0 ? 0 : Expiry.Resolve(exptime, loop.NowUnixSeconds);
         ValueTask flush;
         try

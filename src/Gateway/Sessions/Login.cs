@@ -15,14 +15,14 @@ internal abstract class Login(Session session, PasswordCheck passwords)
     /// <summary>Whether this user and password let the connection in. Follow it with <see cref="Accept"/> or <see cref="Refuse"/>.</summary>
     protected bool Check(ReadOnlySpan<byte> user, ReadOnlySpan<byte> password) => passwords.IsRight(user, password);
 
-    protected void Accept() => Session.Loop.Counters.AuthCommands++;
+    protected void Accept() => Session.Loop.Counters.AuthCmds++;
 
     /// <param name="reply">What the client gets.</param>
     protected void Refuse(byte[] reply)
     {
         LoopContext loop = Session.Loop;
         LoginGuard guard = loop.Shared.Logins;
-        loop.Counters.AuthCommands++;
+        loop.Counters.AuthCmds++;
         loop.Counters.AuthErrors++;
         guard.CountFailure(Session.Transport.Info);
         Task? delay = guard.TryDelay(Session.Transport.Info);

@@ -2,6 +2,7 @@ using OrleansCache.Gateway.Buffers;
 using OrleansCache.Gateway.Metering;
 using OrleansCache.Gateway.Sessions.Binary;
 using OrleansCache.Gateway.Sessions.Text;
+using OrleansCache.Gateway.Stats;
 using OrleansCache.Protocol.Binary;
 using OrleansCache.Protocol.Meta;
 using OrleansCache.Protocol.Text;
@@ -34,7 +35,7 @@ internal sealed class LoopContext : IDisposable
         Meter = shared.Options.MeterCommands ? new CommandMeter() : null;
         Channel = Meter is null ? _channel : new MeteredChannel(_channel, Meter);
         Chunks.BytesMax = shared.Options.BufferBytesMax;
-        Counters = new LoopCounters(Chunks) { Meter = Meter };
+        Readings = new LoopReadings(Chunks) { Meter = Meter };
         _room = new RoomWaiters(this);
         Limits = new TextLimits(shared.Options.ItemBytesMax, shared.Options.FlushEnabled);
     }
@@ -51,7 +52,8 @@ internal sealed class LoopContext : IDisposable
 
     public TextLimits Limits { get; }
     public ChunkPool Chunks { get; } = new();
-    public LoopCounters Counters { get; }
+    public LoopReadings Readings { get; }
+    public ref GatewayCounters Counters => ref Readings.Counters;
     public GetSink GetSink { get; } = new();
     public ResultSink ResultSink { get; } = new();
     public BinarySink BinarySink { get; } = new();
@@ -70,7 +72,7 @@ internal sealed class LoopContext : IDisposable
         Meter?.BeginTurn();
         NowUnixSeconds = (uint)Shared.TimeProvider.GetUtcNow().ToUnixTimeSeconds();
         if (_turns++ % OthersTurns == 0 || Chunks.OthersBytes > Chunks.BytesMax / 4)
-            Chunks.OthersBytes = Shared.BufferBytesOfOthers(Counters);
+            Chunks.OthersBytes = Shared.BufferBytesOfOthers(Readings);
     }
 
     /// <summary>The session is given another chance soon.</summary>
@@ -142,8 +144,8 @@ internal sealed class LoopContext : IDisposable
     }
 }
 
-/// <summary>Counters of one loop. Written by the loop alone, read by anyone.</summary>
-internal sealed class LoopCounters(ChunkPool chunks)
+/// <summary>What others may read of one loop. Written by the loop alone, read by anyone.</summary>
+internal sealed class LoopReadings(ChunkPool chunks)
 {
     /// <summary>The loop's buffers: gauges.</summary>
     public ChunkPool Chunks { get; } = chunks;
@@ -154,33 +156,5 @@ internal sealed class LoopCounters(ChunkPool chunks)
     /// <summary>The loop's thread as /proc names it, such as 12/task/34; null where there is none.</summary>
     public string? ThreadName { get; set; }
 
-    /// <summary>Replies and requests that were refused because the buffers of all connections held as much as they may.</summary>
-    public long RepliesRefused;
-    public long ReadBuffersRefused;
-    public long BytesRead;
-    public long BytesWritten;
-    public long Yields;
-    public long Operations;
-    public long Flushes;
-
-    /// <summary>me commands: what memcached counts as cmd_meta.</summary>
-    public long MetaDebugs;
-    public long Unavailable;
-
-    /// <summary>Text and meta commands whose value was too large to be taken. Like memcached, without those of the binary protocol.</summary>
-    public long StoresTooLarge;
-    public long IdleKicks;
-
-    /// <summary>Attempts to authenticate, and those that failed.</summary>
-    public long AuthCommands;
-    public long AuthErrors;
-
-    /// <summary>
-    /// Datagrams received; those that were no request, or one too many, or ended in the middle of one; replies refused for their size; reply datagrams that
-    /// could not be sent.
-    /// </summary>
-    public long Datagrams;
-    public long DatagramsDropped;
-    public long DatagramsRefused;
-    public long DatagramsUnsent;
+    public GatewayCounters Counters;
 }

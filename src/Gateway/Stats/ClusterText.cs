@@ -196,7 +196,7 @@ internal static class ClusterText
             new("rejected_connections", gateway.ConnectionsRejected),
             new("cmd_get", store.CmdGet),
             new("cmd_set", store.CmdSet),
-            new("cmd_flush", gateway.CmdFlush),
+            new("cmd_flush", gateway.Counters.CmdFlush),
             new("cmd_touch", store.CmdTouch),
             new("get_hits", store.GetHits),
             new("get_misses", store.GetMisses),
@@ -213,10 +213,10 @@ internal static class ClusterText
             new("cas_badval", store.CasBadValue),
             new("touch_hits", store.TouchHits),
             new("touch_misses", store.TouchMisses),
-            new("store_too_large", store.StoreTooLarge),
+            new("store_too_large", store.StoreTooLarge + gateway.Counters.StoresTooLarge),
             new("store_no_memory", store.StoreNoMemory),
-            new("bytes_read", gateway.BytesRead),
-            new("bytes_written", gateway.BytesWritten),
+            new("bytes_read", gateway.Counters.BytesRead),
+            new("bytes_written", gateway.Counters.BytesWritten),
             new("limit_maxbytes", store.LimitMaxBytes),
             new("threads", gateway.Threads),
             new("hash_bytes", store.HashBytes),
@@ -239,8 +239,8 @@ internal static class ClusterText
             new("lost_memory_limit", store.LostMemoryLimit),
             new("lost_flushed", store.LostFlushed),
             new("lost_closed", store.LostClosed),
-            new("operations", gateway.Operations),
-            new("unavailable", gateway.Unavailable),
+            new("operations", gateway.Counters.Operations),
+            new("unavailable", gateway.Counters.Unavailable),
         ];
     }
 

@@ -152,19 +152,19 @@ internal static class StatsText
         text.Add("total_connections", gateway.ConnectionsTotal);
         text.Add("rejected_connections", gateway.ConnectionsRejected);
         text.Add("connection_structures", gateway.ConnectionsCurrent);
-        text.Add("response_obj_oom", gateway.RepliesRefused);
+        text.Add("response_obj_oom", gateway.Counters.RepliesRefused);
         text.Add("response_obj_count", gateway.ReplyBuffers);
         text.Add("response_obj_bytes", gateway.ReplyBufferBytes);
         text.Add("read_buf_count", gateway.ReadBuffers);
         text.Add("read_buf_bytes", gateway.ReadBufferBytes);
         text.Add("read_buf_bytes_free", gateway.ReadBufferBytesFree);
-        text.Add("read_buf_oom", gateway.ReadBuffersRefused);
+        text.Add("read_buf_oom", gateway.Counters.ReadBuffersRefused);
         text.Add("reserved_fds", shared.Options.ReservedDescriptors);
         text.Add("cmd_get", store.CmdGet);
         text.Add("cmd_set", store.CmdSet);
-        text.Add("cmd_flush", gateway.CmdFlush);
+        text.Add("cmd_flush", gateway.Counters.CmdFlush);
         text.Add("cmd_touch", store.CmdTouch);
-        text.Add("cmd_meta", gateway.CmdMeta);
+        text.Add("cmd_meta", gateway.Counters.CmdMeta);
         text.Add("get_hits", store.GetHits);
         text.Add("get_misses", store.GetMisses);
         text.Add("get_expired", store.GetExpired);
@@ -180,28 +180,28 @@ internal static class StatsText
         text.Add("cas_badval", store.CasBadValue);
         text.Add("touch_hits", store.TouchHits);
         text.Add("touch_misses", store.TouchMisses);
-        text.Add("store_too_large", store.StoreTooLarge + gateway.StoresTooLarge);
+        text.Add("store_too_large", store.StoreTooLarge + gateway.Counters.StoresTooLarge);
         text.Add("store_no_memory", store.StoreNoMemory);
-        text.Add("auth_cmds", gateway.AuthCmds);
-        text.Add("auth_errors", gateway.AuthErrors);
+        text.Add("auth_cmds", gateway.Counters.AuthCmds);
+        text.Add("auth_errors", gateway.Counters.AuthErrors);
         if (shared.Options.IdleTimeoutSeconds > 0)
-            text.Add("idle_kicks", gateway.ConnectionsIdleKicked);
+            text.Add("idle_kicks", gateway.Counters.ConnectionsIdleKicked);
         if (shared.Options.UdpEndPoints.Count > 0)
         {
-            text.Add("udp_datagrams", gateway.Datagrams);
-            text.Add("udp_dropped", gateway.DatagramsDropped);
-            text.Add("udp_refused", gateway.DatagramsRefused);
-            text.Add("udp_unsent", gateway.DatagramsUnsent);
+            text.Add("udp_datagrams", gateway.Counters.Datagrams);
+            text.Add("udp_dropped", gateway.Counters.DatagramsDropped);
+            text.Add("udp_refused", gateway.Counters.DatagramsRefused);
+            text.Add("udp_unsent", gateway.Counters.DatagramsUnsent);
         }
 
-        text.Add("bytes_read", gateway.BytesRead);
-        text.Add("bytes_written", gateway.BytesWritten);
+        text.Add("bytes_read", gateway.Counters.BytesRead);
+        text.Add("bytes_written", gateway.Counters.BytesWritten);
         text.Add("limit_maxbytes", store.LimitMaxBytes);
         text.Add("accepting_conns", gateway.Accepting ? 1 : 0);
         text.Add("listen_disabled_num", gateway.ListenDisabled);
         text.Add("time_in_listen_disabled_us", gateway.ListenDisabledMicroseconds);
         text.Add("threads", gateway.Threads);
-        text.Add("conn_yields", gateway.ConnectionYields);
+        text.Add("conn_yields", gateway.Counters.ConnectionYields);
         text.Add("hash_power_level", store.HashPowerLevel);
         text.Add("hash_bytes", store.HashBytes);
         text.Add("hash_is_expanding", 0);

@@ -102,7 +102,7 @@ internal sealed class DocumentBuilder(NodeReader reader, NodeSnapshot snapshot)
         };
     }
 
-    public CommandsDocument Commands() => new(snapshot.Gateway.Operations, [.. snapshot.Commands.Where(static one => one.Count > 0).Select(Command)]);
+    public CommandsDocument Commands() => new(snapshot.Gateway.Counters.Operations, [.. snapshot.Commands.Where(static one => one.Count > 0).Select(Command)]);
 
     public ConnectionsDocument Connections()
     {
@@ -114,11 +114,11 @@ internal sealed class DocumentBuilder(NodeReader reader, NodeSnapshot snapshot)
             Max = gateway.ConnectionsMax,
             Total = gateway.ConnectionsTotal,
             Rejected = gateway.ConnectionsRejected,
-            IdleKicked = gateway.ConnectionsIdleKicked,
-            Yields = gateway.ConnectionYields,
+            IdleKicked = gateway.Counters.ConnectionsIdleKicked,
+            Yields = gateway.Counters.ConnectionYields,
             Accepting = gateway.Accepting,
-            BytesRead = gateway.BytesRead,
-            BytesWritten = gateway.BytesWritten,
+            BytesRead = gateway.Counters.BytesRead,
+            BytesWritten = gateway.Counters.BytesWritten,
             Connections = [.. connections.Select(static one => new ConnectionDocument(one.Id, one.Address, one.ListenAddress, one.State, one.IdleSeconds))],
             More = more,
         };

@@ -63,7 +63,7 @@ internal sealed class WarningFinder(NodeSnapshot now, NodeSnapshot? past)
                 "Requests for them wait. If this lasts longer than 10 s, see whether the silos reach each other.");
         if (now.NotReady is { } reason)
             Add("not_ready", "warning", "this process", $"Not ready: {reason}.", "Wait; send it no new load until it is ready.");
-        if (Since(static s => s.Gateway.Unavailable) is > 0 and long unavailable)
+        if (Since(static s => s.Gateway.Counters.Unavailable) is > 0 and long unavailable)
         {
             Add("unavailable", "warning", "requests",
                 Text($"{unavailable} requests got SERVER_ERROR {Lately}, because the owner of their partition could not be reached."),
@@ -85,10 +85,10 @@ internal sealed class WarningFinder(NodeSnapshot now, NodeSnapshot? past)
             Add("accepting_paused", "critical", "connections",
                 Text($"Accepting connections paused {pauses} times {Lately}: no descriptor or no memory was left."),
                 "Raise the limit of open files of the process.");
-        if (Since(static s => s.Gateway.AuthErrors) is > 0 and long failures)
+        if (Since(static s => s.Gateway.Counters.AuthErrors) is > 0 and long failures)
             Add("login_failures", "info", "logins", Text($"{failures} logins failed {Lately}."),
                 "A client has an old password, or somebody guesses: the log names addresses.");
-        if (Since(static s => s.Gateway.RepliesRefused + s.Gateway.ReadBuffersRefused) is > 0 and long refused)
+        if (Since(static s => s.Gateway.Counters.RepliesRefused + s.Gateway.Counters.ReadBuffersRefused) is > 0 and long refused)
             Add("buffers_refused", "warning", "buffers", Text($"{refused} requests were refused {Lately}, because the buffers of all connections were full."),
                 "Raise -o read_buf_mem_limit, or see which clients send much and read slowly.");
     }
@@ -98,7 +98,7 @@ internal sealed class WarningFinder(NodeSnapshot now, NodeSnapshot? past)
         if (Since(static s => s.Store.StoreNoMemory) is > 0 and long noMemory)
             Add("no_memory", "critical", "memory", Text($"{noMemory} values found no memory {Lately}."),
                 "With -M nothing is evicted: raise -m, store with a time to live, or start without -M.");
-        if (Since(static s => s.Store.StoreTooLarge + s.Gateway.StoresTooLarge) is > 0 and long tooLarge)
+        if (Since(static s => s.Store.StoreTooLarge + s.Gateway.Counters.StoresTooLarge) is > 0 and long tooLarge)
             Add("too_large", "warning", "values", Text($"{tooLarge} values were larger than -I allows {Lately}."),
                 "Raise -I, or let the client compress or split such values.");
         long hits = Since(static s => s.Store.GetHits);

@@ -20,8 +20,8 @@ internal static partial class MetricCatalog
             static (_, sink) => sink.Add(1, new Label("version", new GatewayOptions().Version))),
         Counter("memcached_process_user_cpu_seconds", "s", "Accumulated user time for this process.", s => s.Process.UserTime.TotalSeconds),
         Counter("memcached_process_system_cpu_seconds", "s", "Accumulated system time for this process.", s => s.Process.SystemTime.TotalSeconds),
-        Counter("memcached_read_bytes", "By", "Total number of bytes read by this server from network.", s => s.Gateway.BytesRead),
-        Counter("memcached_written_bytes", "By", "Total number of bytes sent by this server to network.", s => s.Gateway.BytesWritten),
+        Counter("memcached_read_bytes", "By", "Total number of bytes read by this server from network.", s => s.Gateway.Counters.BytesRead),
+        Counter("memcached_written_bytes", "By", "Total number of bytes sent by this server to network.", s => s.Gateway.Counters.BytesWritten),
         Gauge("memcached_current_connections", "{connection}", "Current number of open connections.", s => s.Gateway.ConnectionsCurrent),
         Gauge("memcached_max_connections", "{connection}", "Maximum number of clients allowed.", s => s.Gateway.ConnectionsMax),
         Counter("memcached_connections", "{connection}", "Total number of connections opened since the server started running.", s =>
@@ -30,7 +30,7 @@ internal static partial class MetricCatalog
             "Total number of connections rejected due to hitting the memcached's -c limit in maxconns_fast mode.",
             s => s.Gateway.ConnectionsRejected),
         Counter("memcached_connections_yielded", "{turn}", "Total number of connections yielded running due to hitting the memcached's -R limit.", s =>
-            s.Gateway.ConnectionYields),
+            s.Gateway.Counters.ConnectionYields),
         Counter("memcached_connections_listener_disabled", "{pause}", "Number of times that memcached has hit its connections limit and disabled its listener.",
             s => s.Gateway.ListenDisabled),
         Gauge("memcached_accepting_connections", "1", "The Memcached server is currently accepting new connections.", s => Flag(s.Gateway.Accepting)),
@@ -51,7 +51,7 @@ internal static partial class MetricCatalog
             Add("touch", "hit", store.TouchHits);
             Add("touch", "miss", store.TouchMisses);
             Add("cas", "badval", store.CasBadValue);
-            Add("flush", "hit", s.Gateway.CmdFlush);
+            Add("flush", "hit", s.Gateway.Counters.CmdFlush);
             Add("set", "hit", store.CmdSet - store.CasMisses - store.CasHits - store.CasBadValue);
 
             void Add(string command, string status, long value) => sink.Add(value, new Label("command", command), new Label("status", status));
@@ -68,7 +68,7 @@ internal static partial class MetricCatalog
         Counter("memcached_items_evicted", "{item}", "Total number of valid items removed from cache to free memory for new items.", s => s.Store.Evictions),
         Counter("memcached_items_reclaimed", "{item}", "Total number of times an entry was stored using memory from an expired entry.", s => s.Store.Reclaimed),
         Counter("memcached_item_too_large", "{command}", "The number of times an item exceeded the max-item-size when being stored.",
-            s => s.Store.StoreTooLarge + s.Gateway.StoresTooLarge),
+            s => s.Store.StoreTooLarge + s.Gateway.Counters.StoresTooLarge),
         Counter("memcached_item_no_memory", "{command}", "The number of times an item could not be stored due to no more memory.", s => s.Store.StoreNoMemory),
         Counter("memcached_direct_reclaims", "{item}", "Times worker threads had to directly reclaim or evict items.", s =>
             s.Store.Evictions + s.Store.Reclaimed),

@@ -31,26 +31,28 @@ internal static partial class MetricCatalog
         Gauge("orleanscache_connections_max", "{connection}", "The limit of connections, -c.", s => s.Gateway.ConnectionsMax),
         Counter("orleanscache_connections_opened", "{connection}", "Connections opened.", s => s.Gateway.ConnectionsTotal),
         Counter("orleanscache_connections_rejected", "{connection}", "Connections turned away above -c.", s => s.Gateway.ConnectionsRejected),
-        Counter("orleanscache_connections_idle_closed", "{connection}", "Connections closed by -o idle_timeout.", s => s.Gateway.ConnectionsIdleKicked),
+        Counter("orleanscache_connections_idle_closed", "{connection}", "Connections closed by -o idle_timeout.", s =>
+            s.Gateway.Counters.ConnectionsIdleKicked),
         Counter("orleanscache_connection_yields", "{turn}", "Turns of a connection that ended with work left, for its neighbours.", s =>
-            s.Gateway.ConnectionYields),
+            s.Gateway.Counters.ConnectionYields),
         Gauge("orleanscache_accepting", "1", "Whether new connections are accepted.", s => Flag(s.Gateway.Accepting)),
         Counter("orleanscache_accept_pauses", "{pause}", "Times that accepting paused for want of descriptors or memory.", s => s.Gateway.ListenDisabled),
         Counter("orleanscache_accept_paused_seconds", "s", "How long accepting paused in all.", s => s.Gateway.ListenDisabledMicroseconds / 1e6),
-        Counter("orleanscache_received_bytes", "By", "Payload received from clients.", s => s.Gateway.BytesRead),
-        Counter("orleanscache_sent_bytes", "By", "Payload sent to clients.", s => s.Gateway.BytesWritten),
-        Counter("orleanscache_operations", "{operation}", "Keys asked for and commands carried out by the gateway, all together.", s => s.Gateway.Operations),
+        Counter("orleanscache_received_bytes", "By", "Payload received from clients.", s => s.Gateway.Counters.BytesRead),
+        Counter("orleanscache_sent_bytes", "By", "Payload sent to clients.", s => s.Gateway.Counters.BytesWritten),
+        Counter("orleanscache_operations", "{operation}", "Keys asked for and commands carried out by the gateway, all together.", s =>
+            s.Gateway.Counters.Operations),
         Counter("orleanscache_unavailable", "{operation}", "Operations answered with SERVER_ERROR because an owner could not be reached.", s =>
-            s.Gateway.Unavailable),
+            s.Gateway.Counters.Unavailable),
         Counter("orleanscache_logins", "{login}", "Logins of clients.", "outcome",
-            s => [("ok", s.Gateway.AuthCmds - s.Gateway.AuthErrors), ("failed", s.Gateway.AuthErrors)]),
+            s => [("ok", s.Gateway.Counters.AuthCmds - s.Gateway.Counters.AuthErrors), ("failed", s.Gateway.Counters.AuthErrors)]),
         Counter("orleanscache_datagrams", "{datagram}", "Datagrams over UDP.", "outcome",
-            s => [("received", s.Gateway.Datagrams), ("dropped", s.Gateway.DatagramsDropped), ("refused", s.Gateway.DatagramsRefused),
-                ("unsent", s.Gateway.DatagramsUnsent)]),
+            s => [("received", s.Gateway.Counters.Datagrams), ("dropped", s.Gateway.Counters.DatagramsDropped),
+                ("refused", s.Gateway.Counters.DatagramsRefused), ("unsent", s.Gateway.Counters.DatagramsUnsent)]),
         Gauge("orleanscache_buffer_bytes", "By", "Buffers of connections: replies that wait, requests that have not arrived as a whole, and free ones.", "kind",
             s => [("reply", s.Gateway.ReplyBufferBytes), ("request", s.Gateway.ReadBufferBytes), ("free", s.Gateway.ReadBufferBytesFree)]),
         Counter("orleanscache_buffers_refused", "{buffer}", "Replies and requests refused for want of buffers (-o read_buf_mem_limit).", "kind",
-            s => [("reply", s.Gateway.RepliesRefused), ("request", s.Gateway.ReadBuffersRefused)]),
+            s => [("reply", s.Gateway.Counters.RepliesRefused), ("request", s.Gateway.Counters.ReadBuffersRefused)]),
         Gauge("orleanscache_watchers", "{watcher}", "Watchers of this process's events.", s => s.Events.Feeds),
         Counter("orleanscache_event_lines", "{line}", "Event lines for watchers.", "outcome",
             s => [("written", s.Events.Written), ("dropped", s.Events.Dropped), ("sent", s.Events.Sent), ("skipped", s.Events.Skipped)]),
@@ -79,7 +81,7 @@ internal static partial class MetricCatalog
 
             void Add(string command, string outcome, long value) => sink.Add(value, new Label("command", command), new Label("outcome", outcome));
         }),
-        Counter("orleanscache_flushes", "{command}", "flush_all commands.", s => s.Gateway.CmdFlush),
+        Counter("orleanscache_flushes", "{command}", "flush_all commands.", s => s.Gateway.Counters.CmdFlush),
         Gauge("orleanscache_items", "{item}", "Items that requests can find.", s => s.Store.CurrItems),
         Gauge("orleanscache_item_bytes", "By", "Keys, values and headers of the items.", s => s.Store.Bytes),
         Gauge("orleanscache_memory_limit_bytes", "By", "-m, or what cache_memlimit made of it.", s => s.Store.LimitMaxBytes),
@@ -103,7 +105,7 @@ internal static partial class MetricCatalog
         Counter("orleanscache_evicted_active", "{item}", "Evicted items that had been read since they were stored or last spared.", s => s.Store.EvictedActive),
         Counter("orleanscache_expired_unfetched", "{item}", "Expired items that had never been read.", s => s.Store.ExpiredUnfetched),
         Counter("orleanscache_stores_refused", "{command}", "Values that were not stored, by cause.", "cause",
-            s => [("too_large", s.Store.StoreTooLarge + s.Gateway.StoresTooLarge), ("no_memory", s.Store.StoreNoMemory)]),
+            s => [("too_large", s.Store.StoreTooLarge + s.Gateway.Counters.StoresTooLarge), ("no_memory", s.Store.StoreNoMemory)]),
         Counter("orleanscache_pages_moved", "{page}", "Pages that changed class or shard.", s => s.Store.SlabsMoved),
     ];
 

@@ -241,7 +241,7 @@ internal sealed class ClusterChannel : RouterChannel
 
         if (batch.Failure is not null)
         {
-            _counters.BatchesFailed++;
+            _counters.Values.BatchesFailed++;
             _table.RequestRefresh();
         }
 
@@ -260,7 +260,7 @@ internal sealed class ClusterChannel : RouterChannel
         foreach (int index in batch.Pending)
             CompleteUnacknowledged(in batch[index]);
         _queuedBytes -= batch.Bytes;
-        _counters.QueuedBytes = _queuedBytes;
+        _counters.Values.QueuedBytes = _queuedBytes;
         Return(batch);
     }
 
@@ -387,7 +387,7 @@ internal sealed class ClusterChannel : RouterChannel
         }
 
         var operation = new ParkedRequest(encoded, sink, createdAt);
-        _counters.RequestsHeld++;
+        _counters.Values.RequestsHeld++;
         parked.Operations.Enqueue(operation);
         _queuedBytes += operation.Bytes;
         return parked;
@@ -459,7 +459,7 @@ internal sealed class ClusterChannel : RouterChannel
     /// </summary>
     private void Fail(Lane lane, Batch batch, int handled)
     {
-        _counters.BatchesFailed++;
+        _counters.Values.BatchesFailed++;
         _table.RequestRefresh();
         bool notExecuted = batch.Failure is BatchNotExecutedException;
         TimeSpan pause = notExecuted ? _options.RetryAfterUnreachableInterval : _options.RetryAfterFailureInterval;
@@ -664,9 +664,9 @@ internal sealed class ClusterChannel : RouterChannel
         Batch batch = lane.Waiting[0];
         lane.Waiting.RemoveAt(0);
         lane.InFlight = batch;
-        _counters.Batches++;
-        _counters.BatchRequests += batch.Count;
-        _counters.QueuedBytes = _queuedBytes;
+        _counters.Values.Batches++;
+        _counters.Values.BatchRequests += batch.Count;
+        _counters.Values.QueuedBytes = _queuedBytes;
         Send(batch);
     }
 

@@ -54,17 +54,12 @@ public sealed class ClusterRouter : IPartitionRouter
         return new ClusterChannel(PartitionCount, _local, _table, _transport, loop, number, _options, _time, Freeze, counters, Replicator);
     }
 
-    public RoutingStatistics ReadRouting()
+    public RoutingStatistics? ReadRouting()
     {
-        RoutingCounters[] all = Volatile.Read(ref _counters);
-        return new RoutingStatistics
-        {
-            Batches = all.Sum(one => Volatile.Read(ref one.Batches)),
-            BatchRequests = all.Sum(one => Volatile.Read(ref one.BatchRequests)),
-            BatchesFailed = all.Sum(one => Volatile.Read(ref one.BatchesFailed)),
-            RequestsHeld = all.Sum(one => Volatile.Read(ref one.RequestsHeld)),
-            QueuedBytes = all.Sum(one => Volatile.Read(ref one.QueuedBytes)),
-        };
+        RoutingStatistics sum = default;
+        foreach (RoutingCounters counters in Volatile.Read(ref _counters))
+            CounterSums.Add(ref sum, ref counters.Values);
+        return sum;
     }
 
     public ValueTask FlushAllAsync(uint atUnixSeconds, CancellationToken cancellationToken) => _transport.FlushAllAsync(atUnixSeconds, cancellationToken);

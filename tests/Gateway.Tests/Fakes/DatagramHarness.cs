@@ -20,7 +20,7 @@ internal sealed unsafe class DatagramHarness : ICompletionQueue, IDisposable
         Router = router ?? new FakeRouter();
         var shared = new GatewayShared(new GatewayOptions(), Router, NullLoggerFactory.Instance, new ManualTime());
         _loop = new LoopContext(shared, this);
-        shared.RegisterLoop(_loop.Counters);
+        shared.RegisterLoop(_loop.Readings);
         _loop.ReadClock();
         Shared = shared;
         _port = new FakePort(_loop);

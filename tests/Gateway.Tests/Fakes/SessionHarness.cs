@@ -21,7 +21,7 @@ internal sealed unsafe class SessionHarness : ISessionTransport, ICompletionQueu
         Time = new ManualTime();
         Shared = new GatewayShared(configure?.Invoke(options) ?? options, Router, NullLoggerFactory.Instance, clock ?? Time);
         Loop = new LoopContext(Shared, this);
-        Shared.RegisterLoop(Loop.Counters);
+        Shared.RegisterLoop(Loop.Readings);
         Loop.ReadClock();
         Session = new Session(Loop, this);
     }

@@ -23,7 +23,7 @@ public sealed class LoginTests
         Assert.Equal("STORED\r\nEND\r\n", session.Ask(Login("ann secret word") + "get x\r\n"));
         Assert.Equal("STORED\r\nVALUE a 0 1\r\n1\r\nEND\r\n", session.Ask("set a 0 0 1\r\n1\r\nget a\r\n"));
         GatewayStatistics statistics = session.Shared.ReadStatistics();
-        Assert.Equal((1, 0), (statistics.AuthCmds, statistics.AuthErrors));
+        Assert.Equal((1, 0), (statistics.Counters.AuthCmds, statistics.Counters.AuthErrors));
     }
 
     [Fact]
@@ -54,8 +54,8 @@ public sealed class LoginTests
         using SessionHarness session = Locked();
         Assert.Equal(reply, session.Ask(input));
         Assert.False(session.Session.IsFinished);
-        Assert.Equal(0, session.Shared.ReadStatistics().AuthCmds);
-        Assert.Equal(0, session.Shared.ReadStatistics().Operations);
+        Assert.Equal(0, session.Shared.ReadStatistics().Counters.AuthCmds);
+        Assert.Equal(0, session.Shared.ReadStatistics().Counters.Operations);
     }
 
     [Theory]
@@ -96,7 +96,7 @@ public sealed class LoginTests
         RunPosted(session, 1);
         Assert.Equal(Failure + "STORED\r\n", session.ReadAll());
         GatewayStatistics statistics = session.Shared.ReadStatistics();
-        Assert.Equal((2, 1), (statistics.AuthCmds, statistics.AuthErrors));
+        Assert.Equal((2, 1), (statistics.Counters.AuthCmds, statistics.Counters.AuthErrors));
     }
 
     [Fact]
@@ -114,7 +114,7 @@ public sealed class LoginTests
 
         Assert.Equal(string.Concat(Enumerable.Repeat(Failure, Limits.LoginFailuresMax)), replies);
         Assert.True(session.Session.IsFinished);
-        Assert.Equal(Limits.LoginFailuresMax, session.Shared.ReadStatistics().AuthErrors);
+        Assert.Equal(Limits.LoginFailuresMax, session.Shared.ReadStatistics().Counters.AuthErrors);
     }
 
     [Fact]

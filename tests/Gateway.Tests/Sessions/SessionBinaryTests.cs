@@ -386,7 +386,7 @@ public sealed class SessionBinaryTests
         }
 
         GatewayStatistics statistics = harness.Shared.ReadStatistics();
-        Assert.Equal((stream.Length - 1, 0), (statistics.AuthCmds, statistics.AuthErrors));
+        Assert.Equal((stream.Length - 1, 0), (statistics.Counters.AuthCmds, statistics.Counters.AuthErrors));
     }
 
     [Fact]
@@ -414,7 +414,7 @@ public sealed class SessionBinaryTests
         Assert.False(harness.Session.IsFinished);
         Assert.Equal("0a 20 #2 [Auth failure.]", ShowAll(harness.Ask(Of(NoOp, opaque: 2))));
         Assert.True(harness.Session.IsFinished);
-        Assert.Equal(1, harness.Shared.ReadStatistics().AuthErrors);
+        Assert.Equal(1, harness.Shared.ReadStatistics().Counters.AuthErrors);
     }
 
     [Fact]

@@ -134,7 +134,7 @@ public sealed class SessionOrderTests
         harness.Send(command + "version\r\n");
         harness.Router.Waiting[0].Fail("no answer in time");
         Assert.Equal("SERVER_ERROR no answer in time\r\nVERSION 1.6.45\r\n", harness.Read());
-        Assert.Equal(1, harness.Shared.ReadStatistics().Unavailable);
+        Assert.Equal(1, harness.Shared.ReadStatistics().Counters.Unavailable);
     }
 
     [Fact]

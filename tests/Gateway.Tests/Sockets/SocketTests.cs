@@ -30,9 +30,9 @@ public sealed class SocketTests
         await Wait.UntilAsync(() => gateway.Server.Statistics.ConnectionsCurrent == 0, "the connection is gone");
         GatewayStatistics statistics = gateway.Server.Statistics;
         Assert.Equal(1, statistics.ConnectionsTotal);
-        Assert.Equal(10_003, statistics.Operations);
-        Assert.Equal("set a 0 0 1\r\nx\r\n".Length + (10_002 * 7) + 6, statistics.BytesRead);
-        Assert.Equal(8 + (10_002 * 21), statistics.BytesWritten);
+        Assert.Equal(10_003, statistics.Counters.Operations);
+        Assert.Equal("set a 0 0 1\r\nx\r\n".Length + (10_002 * 7) + 6, statistics.Counters.BytesRead);
+        Assert.Equal(8 + (10_002 * 21), statistics.Counters.BytesWritten);
     }
 
     [Theory]
@@ -42,7 +42,7 @@ public sealed class SocketTests
         await using GatewayHarness gateway = await GatewayHarness.StartAsync(transport, static o => o with { RequestsPerEvent = 7, Threads = 1 });
         using TestClient client = await gateway.ConnectAsync();
         await client.AssertAsync(string.Concat(Enumerable.Repeat("get a\r\n", 700)), string.Concat(Enumerable.Repeat("END\r\n", 700)));
-        Assert.InRange(gateway.Server.Statistics.ConnectionYields, 80, 120);
+        Assert.InRange(gateway.Server.Statistics.Counters.ConnectionYields, 80, 120);
         await client.AssertAsync("get a\r\n", "END\r\n");
 
         string gets = string.Concat(Enumerable.Repeat("get a b c d e f g h\r\n", 70));
@@ -76,7 +76,7 @@ public sealed class SocketTests
         using TestClient slow = await gateway.ConnectAsync();
         await slow.SendAsync("set a 0 0 100\r\nabc");
         await Wait.UntilAsync(() => gateway.Shared.Connections.Any(static c => c.IsReceivingValue), "the block arrives");
-        string text = Encoding.ASCII.GetString(Stats.StatsText.Build(gateway.Shared, 0, "conns"));
+        string text = Encoding.ASCII.GetString(StatsText.Build(gateway.Shared, 0, "conns"));
         Assert.Contains("state conn_nread\r\n", text, StringComparison.Ordinal);
         await slow.SendAsync(new string('x', 97) + "\r\n");
         Assert.Equal("STORED\r\n", await slow.ReadAsync(8));
@@ -142,7 +142,7 @@ public sealed class SocketTests
         Assert.Equal("", await idle.ReadToEndAsync());
         await busy.AssertAsync("get a\r\n", "END\r\n");
         // The client sees the end a moment before the loop counts it.
-        await Wait.UntilAsync(() => gateway.Server.Statistics.ConnectionsIdleKicked == 1, "one idle connection was counted");
+        await Wait.UntilAsync(() => gateway.Server.Statistics.Counters.ConnectionsIdleKicked == 1, "one idle connection was counted");
     }
 
     [Theory]
@@ -176,11 +176,11 @@ public sealed class SocketTests
 
         client.Socket.Blocking = true;
         GatewayStatistics stuck = gateway.Server.Statistics;
-        Assert.InRange(stuck.BytesRead, 0, sentBytes - 1);
-        Assert.InRange(stuck.Operations, 1, (stuck.BytesRead / 7) + 1);
+        Assert.InRange(stuck.Counters.BytesRead, 0, sentBytes - 1);
+        Assert.InRange(stuck.Counters.Operations, 1, (stuck.Counters.BytesRead / 7) + 1);
 
         // What it has executed and not sent is bounded by the high-water mark; the kernel's buffers hold the rest.
-        Assert.InRange((stuck.Operations * 10_000) - stuck.BytesWritten, -10_000, Limits.OutputHighWaterBytes + 50_000);
+        Assert.InRange((stuck.Counters.Operations * 10_000) - stuck.Counters.BytesWritten, -10_000, Limits.OutputHighWaterBytes + 50_000);
 
         // A neighbour does not notice.
         using TestClient neighbour = await gateway.ConnectAsync();

@@ -79,7 +79,7 @@ public sealed class UdpSocketTests
             await socket.SendAsync(one);
 
         Assert.Equal("END\r\n", await AskAsync(socket, "get a\r\n", 9));
-        await Wait.UntilAsync(() => harness.Server.Statistics.DatagramsDropped == bad.Length, "all are counted");
+        await Wait.UntilAsync(() => harness.Server.Statistics.Counters.DatagramsDropped == bad.Length, "all are counted");
     }
 
     [Theory]

@@ -18,7 +18,7 @@ internal sealed unsafe class BinarySink : SessionSink
     public byte* Key;
     public int KeyLength;
 
-    public LoopCounters Counters = null!;
+    public LoopReadings Readings = null!;
 
     /// <summary>Set if there was no room for a large value: the packet must be carried out again later.</summary>
     public bool LacksRoom;
@@ -30,7 +30,7 @@ internal sealed unsafe class BinarySink : SessionSink
     {
         Status = reply.Status;
         if (reply.Status == CacheStatus.Unavailable)
-            Counters.Unavailable++;
+            Readings.Counters.Unavailable++;
         if (!Write(Output, Opcode, Opaque, new ReadOnlySpan<byte>(Key, KeyLength), reply, must: false))
             LacksRoom = true;
         else if (Detail is not null)

@@ -124,7 +124,7 @@ internal static unsafe class PacketCommands
         sink.Detail = loop.Shared.Detail.IsEnabled ? loop.Shared.Detail : null;
         if (sink.Detail is not null)
             CountDetail(sink.Detail, BinaryOpcodes.WithoutQuiet(opcode), request.Key);
-        sink.Counters = loop.Counters;
+        sink.Readings = loop.Readings;
         if (channel.TryExecute(request, loop.NowUnixSeconds, sink))
         {
             if (sink.LacksRoom)

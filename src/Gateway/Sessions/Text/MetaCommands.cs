@@ -48,7 +48,7 @@ internal static unsafe class MetaCommands
         }
 
         if (command.Verb == MetaVerb.Debug)
-            loop.Counters.MetaDebugs++;
+            loop.Counters.CmdMeta++;
         return Run(session, request, form);
     }
 
@@ -84,7 +84,7 @@ internal static unsafe class MetaCommands
         MetaSink sink = loop.MetaSink;
         sink.Output = session.Replies.Current;
         sink.Form = form;
-        sink.Counters = loop.Counters;
+        sink.Readings = loop.Readings;
         sink.NowUnixSeconds = loop.NowUnixSeconds;
         sink.KeyLength = request.Key.Length;
         fixed (byte* key = request.Key)

@@ -12,7 +12,7 @@ internal sealed unsafe class MetaSink : SessionSink
     public byte* Key;
     public int KeyLength;
     public uint NowUnixSeconds;
-    public LoopCounters Counters = null!;
+    public LoopReadings Readings = null!;
 
     /// <summary>Set if there was no room for a large value: the command must be carried out again later.</summary>
     public bool LacksRoom;
@@ -21,7 +21,7 @@ internal sealed unsafe class MetaSink : SessionSink
     {
         Status = reply.Status;
         if (reply.Status == CacheStatus.Unavailable)
-            Counters.Unavailable++;
+            Readings.Counters.Unavailable++;
         if (Write(Output, Form, new ReadOnlySpan<byte>(Key, KeyLength), reply, NowUnixSeconds, must: false))
             return;
 

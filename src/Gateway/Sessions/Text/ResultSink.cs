@@ -8,13 +8,13 @@ internal sealed class ResultSink : SessionSink
 {
     public OutputList Output = null!;
     public TextVerb Verb;
-    public LoopCounters Counters = null!;
+    public LoopReadings Readings = null!;
 
     public override void OnReply(in CacheReply reply)
     {
         Status = reply.Status;
         if (reply.Status == CacheStatus.Unavailable)
-            Counters.Unavailable++;
+            Readings.Counters.Unavailable++;
         Output.Commit(TextReply.WriteResult(Output.Reserve(TextReply.LineBytesMax), Verb, reply));
     }
 }

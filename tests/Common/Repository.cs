@@ -1,4 +1,4 @@
-namespace OrleansCache.Monitoring.Tests;
+namespace OrleansCache.Testing;
 
 /// <summary>Where the repository lies.</summary>
 internal static class Repository
