@@ -33,6 +33,70 @@ public class StoreKeeperTests : IDisposable
     }
 
     [Fact]
+    public void WhatExpiresAtTheEndsOfTheQueuesIsFreedWithinASecond()
+    {
+        var time = new ManualTime();
+        using var router = new LocalRouter(new StoreOptions { PartitionCount = 8, MemoryBytes = 16 * 1024 * 1024, HashSeed = StoreHarness.HashSeed }, time);
+        void Store(string key, int valueBytes, uint expiresAt)
+        {
+            CacheRequest request = StoreHarness.Request(CacheOperation.Set, key, new string('v', valueBytes));
+            request.ExpiresAt = expiresAt;
+            Assert.True(router.TryExecute(in request, router.NowUnixSeconds, _sink));
+        }
+
+        // Of three sizes, one of them chained; what lasts came later, so it does not stand before them.
+        uint now = router.NowUnixSeconds;
+        for (int i = 0; i < 3000; i++)
+            Store($"short{i}", i % 100 == 0 ? 70_000 : i % 2 == 0 ? 10 : 1000, now + 2);
+        for (int i = 0; i < 100; i++)
+            Store($"long{i}", 10, now + 100);
+        long pages = router.ReadStatistics(perClass: false).PageBytesUsed;
+
+        time.Advance(TimeSpan.FromSeconds(1));
+        Assert.Equal((3100, 0), (router.ReadStatistics(perClass: false).CurrItems, router.ReadStatistics(perClass: false).CrawlerReclaimed));
+        time.Advance(TimeSpan.FromSeconds(2));
+        StoreStatistics after = router.ReadStatistics(perClass: true);
+        Assert.Equal((100, 3000, 3000, 0), (after.CurrItems, after.CrawlerReclaimed, after.ExpiredUnfetched, after.Reclaimed));
+        Assert.Equal(3000, after.LostExpired);
+
+        // The same again finds room in what they have left.
+        now = router.NowUnixSeconds;
+        for (int i = 0; i < 3000; i++)
+            Store($"again{i}", i % 100 == 0 ? 70_000 : i % 2 == 0 ? 10 : 1000, now + 2);
+        Assert.InRange(router.ReadStatistics(perClass: false).PageBytesUsed, 1, pages);
+        router.Partitions.CheckIntegrity();
+    }
+
+    [Fact]
+    public void WithoutTheCrawlerNothingIsFreedBesideRequests()
+    {
+        var time = new ManualTime();
+        using var router = new LocalRouter(new StoreOptions { PartitionCount = 1, MemoryBytes = 4 * 1024 * 1024, HashSeed = StoreHarness.HashSeed }, time);
+        router.Stores.CrawlerEnabled = false;
+        CacheRequest request = StoreHarness.Request(CacheOperation.Set, "k", "v");
+        request.ExpiresAt = router.NowUnixSeconds + 1;
+        Assert.True(router.TryExecute(in request, router.NowUnixSeconds, _sink));
+        time.Advance(TimeSpan.FromSeconds(5));
+        Assert.Equal(1, router.ReadStatistics(perClass: false).CurrItems);
+        router.Stores.CrawlerEnabled = true;
+        time.Advance(TimeSpan.FromSeconds(1));
+        Assert.Equal(0, router.ReadStatistics(perClass: false).CurrItems);
+    }
+
+    [Fact]
+    public void AReplicaKeepsWhatHasExpiredAMinuteLongerAtTheEndsOfTheQueuesToo()
+    {
+        using var set = new PartitionSet(new StoreOptions { PartitionCount = 1, MemoryBytes = 4 * 1024 * 1024, HashSeed = StoreHarness.HashSeed });
+        Partition partition = set.Open(new PartitionId(0), 1);
+        CacheRequest request = StoreHarness.Request(CacheOperation.Set, "k", "v");
+        request.ExpiresAt = StoreHarness.Start + 10;
+        Assert.True(partition.TryExecute(in request, StoreHarness.Start, _sink));
+        partition.Store.IsReplica = true;
+        Assert.Equal(0, set.ReclaimTails(StoreHarness.Start + 69, 100));
+        Assert.Equal(1, set.ReclaimTails(StoreHarness.Start + 70, 100));
+    }
+
+    [Fact]
     public async Task ACrawlLooksAtItsClassesAndAtNoMoreItemsThanItMay()
     {
         Admin.CrawlerEnabled = false; // no background slices

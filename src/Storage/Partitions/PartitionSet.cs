@@ -293,6 +293,30 @@ public sealed class PartitionSet : IDisposable
     }
 
     /// <summary>
+    /// Frees what has expired at the ends of every shard's queues, so many items under one hold of its lock; returns the number of items freed.
+    /// </summary>
+    public long ReclaimTails(uint nowUnixSeconds, int itemsMax)
+    {
+        long reclaimed = 0;
+        foreach (StoreShard shard in Arena.Shards)
+        {
+            int freed;
+            do
+            {
+                lock (shard.Lock)
+                {
+                    freed = shard.ReclaimTails(nowUnixSeconds, itemsMax);
+                }
+
+                reclaimed += freed;
+            }
+            while (freed == itemsMax);
+        }
+
+        return reclaimed;
+    }
+
+    /// <summary>
     /// Runs one of <paramref name="slices"/> steps of a round over each partition's buckets, however large it is: in as many turns as it takes, of at most
     /// <paramref name="bucketsMax"/> buckets under one lock.
     /// </summary>

@@ -1,8 +1,9 @@
 namespace OrleansCache.Storage;
 
 /// <summary>
-/// What happens to the partitions of a process beside requests. Once a second a slice of every partition is searched for expired items, so that they give their
-/// memory back without being asked for; an operator may have all of them searched at once, and read and move what `stats` and `slabs` show.
+/// What happens to the partitions of a process beside requests. Once a second the ends of the eviction queues are freed of what has expired, and a slice of
+/// every partition is searched for it, so that expired items give their memory back without being asked for; an operator may have all of them searched at once,
+/// and read and move what `stats` and `slabs` show.
 /// Goals: one driver for a single node and a silo; a partition's lock is held for a few dozen buckets at a time, never over a pause; one pass at a time.
 /// Non-goal: to be quick. A pass yields between its steps.
 /// </summary>
@@ -15,6 +16,9 @@ public sealed class StoreKeeper : IStoreAdmin, IDisposable
 
     /// <summary>...and at most this many buckets (of about 8 items) are looked at before a partition's lock is let go.</summary>
     private const int BucketsMax = 64;
+
+    /// <summary>Items freed from the ends of a shard's queues before its lock is let go: as long a hold as that for buckets.</summary>
+    private const int TailItemsMax = 512;
 
     /// <summary>memcached pauses after so many items.</summary>
     private const int ItemsPerSleep = 1000;
@@ -230,6 +234,7 @@ public sealed class StoreKeeper : IStoreAdmin, IDisposable
             {
                 if (_periods++ % PeriodsPerRound == 0)
                     _partitions.CountCrawl();
+                _partitions.ReclaimTails(NowUnixSeconds, TailItemsMax);
                 _partitions.ReclaimSlice(NowUnixSeconds, PeriodsPerRound, BucketsMax);
             }
             else

@@ -165,6 +165,47 @@ internal sealed unsafe partial class StoreShard
         Remove(handle, cause);
     }
 
+    /// <summary>
+    /// Frees up to so many items that have expired at the ends of the queues, and returns their number. Items with the same time to live expire in the order in
+    /// which they stand there, so most of what expires needs no search.
+    /// </summary>
+    public int ReclaimTails(uint now, int itemsMax)
+    {
+        if (_detached.Count != 0)
+            return 0; // what was flushed goes first, by another way
+        int freed = 0;
+        for (int c = 0; c < _sizes.Count && freed < itemsMax; c++)
+        {
+            ref SlabClass slab = ref _classes[c];
+            while (freed < itemsMax && (TryReclaimTail(slab.Queues.Small.Tail, now, ref slab.Counters)
+                || TryReclaimTail(slab.Queues.Main.Tail, now, ref slab.Counters)
+                || TryReclaimTail(slab.Queues.Temp.Tail, now, ref slab.Counters)))
+                freed++;
+        }
+
+        return freed;
+    }
+
+    private bool TryReclaimTail(uint handle, uint now, ref SlabClassCounters counters)
+    {
+        if (handle == 0)
+            return false;
+        ItemHeader* item = _space.At(handle);
+        if (item->ExpiresAt == Expiry.Never || StoreOf(_arena.HashOf(item)) is not { } store || !Expiry.IsExpired(item->ExpiresAt, store.ExpiryTime(now)))
+            return false;
+        CountCrawled(item, ref counters);
+        Remove(handle, LossCause.Expired);
+        return true;
+    }
+
+    /// <summary>An item that the background search has found expired.</summary>
+    public static void CountCrawled(ItemHeader* item, ref SlabClassCounters counters)
+    {
+        counters.CrawlerReclaimed++;
+        if (!item->Has(ItemWord.Fetched))
+            counters.ExpiredUnfetched++;
+    }
+
     public static void CountReclaimed(ItemHeader* item, ref SlabClassCounters counters)
     {
         counters.Reclaimed++;

@@ -15,7 +15,7 @@ public sealed unsafe partial class PartitionStore
     internal bool IsReplica { get; set; }
 
     /// <summary>The time by which a pass judges what has expired.</summary>
-    private uint ExpiryTime(uint now) => IsReplica ? now - Math.Min(now, ReplicaExpiryGraceSeconds) : now;
+    internal uint ExpiryTime(uint now) => IsReplica ? now - Math.Min(now, ReplicaExpiryGraceSeconds) : now;
 
     /// <summary>Whether the bytes are effects from the first to the last, of keys that belong to this partition. Needs no lock.</summary>
     internal bool AreEffects(ReadOnlySpan<byte> effects)

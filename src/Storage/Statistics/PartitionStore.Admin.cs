@@ -62,9 +62,7 @@ public sealed unsafe partial class PartitionStore
         counters.CrawlerItemsChecked++;
         if (!Expiry.IsExpired(item->ExpiresAt, now))
             return false;
-        counters.CrawlerReclaimed++;
-        if (!item->Has(ItemWord.Fetched))
-            counters.ExpiredUnfetched++;
+        StoreShard.CountCrawled(item, ref counters);
         Unlink(_arena.HashOf(item), handle, LossCause.Expired);
         return true;
     }
