@@ -12,8 +12,13 @@ public sealed partial class Coordinator
     /// </summary>
     private void TakeOverWireVersion()
     {
-        byte written = IsNewLife() ? byte.MaxValue : _members.Values.Max(static member => member.Reply!.TableWireVersion);
+        bool isNewLife = IsNewLife();
+        byte written = isNewLife ? byte.MaxValue : _members.Values.Max(static member => member.Reply!.TableWireVersion);
         _wireVersion = Math.Max(WireVersion.Oldest, Math.Min(written, _members.Values.Min(static member => member.Reply!.Speaks)));
+
+        // It falls with the first silo of a rollback, whose joining the former coordinator may not have lived to see.
+        if (!isNewLife && _wireVersion < written)
+            environment.OnEvent(CoordinatorEvent.WireVersionAgreed, _wireVersion, self);
     }
 
     /// <summary>

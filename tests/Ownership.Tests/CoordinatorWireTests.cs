@@ -167,6 +167,7 @@ public sealed class CoordinatorWireTests : ICoordinatorEnvironment
         Answer(B, 1, 2, former);
         Answer(C, 1, 1);
         Assert.Equal(1, _coordinator.Table.WireVersion);
+        Assert.Equal([1], _agreed);
         Answer(A, 1, 2, held: held);
         Answer(C, 1, 1);
         Answer(B, 1, 2, former);

@@ -466,7 +466,14 @@ internal sealed partial class SimulatedCluster : IDisposable
     {
         if (!IsCounted(node) || _nodes.Values.Any(other => other != node && IsCounted(other) && other.HasAll(partition, _servedEpochs[partition])))
             return;
-        _mayBeLost[partition] |= node.Agent.Draining || _lossTimes.Count(at => at > Now - RepairMilliseconds) >= 2;
+        bool mayBeLost = node.Agent.Draining || _lossTimes.Count(at => at > Now - RepairMilliseconds) >= 2;
+        _mayBeLost[partition] |= mayBeLost;
+        if (!mayBeLost && Replicas > 0)
+            return;
+
+        // The coordinator has handed it to a silo that was declared dead meanwhile. What that one does to it is lost, as if it had been the only one before.
+        foreach (SimulatedNode dead in _nodes.Values.Where(other => other.IsRunning && !IsCounted(other)))
+            dead.IsOrphan[partition] = true;
     }
 
     /// <summary>A silo has just been lost: what nobody else has may be gone. Without replicas, what others have is about to be deleted anyway.</summary>
@@ -475,7 +482,9 @@ internal sealed partial class SimulatedCluster : IDisposable
         _lossTimes.Add(Now);
         for (int partition = 0; partition < PartitionCount; partition++)
             _mayBeLost[partition] |= Replicas == 0 || !_nodes.Values.Any(node => IsCounted(node) && node.HasAll(partition, _servedEpochs[partition]));
-        if (!_nodes.Values.Any(IsCounted))
+
+        // One that has just joined may be all that is left, and has heard of nothing: the cluster begins anew, and draws a seed again.
+        if (!_nodes.Values.Any(node => IsCounted(node) && !node.HashSeed.IsNone))
             _scheduled?.Forget();
     }
 
