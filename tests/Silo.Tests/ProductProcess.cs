@@ -18,14 +18,14 @@ internal sealed class ProductProcess : IDisposable
     private readonly TaskCompletionSource<string> _listening = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Stopwatch _watch = Stopwatch.StartNew();
 
-    private ProductProcess(string line, (string Name, string Value)[] environment, int openFilesMax = 0)
+    private ProductProcess(string line, (string Name, string Value)[] environment, string inShell = "")
     {
         var start = new ProcessStartInfo("dotnet") { RedirectStandardError = true, RedirectStandardOutput = true, RedirectStandardInput = true };
-        if (openFilesMax > 0)
+        if (inShell.Length > 0)
         {
             start.FileName = "/bin/sh";
             start.ArgumentList.Add("-c");
-            start.ArgumentList.Add(string.Create(CultureInfo.InvariantCulture, $"ulimit -n {openFilesMax} && exec dotnet \"$@\""));
+            start.ArgumentList.Add($"{inShell} && exec dotnet \"$@\"");
             start.ArgumentList.Add("sh");
         }
 
@@ -96,7 +96,11 @@ internal sealed class ProductProcess : IDisposable
         WaitForStartAsync(new ProductProcess(line, environment));
 
     /// <summary>The same under a limit of open files.</summary>
-    public static Task<ProductProcess> StartAsync(string line, int openFilesMax) => WaitForStartAsync(new ProductProcess(line, [], openFilesMax));
+    public static Task<ProductProcess> StartAsync(string line, int openFilesMax) =>
+        WaitForStartAsync(new ProductProcess(line, [], string.Create(CultureInfo.InvariantCulture, $"ulimit -n {openFilesMax}")));
+
+    /// <summary>As nohup starts it, in the background of a script.</summary>
+    public static Task<ProductProcess> StartIgnoringSignalsAsync(string line) => WaitForStartAsync(new ProductProcess(line, [], "trap '' HUP INT"));
 
     private static async Task<ProductProcess> WaitForStartAsync(ProductProcess product)
     {

@@ -66,6 +66,21 @@ public sealed class SecurityProcessTests : IDisposable
         Assert.Equal(0, server.WaitForExit());
     }
 
+    /// <summary>nohup and scripts have both ignored; memcached handles them even then.</summary>
+    [Fact]
+    public async Task SignalsThatAreIgnoredWhenItIsStartedAreHandledAllTheSame()
+    {
+        if (!OperatingSystem.IsLinux())
+            return;
+        await File.WriteAllTextAsync(AuthFile, "ann:old\n");
+        using ProductProcess server = await ProductProcess.StartIgnoringSignalsAsync($"-Y {AuthFile} -p -1 -l 127.0.0.1 -v");
+        await File.WriteAllTextAsync(AuthFile, "ann:new\n");
+        server.Signal("HUP");
+        await Wait.UntilAsync(() => server.Error.Contains("Reloaded: passwords", StringComparison.Ordinal), () => server.Error);
+        server.Signal("INT");
+        Assert.Equal(0, server.WaitForExit());
+    }
+
     /// <summary>The server's name, and the answer to the login.</summary>
     private static async Task<(string Server, string Answer)> LogInAsync(IPEndPoint endPoint, string token)
     {

@@ -22,17 +22,20 @@ internal static partial class Posix
     public static string LastError => Marshal.GetPInvokeErrorMessage(Marshal.GetLastPInvokeError());
 
     /// <summary>
-    /// A shell starts background jobs of a script with SIGINT ignored, and the runtime leaves an ignored SIGINT alone. memcached handles it even then.
-    /// The handler is the first field of struct sigaction on Linux; SIG_IGN is 1, SIG_DFL 0.
+    /// A shell starts background jobs of a script with SIGINT ignored, nohup starts everything with SIGHUP ignored, and the runtime leaves a signal alone that
+    /// is. memcached handles both even then. The handler is the first field of struct sigaction on Linux; SIG_IGN is 1, SIG_DFL 0.
     /// </summary>
-    public static unsafe void StopIgnoringInterrupt()
+    public static unsafe void StopIgnoringSignals()
     {
-        const int Interrupt = 2;
+        const int HangUp = 1, Interrupt = 2;
         if (!OperatingSystem.IsLinux())
             return;
         nint* action = stackalloc nint[64];
-        if (GetAction(Interrupt, null, action) == 0 && action[0] == 1)
-            _ = SetHandler(Interrupt, 0);
+        foreach (int signal in (ReadOnlySpan<int>)[HangUp, Interrupt])
+        {
+            if (GetAction(signal, null, action) == 0 && action[0] == 1)
+                _ = SetHandler(signal, 0);
+        }
     }
 
     [LibraryImport("libc", EntryPoint = "sigaction")]

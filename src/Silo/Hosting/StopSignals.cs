@@ -15,12 +15,12 @@ internal sealed class StopSignals : IDisposable
 
     public StopSignals()
     {
-        Posix.StopIgnoringInterrupt();
+        Posix.StopIgnoringSignals();
+        _registrations.Add(PosixSignalRegistration.Create(PosixSignal.SIGHUP, OnHangUp));
         _registrations.Add(PosixSignalRegistration.Create(PosixSignal.SIGINT, OnStop));
         _registrations.Add(PosixSignalRegistration.Create(PosixSignal.SIGTERM, OnStop));
         if (!OperatingSystem.IsWindows())
             _registrations.Add(PosixSignalRegistration.Create((PosixSignal)Posix.SignalUser1, OnGracefulStop));
-        _registrations.Add(PosixSignalRegistration.Create(PosixSignal.SIGHUP, OnHangUp));
     }
 
     /// <summary>What SIGHUP does; nothing before it is set.</summary>
