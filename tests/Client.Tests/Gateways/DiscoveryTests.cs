@@ -25,9 +25,7 @@ public sealed class DiscoveryTests
         await UntilAsync(() => second.Open == 1 && first.Open == 1);
 
         // The first one leaves while an operation waits there: that gets its reply, and what comes next goes elsewhere.
-        Task<byte[]?>[] pending = [client.GetAsync("b"), client.GetAsync("c")];
-        FakeCommand atFirst = await first.NextAsync();
-        FakeCommand atSecond = await second.NextAsync();
+        (Task<byte[]?>[] pending, FakeCommand atFirst, FakeCommand atSecond) = await AskBothAsync(client, first, second);
         first.Cluster = second.Cluster = (3, [second.EndPoint]);
         await atSecond.AnswerAsync("EN\r\n");
         await UntilAsync(() => second.Open == 2);
@@ -143,6 +141,28 @@ public sealed class DiscoveryTests
     [InlineData("1\na|b|0\n")]
     [InlineData("1\na|b|65536\n")]
     public void WhatIsNoListIsRefused(string text) => Assert.False(GatewayListReader.TryRead(Encoding.ASCII.GetBytes(text), out _, out _));
+
+    /// <summary>
+    /// Two operations, one at each gateway. What the second one has accepted may be of no use to the client yet, while the greeting is on its way: then both go
+    /// to the first, which answers, and two others follow.
+    /// </summary>
+    private static async Task<(Task<byte[]?>[] Pending, FakeCommand AtFirst, FakeCommand AtSecond)> AskBothAsync(
+        OrleansCacheClient client, FakeGateway first, FakeGateway second)
+    {
+        while (true)
+        {
+            Task<byte[]?>[] pending = [client.GetAsync("b"), client.GetAsync("c")];
+            FakeCommand atFirst = await first.NextAsync();
+            using CancellationTokenSource limit = new(s_patience);
+            Task arrived = second.WaitAsync(limit.Token);
+            if (await Task.WhenAny(first.WaitAsync(limit.Token), arrived) == arrived)
+                return (pending, atFirst, await second.NextAsync());
+            await atFirst.AnswerAsync("EN\r\n");
+            await (await first.NextAsync()).AnswerAsync("EN\r\n");
+            await Task.WhenAll(pending).WaitAsync(s_patience);
+            await limit.CancelAsync();
+        }
+    }
 
     private static OrleansCacheClient Client(FakeGateway gateway, Action<OrleansCacheOptions>? configure = null) =>
         new(TestOptions.For([gateway.EndPoint], options =>
