@@ -173,6 +173,13 @@ internal sealed partial class SimulatedCluster
             client.OnGatewayLost();
     }
 
+    private HistoryOperation VanishPerhaps(string key)
+    {
+        var vanished = new HistoryOperation { Kind = HistoryKind.Vanish, Invoked = NextStamp() };
+        _histories[key].Add(vanished);
+        return vanished;
+    }
+
     private void Vanish(string key) => _histories[key].Add(
         new HistoryOperation { Kind = HistoryKind.Vanish, Status = CacheStatus.Ok, Invoked = NextStamp(), Ended = NextStamp() });
 }

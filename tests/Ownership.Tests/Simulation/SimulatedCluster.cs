@@ -58,6 +58,9 @@ internal sealed partial class SimulatedCluster : IDisposable
     private long _order;
     private int _generation;
     private int _seedsDrawn;
+
+    /// <summary>Lost partitions that a silo has opened empty that was declared dead itself, until a member opens them.</summary>
+    private readonly List<(int Partition, HistoryOperation Vanished)> _emptiedByDead = [];
     private readonly List<long> _lossTimes = [];
     private ulong _trace = 14695981039346656037;
     private readonly List<(int Partition, string What)>? _log = TestSeed.Given is null ? null : [];
@@ -395,7 +398,20 @@ internal sealed partial class SimulatedCluster : IDisposable
     internal void OnOpening(SimulatedNode opener, int partition, long epoch, bool isEmpty, bool isRestored)
     {
         if (!IsCounted(opener))
+        {
+            // What was lost may come back as nothing: it may yet make a copy at a member, who opens that one when this silo is gone.
+            if (isEmpty && _servedEpochs[partition] != 0 && _mayBeLost[partition])
+            {
+                foreach (string key in Keys.Where(key => PartitionOf(key, opener.Partitions.Hasher!) == partition))
+                    _emptiedByDead.Add((partition, VanishPerhaps(key)));
+            }
+
             return;
+        }
+
+        foreach ((int _, HistoryOperation vanished) in _emptiedByDead.Where(emptied => emptied.Partition == partition))
+            vanished.Ended = NextStamp();
+        _emptiedByDead.RemoveAll(emptied => emptied.Partition == partition);
         foreach (SimulatedNode node in _nodes.Values)
         {
             if (node != opener && IsCounted(node) && node.Serves(partition))
