@@ -5,7 +5,7 @@ namespace OrleansCache.Architecture.Tests;
 /// <summary>The repository's own sources, as data.</summary>
 internal static class Repository
 {
-    public static string Root { get; } = FindRoot();
+    public static string Root => Testing.Repository.Root;
 
     /// <summary>All project files below src/ and tests/ (and bench/, if there is one), without build output.</summary>
     public static IReadOnlyList<Project> Projects { get; } =
@@ -28,17 +28,6 @@ internal static class Repository
     }
 
     public static string Relative(string path) => Path.GetRelativePath(Root, path).Replace('\\', '/');
-
-    private static string FindRoot()
-    {
-        for (DirectoryInfo? folder = new(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
-        {
-            if (File.Exists(Path.Combine(folder.FullName, "OrleansCache.sln")))
-                return folder.FullName;
-        }
-
-        throw new InvalidOperationException("OrleansCache.sln stands in no folder above the tests.");
-    }
 }
 
 /// <summary>One project file, as far as the rules care.</summary>

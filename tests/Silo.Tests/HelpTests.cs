@@ -32,7 +32,7 @@ public sealed class HelpTests
     [Fact]
     public void TheOptionsPageIsTheTable()
     {
-        string path = Path.Combine(ProductProcess.Root, "docs", "options.md");
+        string path = Path.Combine(Repository.Root, "docs", "options.md");
 
         Assert.True(
             File.ReadAllText(path) == HelpText.Page(),

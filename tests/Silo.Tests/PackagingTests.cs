@@ -11,7 +11,7 @@ namespace OrleansCache.Silo.Tests;
 /// service's life.</summary>
 public sealed partial class PackagingTests
 {
-    private static string Packaging => Path.Combine(ProductProcess.Root, "packaging");
+    private static string Packaging => Path.Combine(Repository.Root, "packaging");
 
     [Fact]
     public void ManualPageAndCompletionNameEveryOptionAndVerb()

@@ -50,8 +50,6 @@ internal sealed class ProductProcess : IDisposable
         _process.BeginOutputReadLine();
     }
 
-    public static string Root { get; } = FindRoot();
-
     /// <summary>Beside the tests: they reference the program's project, so it is built first and in the same form.</summary>
     public static string Dll { get; } = Path.Combine(AppContext.BaseDirectory, "OrleansCache.dll");
 
@@ -170,13 +168,5 @@ internal sealed class ProductProcess : IDisposable
 
         if (line.Contains("listening on ", StringComparison.Ordinal))
             _listening.TrySetResult(line);
-    }
-
-    private static string FindRoot()
-    {
-        DirectoryInfo? folder = new(AppContext.BaseDirectory);
-        while (folder is not null && !File.Exists(Path.Combine(folder.FullName, "OrleansCache.sln")))
-            folder = folder.Parent;
-        return folder?.FullName ?? throw new InvalidOperationException("OrleansCache.sln stands in no folder above the tests.");
     }
 }

@@ -17,7 +17,7 @@ public sealed class StoreKeeper : IStoreAdmin, IDisposable
     /// <summary>...and at most this many buckets (of about 8 items) are looked at before a partition's lock is let go.</summary>
     private const int BucketsMax = 64;
 
-    /// <summary>Items freed from the ends of a shard's queues before its lock is let go: as long a hold as that for buckets.</summary>
+    /// <summary>Items freed from the ends of a shard's queues before its lock is let go: as many as those buckets hold.</summary>
     private const int TailItemsMax = 512;
 
     /// <summary>memcached pauses after so many items.</summary>

@@ -23,7 +23,7 @@ public static class ServerUnderTest
     public static string MemcachedPath { get; } = Environment.GetEnvironmentVariable("MEMCACHED") is { Length: > 0 } named ? named : "/usr/bin/memcached";
 
     /// <summary>The repository's root: the nearest folder above this assembly that holds the solution.</summary>
-    public static string RepositoryRoot { get; } = FindRepositoryRoot();
+    public static string RepositoryRoot { get; } = Repository.Root;
 
     /// <summary>The built OrleansCache.dll beside this test assembly: artifacts/FORM/bin/OrleansCache.Silo/CONFIGURATION/.</summary>
     public static string OrleansCachePath { get; } = Path.GetFullPath(
@@ -58,16 +58,6 @@ public static class ServerUnderTest
         if (Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") is { Length: > 0 } host)
             return host;
         return Environment.ProcessPath is { } self && Path.GetFileNameWithoutExtension(self) == "dotnet" ? self : "dotnet";
-    }
-
-    private static string FindRepositoryRoot()
-    {
-        for (DirectoryInfo? folder = new(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
-        {
-            if (File.Exists(Path.Combine(folder.FullName, "OrleansCache.sln")))
-                return folder.FullName;
-        }
-        throw new InvalidOperationException($"No OrleansCache.sln above {AppContext.BaseDirectory}");
     }
 }
 

@@ -30,7 +30,7 @@ internal sealed class HistoryChecker
     private const string Unseen = "(unseen)";
 
     /// <summary>What answers have shown, and all that it begins with.</summary>
-    private readonly HashSet<string> _seenTexts = [""];
+    private readonly HashSet<string> _seenTexts = [];
     private readonly List<ulong> _seenNumbers = [];
     private readonly Dictionary<string, bool> _canBeSeen = [];
     private readonly Dictionary<string, bool> _canBeSeenAppended = [];
@@ -41,6 +41,9 @@ internal sealed class HistoryChecker
     private Configurations _now = new();
     private Configurations _next = new();
 
+    /// <summary>The open operations with unknown outcome.</summary>
+    private ulong _unknown;
+
     private HistoryChecker(HistoryOperation[] judged)
     {
         foreach (HistoryOperation operation in judged)
@@ -49,11 +52,9 @@ internal sealed class HistoryChecker
                 _incrementedAtMost += operation.Delta;
             foreach (string seen in (ReadOnlySpan<string>)[operation.Result, operation.Token])
             {
-                if (seen.Length == 0)
-                    continue;
                 if (ulong.TryParse(seen, NumberStyles.None, CultureInfo.InvariantCulture, out ulong number))
                     _seenNumbers.Add(number);
-                for (int length = 1; length <= seen.Length; length++)
+                for (int length = 0; length <= seen.Length; length++)
                     _seenTexts.Add(seen[..length]);
             }
         }
@@ -103,6 +104,7 @@ internal sealed class HistoryChecker
         if (slot < 0)
             return false;
         _open[slot] = operation;
+        _unknown |= operation.IsUnknown ? 1UL << slot : 0;
         return true;
     }
 
@@ -115,12 +117,13 @@ internal sealed class HistoryChecker
         {
             bool hasTakenEffect = (done & bit) != 0;
             if (hasTakenEffect || operation.IsUnknown)
-                _next.Add(value, done & ~bit, Unknown);
+                _next.Add(value, done & ~bit, _unknown);
             if (!hasTakenEffect && !TakeEffect(value, done, slot))
                 return false;
         }
 
         _open[slot] = null;
+        _unknown &= ~bit;
         (_now, _next) = (_next, _now);
         return true;
     }
@@ -129,7 +132,7 @@ internal sealed class HistoryChecker
     private bool TakeEffect(string? value, ulong done, int last)
     {
         _reached.Clear();
-        _reached.Add(value, done, Unknown);
+        _reached.Add(value, done, _unknown);
         _work.Enqueue((value, done));
         while (_work.TryDequeue(out (string? Value, ulong Done) from))
         {
@@ -140,8 +143,8 @@ internal sealed class HistoryChecker
                     continue;
                 ulong then = from.Done | 1UL << slot;
                 if (slot == last)
-                    _next.Add(after, from.Done, Unknown);
-                else if (_reached.Add(after, then, Unknown))
+                    _next.Add(after, from.Done, _unknown);
+                else if (_reached.Add(after, then, _unknown))
                     _work.Enqueue((after, then));
             }
 
@@ -155,32 +158,18 @@ internal sealed class HistoryChecker
         return true;
     }
 
-    /// <summary>The open operations with unknown outcome.</summary>
-    private ulong Unknown
-    {
-        get
-        {
-            ulong bits = 0;
-            for (int slot = 0; slot < OpenMax; slot++)
-            {
-                if (_open[slot] is { IsUnknown: true })
-                    bits |= 1UL << slot;
-            }
-
-            return bits;
-        }
-    }
-
     private bool TryApply(HistoryOperation operation, string? before, out string? after)
     {
-        bool mayBe;
         if (ReferenceEquals(before, Unseen) && operation.Kind == HistoryKind.Increment)
-            (mayBe, after) = (operation.IsUnknown, Unseen);
-        else
-            mayBe = operation.TryApply(before, out after);
+        {
+            after = Unseen;
+            return operation.IsUnknown;
+        }
+
+        bool mayBe = operation.TryApply(before, out after);
         if (after is not null && !CanBeSeen(after))
             after = Unseen;
-        return mayBe && !(operation.IsUnknown && after == before);
+        return mayBe;
     }
 
     /// <summary>Whether an answer of the history can show this value, or one that becomes of it: appends and increments only add.</summary>
