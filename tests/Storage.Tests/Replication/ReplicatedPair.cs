@@ -75,7 +75,7 @@ internal sealed class ReplicatedPair : IDisposable
                 Flush(Now + (uint)_random.Next(1, 30));
                 break;
             case 2:
-                FireInModel();
+                // Takes the place of whatever was scheduled, also of one whose time has come that nobody has carried out yet.
                 _flushAt = _random.Next(2) == 0 ? uint.MaxValue : Now + (uint)_random.Next(1, 30);
                 Owner.RescheduleFlush(_flushAt);
                 break;
