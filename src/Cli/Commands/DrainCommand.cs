@@ -9,6 +9,9 @@ internal static class DrainCommand
 {
     private const int PollMilliseconds = 200;
 
+    /// <summary>A silo serves a moment before all have heard of its gateway.</summary>
+    private static readonly TimeSpan GatewayTimeMax = TimeSpan.FromSeconds(2);
+
     public static CliVerb Verb { get; } = new()
     {
         Name = "drain",
@@ -34,9 +37,15 @@ internal static class DrainCommand
     private static int Run(CliContext context)
     {
         using MemcachedConnection connection = context.Connect();
-        ClusterSnapshot cluster = ClusterSnapshot.Read(connection);
-        SiloSnapshot silo = cluster.Find(context.Operands[0]);
         long began = Stopwatch.GetTimestamp();
+        SiloSnapshot silo = ClusterSnapshot.Read(connection).Find(context.Operands[0]);
+        while (silo is { IsDraining: false, Gateway: null } && Stopwatch.GetElapsedTime(began) < GatewayTimeMax)
+        {
+            if (context.Stop.WaitHandle.WaitOne(PollMilliseconds))
+                throw new OperationCanceledException(context.Stop);
+            silo = ClusterSnapshot.Read(connection).Find(silo.Name);
+        }
+
         if (!silo.IsDraining)
         {
             if (silo.Gateway is null)
