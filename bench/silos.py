@@ -31,18 +31,22 @@ class Silos:
                    "--data-dir", os.path.join(self.folder.name, str(number)), *self.options]
         if number > 0:
             command += ["--join", f"127.0.0.1:{silo_port}"]
-        path = os.path.join(self.folder.name, f"{number}.log")
-        with open(path, "w") as log:
+        with open(os.path.join(self.folder.name, f"{number}.log"), "w") as log:
             process = self.processes[number] = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
-        wait(lambda: "listening" in read(path) or process.poll() is not None, f"silo {number} does not start")
+        wait(lambda: "listening" in self.log(number) or process.poll() is not None, f"silo {number} does not start")
         if process.poll() is not None:
-            fail(f"silo {number} does not start:\n{read(path)}")
+            fail(f"silo {number} does not start:\n{self.log(number)}")
 
     def stats(self, number, what=""):
         with socket.create_connection(("127.0.0.1", self.port(number)), timeout=10) as connection:
             connection.sendall(b"stats %s\r\nquit\r\n" % what.encode())
             text = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
         return dict(line.split(" ", 2)[1:] for line in text.splitlines() if line.startswith("STAT "))
+
+    def log(self, number):
+        """What that silo has printed since its last start."""
+        path = os.path.join(self.folder.name, f"{number}.log")
+        return read(path) if os.path.exists(path) else ""
 
     def is_balanced(self):
         moves = self.stats(0, "moves")

@@ -129,7 +129,7 @@ public sealed partial class Coordinator
             if (copy.SyncedSequence != 0 && target.Reply is { } later && later.Sequence > copy.SyncedSequence)
             {
                 PartitionReport kept = Find(later, partition);
-                copy.IsUnwanted |= kept.Phase != PartitionPhase.Replica || kept.Epoch != copy.Number;
+                copy.IsUnwanted |= kept.Phase != PartitionPhase.Replica || !copy.IsNumbered(kept.Epoch);
             }
 
             // Only when it is gone where it was, and cannot begin there any more, the owner may acknowledge without it.
@@ -169,22 +169,20 @@ public sealed partial class Coordinator
         return copy;
     }
 
-    /// <summary>Whether another copy may begin now, so that neither silo is drowned. Those that rest do not count.</summary>
-    private bool MayCopy(SiloId source, SiloId target)
+    /// <summary>Counts the copies that are being made, by their sources and targets. Those that rest do not count.</summary>
+    private CopiesUnderWay CountCopiesUnderWay()
     {
-        int leaving = 0, arriving = 0;
+        CopiesUnderWay counted = new();
         for (int partition = 0; partition < _copies.Length; partition++)
         {
             foreach (Copy copy in _copies[partition])
             {
-                if (copy.State != CopyState.Copying || copy.IsUnwanted || IsResting(partition, copy))
-                    continue;
-                leaving += _owners[partition] == source ? 1 : 0;
-                arriving += copy.Target == target ? 1 : 0;
+                if (copy.State == CopyState.Copying && !copy.IsUnwanted && !IsResting(partition, copy))
+                    counted.Add(_owners[partition], copy.Target);
             }
         }
 
-        return leaving < CopiesUnderWayMax && arriving < CopiesUnderWayMax;
+        return counted;
     }
 
     // ---- moves ----
@@ -200,7 +198,7 @@ public sealed partial class Coordinator
         Copy? copy = _copies[partition].Find(candidate => candidate.Target == move.Target);
         if (copy is null)
         {
-            if (!IsResting(move) && MayCopy(owner.Silo, move.Target))
+            if (!IsResting(move) && CountCopiesUnderWay().MayAdd(owner.Silo, move.Target))
                 Attach(partition, move.Target);
         }
         else if (copy.IsUnwanted)
@@ -209,7 +207,11 @@ public sealed partial class Coordinator
         {
             PartitionReport received = Find(target.Reply, partition);
             if (received.Phase == PartitionPhase.Replica && received.Epoch == copy.Number)
+            {
+                // In this order: what the source becomes counts beside the target from the beginning, and need not be given another number while clients wait.
+                move.Epoch = NextEpoch(partition);
                 move.YieldCopy = NextEpoch(partition);
+            }
         }
     }
 
@@ -238,7 +240,7 @@ public sealed partial class Coordinator
     private bool TryPromoteTarget(int partition, SiloId owner, SyncReply reply, PartitionReport yielded)
     {
         if (!_moves.TryGetValue(partition, out Move? move) || move.YieldCopy != yielded.Epoch
-            || reply.MembershipVersion > _membershipVersion)
+            || reply.MembershipVersion > _membershipVersion || move.Epoch <= _epochs[partition])
             return false;
         Promotion? promotion = null;
         List<(SiloId Silo, long Copy)> retained = [(owner, yielded.Epoch)];
@@ -252,8 +254,8 @@ public sealed partial class Coordinator
                 continue;
             if (copy is not { State: CopyState.Synced, IsUnwanted: false } || held.Phase != PartitionPhase.Replica || held.Epoch != copy.Number)
                 return false;
-            if (silo == move.Target)
-                promotion = new Promotion(silo, copy.Number, NextEpoch(partition));
+            if (silo == move.Target && copy.Number < move.Epoch)
+                promotion = new Promotion(silo, copy.Number, move.Epoch);
             else
                 retained.Add((silo, copy.Number));
         }
@@ -261,7 +263,7 @@ public sealed partial class Coordinator
         if (promotion is null)
             return false;
         foreach ((SiloId silo, long copy) in retained)
-            promotion.Retained.Add((silo, copy, NextEpoch(partition)));
+            promotion.Retained.Add((silo, copy, copy > move.Epoch ? copy : NextEpoch(partition)));
         _promotions.Add(partition, promotion);
         return true;
     }
@@ -365,8 +367,8 @@ public sealed partial class Coordinator
             _epochs[partition] = _confirmed[partition] = promotion.Epoch;
             _failures[partition] = default;
             _copies[partition].Clear();
-            foreach ((SiloId silo, _, long copy) in promotion.Retained)
-                _copies[partition].Add(new Copy(copy, silo) { State = CopyState.Synced });
+            foreach ((SiloId silo, long former, long copy) in promotion.Retained)
+                _copies[partition].Add(new Copy(copy, silo) { State = CopyState.Synced, FormerNumber = former });
             FollowCopies(partition, winner.Reply!);
             bool moved = _moves.Remove(partition, out Move? move) && move.Target == promotion.Winner;
             if (moved)
@@ -495,7 +497,7 @@ public sealed partial class Coordinator
             return false;
         if (_owners[partition].IsNone)
             return true;
-        return held.Epoch > _epochs[partition] && _copies[partition].Exists(copy => copy.Target == silo && copy.Number == held.Epoch && !copy.IsUnwanted);
+        return _copies[partition].Exists(copy => copy.Target == silo && copy.IsNumbered(held.Epoch) && !copy.IsUnwanted);
     }
 
     /// <summary>A copy of a partition, as the coordinator wants it or as its owner has reported it.</summary>
@@ -504,6 +506,9 @@ public sealed partial class Coordinator
         public long Number => number;
 
         public SiloId Target => target;
+
+        /// <summary>Of a replica that the owner has taken over: its number where it is until the owner has told it another. 0 for none.</summary>
+        public long FormerNumber { get; init; }
 
         /// <summary>What its owner said last.</summary>
         public CopyState State { get; set; }
@@ -532,6 +537,8 @@ public sealed partial class Coordinator
 
         private long _measuredMilliseconds;
 
+        public bool IsNumbered(long held) => held == Number || (held == FormerNumber && FormerNumber != 0);
+
         public void Measure(CopyReport report, long sequence, long nowMilliseconds)
         {
             long milliseconds = nowMilliseconds - _measuredMilliseconds;
@@ -549,11 +556,30 @@ public sealed partial class Coordinator
         }
     }
 
+    /// <summary>How many copies leave and reach each silo, so that none is drowned.</summary>
+    private sealed class CopiesUnderWay
+    {
+        private readonly Dictionary<SiloId, int> _leaving = [];
+        private readonly Dictionary<SiloId, int> _arriving = [];
+
+        public bool MayAdd(SiloId source, SiloId target) =>
+            _leaving.GetValueOrDefault(source) < CopiesUnderWayMax && _arriving.GetValueOrDefault(target) < CopiesUnderWayMax;
+
+        public void Add(SiloId source, SiloId target)
+        {
+            _leaving[source] = _leaving.GetValueOrDefault(source) + 1;
+            _arriving[target] = _arriving.GetValueOrDefault(target) + 1;
+        }
+    }
+
     private sealed class Move(SiloId source, SiloId target)
     {
         public SiloId Source => source;
 
         public SiloId Target => target;
+
+        /// <summary>The epoch in which the target will serve; 0 as long as it has not got everything.</summary>
+        public long Epoch { get; set; }
 
         /// <summary>The number of the replica that the source becomes; 0 as long as the target has not got everything.</summary>
         public long YieldCopy { get; set; }

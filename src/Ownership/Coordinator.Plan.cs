@@ -91,6 +91,10 @@ public sealed partial class Coordinator
             }
         }
 
+        // What a silo must have at least to be relieved of a copy, unless zones ask for it: most of the time nobody has so much.
+        double crowded = load.Count == 0 ? double.MaxValue : load.Min(silo => silo.Value + (2 * share[silo.Key]));
+        bool hasZones = _members.Values.Any(static member => member.Reply?.Zone.Length > 0);
+        CopiesUnderWay underWay = CountCopiesUnderWay();
         for (int partition = 0; partition < _copies.Length; partition++)
         {
             if (!IsServed(partition))
@@ -108,9 +112,10 @@ public sealed partial class Coordinator
             }
 
             int complete = kept.Count(copy => copy.State == CopyState.Synced);
-            bool mayImprove = kept.Count == wanted && wanted > 0 && MayBalance(partition, now) && now >= _failures[partition].NotBeforeMilliseconds;
+            bool mayImprove = kept.Count == wanted && wanted > 0 && (hasZones || kept.Exists(copy => load[copy.Target] - share[copy.Target] >= crowded))
+                && MayBalance(partition, now) && now >= _failures[partition].NotBeforeMilliseconds;
             if (kept.Count < wanted || (mayImprove && IsMisplaced(partition, kept, load, share)))
-                AttachOne(partition, move, kept, load, share, now);
+                AttachOne(partition, move, kept, load, share, underWay, now);
             else if (complete > wanted)
                 DropOne(partition, kept, load);
 
@@ -127,7 +132,8 @@ public sealed partial class Coordinator
     private List<Copy> KeptCopies(int partition, Move? move) =>
         [.. _copies[partition].Where(copy => !copy.IsUnwanted && _candidates.Contains(copy.Target) && copy.Target != move?.Target)];
 
-    private void AttachOne(int partition, Move? move, List<Copy> kept, Dictionary<SiloId, double> load, Dictionary<SiloId, double> share, long now)
+    private void AttachOne(
+        int partition, Move? move, List<Copy> kept, Dictionary<SiloId, double> load, Dictionary<SiloId, double> share, CopiesUnderWay underWay, long now)
     {
         SiloId owner = _owners[partition];
         if (now < _failures[partition].NotBeforeMilliseconds || move is { YieldCopy: not 0 })
@@ -141,9 +147,10 @@ public sealed partial class Coordinator
                 best = silo;
         }
 
-        if (best.IsNone || !MayCopy(owner, best))
+        if (best.IsNone || !underWay.MayAdd(owner, best))
             return;
         Attach(partition, best);
+        underWay.Add(owner, best);
         load[best] += share[best];
     }
 

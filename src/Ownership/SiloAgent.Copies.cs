@@ -97,8 +97,11 @@ public sealed partial class SiloAgent
         if (FindCopy(partition, copy) is not { IsAwaited: true } found)
             return;
         found.IsAwaited = false;
-        if (_held[partition] is { Phase: PartitionPhase.Opening } held)
-            ActivateIfReady(partition, held);
+        if (_held[partition] is not { Phase: PartitionPhase.Opening } held)
+            return;
+        ActivateIfReady(partition, held);
+        if (held.Phase == PartitionPhase.Active)
+            Nudge();
     }
 
     /// <summary>All complete copies of this sealed partition have everything: nobody waits for an acknowledgement any more.</summary>
@@ -106,12 +109,17 @@ public sealed partial class SiloAgent
     {
         if (_held[partition] is not { Phase: PartitionPhase.Sealed, YieldsTo: not 0 } held)
             return;
+        HandOver(partition, held);
+        Nudge();
+    }
+
+    private void HandOver(int partition, Held held)
+    {
         EndCopies(partition);
         held.Phase = PartitionPhase.Replica;
         held.Epoch = held.YieldsTo;
         held.YieldsTo = 0;
         environment.BecomeReplica(partition, held.Epoch);
-        Nudge();
     }
 
     private void ExecuteOnCopies(PartitionCommand command, Held? held)
@@ -138,7 +146,8 @@ public sealed partial class SiloAgent
             case CommandKind.Yield when held?.Phase == PartitionPhase.Active && held.Epoch == command.Epoch && command.Copy > held.Epoch:
                 held.Phase = PartitionPhase.Sealed;
                 held.YieldsTo = command.Copy;
-                environment.Seal(partition);
+                if (environment.Seal(partition))
+                    HandOver(partition, held);
                 break;
 
             case CommandKind.Promote when held?.Phase == PartitionPhase.Replica && held.Epoch == command.Epoch && command.MoveEpoch > command.Epoch:
@@ -149,10 +158,11 @@ public sealed partial class SiloAgent
                 environment.Fence(partition, held.Epoch);
                 break;
 
-            // Beside the promotion, before the flushes that the replicas have not gone through: later they would not be equal.
+            // Beside the promotion, before the flushes that the replicas have not gone through: later they would not be equal. One whose number is above the
+            // epoch already, because its silo has yielded under it, counts from the beginning.
             case CommandKind.Retain when held is { Phase: PartitionPhase.Opening, HasCaughtUp: false } && held.Epoch == command.Epoch
                 && IsMember(command.Target) && FindCopy(partition, command.MoveEpoch) is null:
-                held.Copies.Add(new Copy(command.MoveEpoch, command.Target, CopyState.Synced) { IsAwaited = true });
+                held.Copies.Add(new Copy(command.MoveEpoch, command.Target, CopyState.Synced) { IsAwaited = command.Copy != command.MoveEpoch });
                 environment.Retain(partition, command.Copy, command.MoveEpoch, command.Target);
                 break;
         }
@@ -176,12 +186,15 @@ public sealed partial class SiloAgent
     }
 
     /// <summary>
-    /// What was promoted is not served before the replica that it keeps has its new number: until then that one would count for nothing if this silo were lost.
+    /// What was promoted is not served before as many of the replicas that it keeps as the cluster wants have their new numbers: until then they would count
+    /// for nothing if this silo were lost. After a move there is one more.
     /// </summary>
     private void ActivateIfReady(int partition, Held held)
     {
-        if (!held.Copies.Exists(static copy => copy.IsAwaited))
-            environment.Activate(partition, held.Epoch, held.KeepItems);
+        int kept = held.Copies.Count(static copy => copy.State != CopyState.Failed);
+        int awaited = held.Copies.Count(static copy => copy.IsAwaited);
+        if (kept - awaited >= Math.Min(kept, Replicas))
+            Open(partition, held);
     }
 
     private void ForgetCopiesAt(SiloId silo)

@@ -7,16 +7,16 @@ namespace OrleansCache.Ownership;
 public interface ISiloAgentEnvironment
 {
     /// <summary>
-    /// Starts to serve the partition; <see cref="SiloAgent.OnActivated"/> follows when it is served. Called again as long as it is not: repeats do no harm.
-    /// <paramref name="keepItems"/>: what is held stays; otherwise it begins empty.
+    /// Starts to serve the partition. True if it is served when this returns; otherwise <see cref="SiloAgent.OnActivated"/> follows when it is. Called again as
+    /// long as it is not: repeats do no harm. <paramref name="keepItems"/>: what is held stays; otherwise it begins empty.
     /// </summary>
-    void Activate(int partition, long epoch, bool keepItems);
+    bool Activate(int partition, long epoch, bool keepItems);
 
     /// <summary>
-    /// Turns requests away from now on. When this has returned no request is executing; <see cref="SiloAgent.OnDrained"/> follows when all complete copies have
-    /// everything.
+    /// Turns requests away from now on. When this has returned no request is executing. True if all complete copies have everything already; otherwise
+    /// <see cref="SiloAgent.OnDrained"/> follows when they have.
     /// </summary>
-    void Seal(int partition);
+    bool Seal(int partition);
 
     void Unseal(int partition);
 
@@ -293,9 +293,7 @@ public sealed partial class SiloAgent(SiloId self, int partitionCount, long memo
     {
         if (_held[partition] is { Phase: PartitionPhase.Opening } held && held.Epoch == epoch)
         {
-            held.Phase = PartitionPhase.Active;
-            if (!held.KeepItems || held.IsRestored)
-                environment.NoteFlush(partition, _flush.AtUnixSeconds, _flush.Number);
+            BecomeActive(partition, held);
             Nudge();
         }
     }
@@ -392,7 +390,7 @@ public sealed partial class SiloAgent(SiloId self, int partitionCount, long memo
                 held.KeepItems = true;
                 held.IsRestored = true;
                 RestoredCount++;
-                environment.Activate(partition, held.Epoch, keepItems: true);
+                Open(partition, held);
                 break;
 
             case CommandKind.Drop:
@@ -442,8 +440,22 @@ public sealed partial class SiloAgent(SiloId self, int partitionCount, long memo
         // Whatever else is held is older than what others had since.
         if (held is not null)
             Discard(partition);
-        _held[partition] = new Held { Phase = PartitionPhase.Opening, Epoch = epoch };
-        environment.Activate(partition, epoch, keepItems: false);
+        held = new Held { Phase = PartitionPhase.Opening, Epoch = epoch };
+        _held[partition] = held;
+        Open(partition, held);
+    }
+
+    private void Open(int partition, Held held)
+    {
+        if (environment.Activate(partition, held.Epoch, held.KeepItems))
+            BecomeActive(partition, held);
+    }
+
+    private void BecomeActive(int partition, Held held)
+    {
+        held.Phase = PartitionPhase.Active;
+        if (!held.KeepItems || held.IsRestored)
+            environment.NoteFlush(partition, _flush.AtUnixSeconds, _flush.Number);
     }
 
     private void Nudge()

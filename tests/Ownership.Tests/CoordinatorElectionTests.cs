@@ -164,10 +164,30 @@ public sealed class CoordinatorElectionTests : ICoordinatorEnvironment
         Answer(target);
         (SiloId promoted, PartitionCommand promote) = Assert.Single(Told(CommandKind.Promote));
         Assert.Equal(target, promoted);
-        Assert.True(promote.MoveEpoch > yield.Copy);
+        Assert.InRange(promote.MoveEpoch, promote.Epoch + 1, yield.Copy - 1);
         List<(SiloId Silo, PartitionCommand Command)> retained = Told(CommandKind.Retain);
         Assert.Equal(_members.Where(silo => silo != target && _state[silo].Held.Length > 0), retained.Select(static told => told.Command.Target).Order());
         Assert.All(retained, told => Assert.True(told.Command.MoveEpoch > promote.MoveEpoch));
+
+        // What the source has become counts already, so the target need not wait before it serves.
+        PartitionCommand source = retained.Single(static told => told.Command.Target == C).Command;
+        Assert.Equal((yield.Copy, yield.Copy), (source.Copy, source.MoveEpoch));
+
+        // The other replica gets its new number while the target serves.
+        PartitionCommand other = retained.Single(static told => told.Command.Target != C).Command;
+        Assert.True(other.MoveEpoch > yield.Copy);
+        Holds(target, [new PartitionReport(0, PartitionPhase.Active, promote.MoveEpoch)], [
+            new CopyReport(0, yield.Copy, C, CopyState.Synced), new CopyReport(0, other.MoveEpoch, other.Target, CopyState.Synced)]);
+        AnswerAll();
+        Assert.DoesNotContain(Told(CommandKind.Drop), told => told.Silo == other.Target);
+        Holds(other.Target, [new PartitionReport(0, PartitionPhase.Replica, other.MoveEpoch, Position: 5)]);
+        AnswerAll();
+        Assert.DoesNotContain(Told(CommandKind.Drop), told => told.Silo == other.Target);
+
+        // Then the former number means nothing any more.
+        Holds(other.Target, [new PartitionReport(0, PartitionPhase.Replica, promote.MoveEpoch - 1, Position: 5)]);
+        AnswerAll();
+        Assert.Contains(Told(CommandKind.Drop), told => told.Silo == other.Target);
     }
 
     /// <summary>It may have gone on without that silo's copy, which must not be promoted then, and this coordinator does not know yet whose that is.</summary>

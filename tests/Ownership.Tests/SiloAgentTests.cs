@@ -16,9 +16,11 @@ public sealed class SiloAgentTests : ISiloAgentEnvironment
     private readonly SiloAgent _agent;
     private long _sequence;
     private bool _isEqual = true;
+    private bool _isDrained;
+    private bool _servesAtOnce;
     private long _flushSeen;
 
-    public SiloAgentTests() => _agent = new SiloAgent(A, Partitions, 64, this);
+    public SiloAgentTests() => _agent = new SiloAgent(A, Partitions, 64, this) { Replicas = 1 };
 
     [Fact]
     public void TheSeedIsKnownBeforeAnythingIsOpened()
@@ -122,6 +124,38 @@ public sealed class SiloAgentTests : ISiloAgentEnvironment
         Assert.Equal([new CopyReport(0, 11, C, CopyState.Synced)], reply.Copies);
     }
 
+    [Fact]
+    public void AfterAMoveTheTargetServesAtOnceBecauseItsSourceCountsAlready()
+    {
+        Replica(0, 7);
+        _servesAtOnce = true;
+        SyncReply reply = Sync(
+            null, 0, [PartitionCommand.Promote(0, 7, 10), PartitionCommand.Retain(0, 10, 6, 12, C), PartitionCommand.Retain(0, 10, 11, 11, B)])!;
+        Assert.Equal(["fence 0 in 10", "retain 0 as 12", "retain 0 as 11", "activate 0"], _calls);
+        Assert.Equal([new PartitionReport(0, PartitionPhase.Active, 10)], reply.Partitions);
+        Assert.Equal([new CopyReport(0, 12, C, CopyState.Synced), new CopyReport(0, 11, B, CopyState.Synced)], reply.Copies);
+        _agent.OnRetained(0, 12);
+        Assert.Equal(PartitionPhase.Active, _agent.PhaseOf(0));
+    }
+
+    [Fact]
+    public void TheTargetOfAMoveWaitsUntilAsManyReplicasCountAsTheClusterWants()
+    {
+        var agent = new SiloAgent(A, Partitions, 64, this) { Replicas = 2 };
+        agent.OnMembership(1, [A, B, C]);
+        agent.HandleSync(Request([]) with { Replicas = 2, Table = PartitionTable.Create(new(1, 1), Seed, new SiloId[Partitions], new long[Partitions]) }, 0);
+        Assert.True(agent.HandleBegin(B, 0, 7));
+        agent.HandleComplete(B, 0, 7);
+        _calls.Clear();
+        _servesAtOnce = true;
+        PartitionCommand[] commands = [PartitionCommand.Promote(0, 7, 10), PartitionCommand.Retain(0, 10, 6, 12, C), PartitionCommand.Retain(0, 10, 11, 11, B)];
+        agent.HandleSync(Request(commands) with { Replicas = 2 }, 0);
+        Assert.Equal(PartitionPhase.Opening, agent.PhaseOf(0));
+        agent.OnRetained(0, 12);
+        Assert.Equal(PartitionPhase.Active, agent.PhaseOf(0));
+        Assert.Equal(["activate 0", "nudge"], _calls[^2..]);
+    }
+
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
@@ -190,6 +224,21 @@ public sealed class SiloAgentTests : ISiloAgentEnvironment
         Assert.Equal(["seal 0", "detach 0 6", "replica 0 as 7"], _calls.Where(static call => call != "nudge"));
         reply = Sync(null, 0, [PartitionCommand.Unseal(0, 5)])!;
         Assert.Equal((PartitionPhase.Replica, 7L, 0), (reply.Partitions[0].Phase, reply.Partitions[0].Epoch, reply.Copies.Count));
+    }
+
+    [Fact]
+    public void AnOwnerWhoseCopiesHaveEverythingYieldsInItsAnswer()
+    {
+        _agent.OnMembership(1, [A, B]);
+        Sync(Seed, 1, [PartitionCommand.Assign(0, 5)]);
+        _agent.OnActivated(0, 5);
+        Sync(null, 0, [PartitionCommand.Attach(0, 5, 6, B)]);
+        _agent.OnCopySynced(0, 6);
+        _calls.Clear();
+        _isDrained = true;
+        SyncReply reply = Sync(null, 0, [PartitionCommand.Yield(0, 5, 7)])!;
+        Assert.Equal(["seal 0", "detach 0 6", "replica 0 as 7"], _calls);
+        Assert.Equal([new PartitionReport(0, PartitionPhase.Replica, 7, Position: 3)], reply.Partitions);
     }
 
     [Fact]
@@ -284,13 +333,21 @@ public sealed class SiloAgentTests : ISiloAgentEnvironment
 
     void ISiloAgentEnvironment.OnHashSeedDiffers() => _calls.Add("differs");
 
-    void ISiloAgentEnvironment.Activate(int partition, long epoch, bool keepItems) => _calls.Add($"activate {partition}{(keepItems ? "" : " empty")}");
+    bool ISiloAgentEnvironment.Activate(int partition, long epoch, bool keepItems)
+    {
+        _calls.Add($"activate {partition}{(keepItems ? "" : " empty")}");
+        return _servesAtOnce;
+    }
 
     void ISiloAgentEnvironment.Drop(int partition) => _calls.Add($"drop {partition}");
 
     void ISiloAgentEnvironment.OnTable(PartitionTable table) => _calls.Add("table");
 
-    void ISiloAgentEnvironment.Seal(int partition) => _calls.Add($"seal {partition}");
+    bool ISiloAgentEnvironment.Seal(int partition)
+    {
+        _calls.Add($"seal {partition}");
+        return _isDrained;
+    }
 
     void ISiloAgentEnvironment.Unseal(int partition) => _calls.Add($"unseal {partition}");
 
@@ -367,6 +424,6 @@ public sealed class SiloAgentTests : ISiloAgentEnvironment
 
     private SyncRequest Request(PartitionCommand[] commands, long? sequence = null, long term = 1) => new()
     {
-        Term = term, Sequence = sequence ?? ++_sequence, Coordinator = B, PartitionCount = Partitions, Commands = commands,
+        Term = term, Sequence = sequence ?? ++_sequence, Coordinator = B, PartitionCount = Partitions, Replicas = 1, Commands = commands,
     };
 }

@@ -202,8 +202,8 @@ internal sealed class BatchGrain(OwnershipRuntime runtime, IGrainContext context
 }
 
 /// <summary>
-/// Opens the partition's gate when it is activated and closes it before it is deactivated. It may only be activated where the silo's agent has been told to
-/// serve the partition; see <see cref="OwnershipDirectory"/> for what happens elsewhere. Reentrant, because a batch waits for
+/// Opens the partition's gate when it is activated, unless it is open, and closes it before it is deactivated. It may only be activated where the silo's agent
+/// has been told to serve the partition; see <see cref="OwnershipDirectory"/> for what happens elsewhere. Reentrant, because a batch waits for
 /// replicas; the gate keeps order.
 /// </summary>
 [GrainType("oc.partition"), PartitionPlacement, GrainDirectory(OwnershipDirectory.Name), KeepAlive, Immovable, Reentrant]

@@ -53,11 +53,11 @@ internal sealed partial class OwnershipRuntime
 
     // ISiloAgentEnvironment. Under the lock.
 
-    void ISiloAgentEnvironment.Seal(int partition)
+    bool ISiloAgentEnvironment.Seal(int partition)
     {
         _partitions.TryGet(new PartitionId(partition))?.Seal();
         _journal.OnSealed(partition, NowMilliseconds);
-        _replicator.AwaitDrain(partition);
+        return _replicator.AwaitDrain(partition);
     }
 
     void ISiloAgentEnvironment.Unseal(int partition)

@@ -257,13 +257,7 @@ internal sealed partial class OwnershipRuntime
             _contexts[partition] = context;
             if (_agent.PhaseOf(partition) != PartitionPhase.Opening)
                 return;
-            PartitionId id = new(partition);
-            Partition? imported = _partitions.TryGet(id);
-            if (imported is not null)
-                imported.Activate(epoch);
-            else
-                _partitions.Open(id, epoch, sequence: PartitionSet.SequenceAt(_time.GetUtcNow()));
-            _journal.OnOpened(partition, imported?.ItemBytes, _agent.IsMember, NowMilliseconds);
+            Serve(partition, _partitions.TryGet(new PartitionId(partition)), epoch);
             _agent.OnActivated(partition, epoch);
         }
     }
@@ -301,12 +295,29 @@ internal sealed partial class OwnershipRuntime
 
     // ISiloAgentEnvironment. All under the lock.
 
-    void ISiloAgentEnvironment.Activate(int partition, long epoch, bool keepItems)
+    bool ISiloAgentEnvironment.Activate(int partition, long epoch, bool keepItems)
     {
-        if (!keepItems && _partitions.TryGet(new PartitionId(partition)) is { } stale && stale.Epoch != epoch)
+        Partition? gate = _partitions.TryGet(new PartitionId(partition));
+
+        // What is held is served at once, because clients wait for it. The grain is one more way to it, and follows.
+        bool isServed = keepItems && gate is not null;
+        if (isServed)
+            Serve(partition, gate, epoch);
+        else if (gate is not null && gate.Epoch != epoch)
             _partitions.Close(new PartitionId(partition), NowUnixSeconds);
+
         // Off the lock and out of the calling grain: a local call may run inline.
         _ = Task.Run(() => ActivateAsync(partition));
+        return isServed;
+    }
+
+    private void Serve(int partition, Partition? held, long epoch)
+    {
+        if (held is not null)
+            held.Activate(epoch);
+        else
+            _partitions.Open(new PartitionId(partition), epoch, sequence: PartitionSet.SequenceAt(_time.GetUtcNow()));
+        _journal.OnOpened(partition, held?.ItemBytes, _agent.IsMember, NowMilliseconds);
     }
 
     void ISiloAgentEnvironment.Nudge(SiloId coordinator) => Nudge(coordinator);

@@ -140,13 +140,20 @@ public sealed class Replicator(
         return (done, Math.Max(done, found.Log.Gate.ItemBytes));
     }
 
-    /// <summary>The gate has been sealed: <see cref="IReplicationHost.OnDrained"/> follows when everything is acknowledged.</summary>
-    public void AwaitDrain(int partition)
+    /// <summary>
+    /// The gate has been sealed. True if everything is acknowledged; otherwise <see cref="IReplicationHost.OnDrained"/> follows when it is.
+    /// </summary>
+    public bool AwaitDrain(int partition)
     {
         if (LogOf(partition) is not { } log)
-            return;
-        log.AwaitsDrain = true;
-        Later(log.TellRemoved);
+            return false;
+        bool isDrained = false;
+        log.Gate.RunLocked(log, log =>
+        {
+            isDrained = log.IsDrained;
+            log.AwaitsDrain = !isDrained;
+        });
+        return isDrained;
     }
 
     /// <summary>The gate is open again.</summary>

@@ -222,37 +222,49 @@ internal sealed partial class SimulatedNode : ISiloAgentEnvironment, ICoordinato
     {
     }
 
-    void ISiloAgentEnvironment.Activate(int partition, long epoch, bool keepItems)
+    bool ISiloAgentEnvironment.Activate(int partition, long epoch, bool keepItems)
     {
-        if (!keepItems && Gate(partition) is { } stale && stale.Epoch != epoch)
+        if (keepItems && Gate(partition) is not null)
+        {
+            Serve(partition, epoch);
+            return true;
+        }
+
+        if (Gate(partition) is { } stale && stale.Epoch != epoch)
             Close(partition);
 
         // As the activation of a grain: it comes later, or fails.
         if (_cluster.IsLossy())
-            return;
+            return false;
         _cluster.At(_cluster.Delay(1, 30), () =>
         {
             if (!IsRunning || Agent.PhaseOf(partition) != PartitionPhase.Opening)
                 return;
             Agent.IsGranted(partition, out long granted);
-            bool isEmpty = Gate(partition) is null;
-            _cluster.OnOpening(this, partition, granted, isEmpty, isRestored: _file.Epochs[partition] != 0 && !isEmpty);
-            if (!HasLeft)
-                _file.Epochs[partition] = granted;
-            if (Gate(partition) is { } gate)
-                gate.Activate(granted);
-            else
-                Partitions.Open(new PartitionId(partition), granted, sequence: PartitionSet.SequenceAt(_time.GetUtcNow()));
+            Serve(partition, granted);
             Agent.OnActivated(partition, granted);
         });
+        return false;
     }
 
-    void ISiloAgentEnvironment.Seal(int partition)
+    private void Serve(int partition, long epoch)
+    {
+        bool isEmpty = Gate(partition) is null;
+        _cluster.OnOpening(this, partition, epoch, isEmpty, isRestored: _file.Epochs[partition] != 0 && !isEmpty);
+        if (!HasLeft)
+            _file.Epochs[partition] = epoch;
+        if (Gate(partition) is { } gate)
+            gate.Activate(epoch);
+        else
+            Partitions.Open(new PartitionId(partition), epoch, sequence: PartitionSet.SequenceAt(_time.GetUtcNow()));
+    }
+
+    bool ISiloAgentEnvironment.Seal(int partition)
     {
         _cluster.Log(partition, Id, "seals");
         if (!_cluster.Faults.HasTwoOwners)
             Gate(partition)?.Seal();
-        _replicator.AwaitDrain(partition);
+        return _replicator.AwaitDrain(partition);
     }
 
     void ISiloAgentEnvironment.Unseal(int partition)
