@@ -15,6 +15,9 @@ public sealed partial class Coordinator
     /// <summary>For tests of the tests: an election relies on what silos said before the owner was lost.</summary>
     internal bool ElectsByOldReports { get; init; }
 
+    /// <summary>For tests of the tests: a replica that a new owner has taken over counts before it has its new number.</summary>
+    internal bool CountsTooEarly { get; init; }
+
     private void Decide(long now)
     {
         bool changed = false;
@@ -137,6 +140,18 @@ public sealed partial class Coordinator
                 && Find(reply, partition).Phase is not (PartitionPhase.Copying or PartitionPhase.Replica))
                 copies.RemoveAt(i);
         }
+    }
+
+    /// <summary>
+    /// Whether the copy would be promoted if its owner were lost now. What a new owner has taken over from a former one is complete from the beginning, and
+    /// counts for nothing before its holder has said that it has the new number.
+    /// </summary>
+    private bool Counts(int partition, Copy copy)
+    {
+        if (copy.State != CopyState.Synced || copy.IsUnwanted || !_members.TryGetValue(copy.Target, out Member? holder))
+            return false;
+        PartitionReport held = Find(holder.Reply, partition);
+        return CountsTooEarly || (held.Phase == PartitionPhase.Replica && held.Epoch == copy.Number);
     }
 
     private static CopyReport FindCopy(SyncReply owner, int partition, long number)

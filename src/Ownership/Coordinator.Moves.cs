@@ -210,7 +210,7 @@ public sealed partial class Coordinator
     private bool IsNeeded(int partition, Copy copy)
     {
         _moves.TryGetValue(partition, out Move? move);
-        int others = _copies[partition].Count(other => other != copy && !other.IsUnwanted && other.State == CopyState.Synced
+        int others = _copies[partition].Count(other => other != copy && Counts(partition, other)
             && _candidates.Contains(other.Target) && other.Target != move?.Target);
         return others < CopiesWanted(partition);
     }

@@ -111,7 +111,7 @@ public sealed partial class Coordinator
                 kept = KeptCopies(partition, null);
             }
 
-            int complete = kept.Count(copy => copy.State == CopyState.Synced);
+            int complete = kept.Count(copy => Counts(partition, copy));
             bool mayImprove = kept.Count == wanted && wanted > 0 && (hasZones || kept.Exists(copy => load[copy.Target] - share[copy.Target] >= crowded))
                 && MayBalance(partition, now) && now >= _failures[partition].NotBeforeMilliseconds;
             if (kept.Count < wanted || (mayImprove && IsMisplaced(partition, kept, load, share)))

@@ -55,14 +55,15 @@ public sealed partial class SiloAgent
     }
 
     /// <summary>
-    /// The silo that serves the partition from now on keeps this replica under another number. False if it is not equal to what is served there.
+    /// The silo that serves the partition from now on keeps this replica, under another number unless it counts already. False if it is not equal to what is
+    /// served there.
     /// </summary>
     public bool HandleRetain(SiloId source, int partition, long copy, long newCopy, long position)
     {
         if ((uint)partition >= (uint)_held.Length || !IsMember(source) || _held[partition] is not { Phase: PartitionPhase.Replica } held)
             return false;
         if (held.Epoch == newCopy)
-            return true;
+            return copy != newCopy || environment.PositionOf(partition) == position;
         if (held.Epoch != copy || newCopy <= copy || !environment.Rename(partition, newCopy, position))
             return false;
         held.Epoch = newCopy;
@@ -107,7 +108,8 @@ public sealed partial class SiloAgent
     /// <summary>All complete copies of this sealed partition have everything: nobody waits for an acknowledgement any more.</summary>
     public void OnDrained(int partition)
     {
-        if (_held[partition] is not { Phase: PartitionPhase.Sealed, YieldsTo: not 0 } held)
+        // Asked once more: a flush may have come since.
+        if (_held[partition] is not { Phase: PartitionPhase.Sealed, YieldsTo: not 0 } held || !environment.AwaitDrain(partition))
             return;
         HandOver(partition, held);
         Nudge();
@@ -146,7 +148,8 @@ public sealed partial class SiloAgent
             case CommandKind.Yield when held?.Phase == PartitionPhase.Active && held.Epoch == command.Epoch && command.Copy > held.Epoch:
                 held.Phase = PartitionPhase.Sealed;
                 held.YieldsTo = command.Copy;
-                if (environment.Seal(partition))
+                environment.Seal(partition);
+                if (environment.AwaitDrain(partition))
                     HandOver(partition, held);
                 break;
 
@@ -154,7 +157,7 @@ public sealed partial class SiloAgent
                 held.Phase = PartitionPhase.Opening;
                 held.Epoch = command.MoveEpoch;
                 held.KeepItems = true;
-                (held.HasCaughtUp, held.IsRestored) = (false, false);
+                (held.HasCaughtUp, held.IsRestored, held.IsAsked) = (false, false, false);
                 environment.Fence(partition, held.Epoch);
                 break;
 

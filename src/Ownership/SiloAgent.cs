@@ -12,11 +12,13 @@ public interface ISiloAgentEnvironment
     /// </summary>
     bool Activate(int partition, long epoch, bool keepItems);
 
+    /// <summary>Turns requests away from now on. When this has returned no request is executing.</summary>
+    void Seal(int partition);
+
     /// <summary>
-    /// Turns requests away from now on. When this has returned no request is executing. True if all complete copies have everything already; otherwise
-    /// <see cref="SiloAgent.OnDrained"/> follows when they have.
+    /// Whether all complete copies of the sealed partition have everything; otherwise <see cref="SiloAgent.OnDrained"/> follows when they have.
     /// </summary>
-    bool Seal(int partition);
+    bool AwaitDrain(int partition);
 
     void Unseal(int partition);
 
@@ -209,6 +211,9 @@ public sealed partial class SiloAgent(SiloId self, int partitionCount, long memo
         epoch = held?.Epoch ?? 0;
         return held?.Phase is PartitionPhase.Opening or PartitionPhase.Active or PartitionPhase.Sealed;
     }
+
+    /// <summary>Whether the environment has been asked to serve the partition. One that was promoted may wait for the replicas that it keeps.</summary>
+    public bool MayOpen(int partition) => _held[partition] is { Phase: PartitionPhase.Opening, IsAsked: true };
 
     /// <summary>Asks to be emptied from now on.</summary>
     public void BeginDraining()
@@ -447,6 +452,7 @@ public sealed partial class SiloAgent(SiloId self, int partitionCount, long memo
 
     private void Open(int partition, Held held)
     {
+        held.IsAsked = true;
         if (environment.Activate(partition, held.Epoch, held.KeepItems))
             BecomeActive(partition, held);
     }
@@ -502,6 +508,9 @@ public sealed partial class SiloAgent(SiloId self, int partitionCount, long memo
 
         /// <summary>While opening: it comes from a memory file.</summary>
         public bool IsRestored;
+
+        /// <summary>While opening: nothing is awaited any more.</summary>
+        public bool IsAsked;
 
         /// <summary>While sealed: the number of the replica that it becomes.</summary>
         public long YieldsTo;

@@ -27,7 +27,8 @@ public sealed class WireVersionTests
             await AssertAgreedAsync(cluster, alone, restart < 3 ? "1" : "2", restart < 3 ? "1" : "2");
         }
 
-        Assert.Equal(2, CountOf("3 silos; they write wire version 2 to each other from now on", cluster.Output));
+        // The two that were there say so, and the last one if it heard of the former version first.
+        Assert.InRange(CountOf(" silos; they write wire version 2 to each other from now on", cluster.Output), 2, 3);
 
         // The first silo that speaks less takes the cluster back.
         await RestartAsync(cluster, checker, "--wire-version", "1");

@@ -27,6 +27,9 @@ public sealed class BrokenRulesTests(ITestOutputHelper output)
     public void AnElectionByOldReportsIsNoticed() => AssertNoticed(new SimulatedFaults { ElectsByOldReports = true }, replicas: 2);
 
     [Fact]
+    public void AReplicaThatCountsTooEarlyIsNoticed() => AssertNoticed(new SimulatedFaults { CountsTooEarly = true }, replicas: 1);
+
+    [Fact]
     public void AWireVersionThatIsWrittenTooEarlyIsNoticed() => AssertNoticed(new SimulatedFaults { WritesTooEarly = true }, replicas: 1);
 
     private void AssertNoticed(SimulatedFaults faults, int replicas, bool isAsynchronous = false)

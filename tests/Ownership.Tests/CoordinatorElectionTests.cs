@@ -176,16 +176,22 @@ public sealed class CoordinatorElectionTests : ICoordinatorEnvironment
         // The other replica gets its new number while the target serves.
         PartitionCommand other = retained.Single(static told => told.Command.Target != C).Command;
         Assert.True(other.MoveEpoch > yield.Copy);
-        Holds(target, [new PartitionReport(0, PartitionPhase.Active, promote.MoveEpoch)], [
-            new CopyReport(0, yield.Copy, C, CopyState.Synced), new CopyReport(0, other.MoveEpoch, other.Target, CopyState.Synced)]);
+        CopyReport[] copies = [new(0, yield.Copy, C, CopyState.Synced), new(0, other.MoveEpoch, other.Target, CopyState.Synced)];
+        Holds(target, [new PartitionReport(0, PartitionPhase.Active, promote.MoveEpoch)], copies);
+        Answer(target);
+        PartitionCommand attach = CommandsTo(target).Single(static command => command.Kind == CommandKind.Attach);
+        Holds(target, _state[target].Held, [.. copies, new CopyReport(0, attach.Copy, attach.Target, CopyState.Synced)]);
+        Holds(attach.Target, [new PartitionReport(0, PartitionPhase.Replica, attach.Copy, Position: 5)]);
         AnswerAll();
-        Assert.DoesNotContain(Told(CommandKind.Drop), told => told.Silo == other.Target);
+        Assert.Empty(Told(CommandKind.Drop));
+
+        // Only then it counts, and the source, which leaves, is not needed any more.
         Holds(other.Target, [new PartitionReport(0, PartitionPhase.Replica, other.MoveEpoch, Position: 5)]);
         AnswerAll();
-        Assert.DoesNotContain(Told(CommandKind.Drop), told => told.Silo == other.Target);
+        Assert.Equal(C, Assert.Single(Told(CommandKind.Drop)).Silo);
 
-        // Then the former number means nothing any more.
-        Holds(other.Target, [new PartitionReport(0, PartitionPhase.Replica, promote.MoveEpoch - 1, Position: 5)]);
+        // Another number means nothing.
+        Holds(other.Target, [new PartitionReport(0, PartitionPhase.Replica, promote.MoveEpoch, Position: 5)]);
         AnswerAll();
         Assert.Contains(Told(CommandKind.Drop), told => told.Silo == other.Target);
     }

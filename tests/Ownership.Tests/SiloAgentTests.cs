@@ -116,8 +116,10 @@ public sealed class SiloAgentTests : ISiloAgentEnvironment
         Assert.Equal(["fence 0 in 10", "retain 0 as 11"], _calls);
         Sync(null, 0, commands);
         Assert.Equal(["fence 0 in 10", "retain 0 as 11"], _calls);
+        Assert.False(_agent.MayOpen(0));
         _agent.OnRetained(0, 11);
         Assert.Equal("activate 0", _calls[^1]);
+        Assert.True(_agent.MayOpen(0));
         _agent.OnActivated(0, 10);
         SyncReply reply = Sync(null, 0, [])!;
         Assert.Equal([new PartitionReport(0, PartitionPhase.Active, 10)], reply.Partitions);
@@ -196,8 +198,8 @@ public sealed class SiloAgentTests : ISiloAgentEnvironment
         Replica(0, 7);
         Sync(null, 0, [PartitionCommand.Promote(0, 7, 10)]);
         _agent.OnActivated(0, 10);
+        _isDrained = true;
         Sync(null, 0, [PartitionCommand.Yield(0, 10, 12)]);
-        _agent.OnDrained(0);
         _flushSeen = 4;
         _agent.HandleSync(Request([]) with { Flush = new FlushMark(6, 6, 0) }, 0);
         _calls.Clear();
@@ -219,6 +221,11 @@ public sealed class SiloAgentTests : ISiloAgentEnvironment
         Assert.Equal([new PartitionReport(0, PartitionPhase.Sealed, 5, 7)], reply.Partitions);
         Sync(null, 0, yields);
         Assert.Equal(["seal 0"], _calls);
+
+        // A flush may have come since somebody has seen that everything was acknowledged.
+        _agent.OnDrained(0);
+        Assert.Equal(PartitionPhase.Sealed, _agent.PhaseOf(0));
+        _isDrained = true;
         _agent.OnDrained(0);
         _agent.OnDrained(0);
         Assert.Equal(["seal 0", "detach 0 6", "replica 0 as 7"], _calls.Where(static call => call != "nudge"));
@@ -248,6 +255,7 @@ public sealed class SiloAgentTests : ISiloAgentEnvironment
         _agent.OnActivated(0, 5);
         Sync(null, 0, [PartitionCommand.Yield(0, 5, 7)]);
         Sync(null, 0, [PartitionCommand.Unseal(0, 5)]);
+        _isDrained = true;
         _agent.OnDrained(0);
         Assert.Equal(PartitionPhase.Active, _agent.PhaseOf(0));
         Assert.Equal("unseal 0", _calls.Last(static call => call != "nudge"));
@@ -292,6 +300,10 @@ public sealed class SiloAgentTests : ISiloAgentEnvironment
         Assert.False(_agent.HandleRetain(B, 0, 6, 9, 3));
         Assert.False(_agent.HandleRetain(B, 0, 7, 7, 3) && _calls.Contains("rename 0"));
         Assert.True(_agent.HandleRetain(B, 0, 7, 9, 3));
+
+        // Under the number that it has: then it counts already, and must be equal all the same.
+        Assert.False(_agent.HandleRetain(B, 0, 9, 9, 2));
+        Assert.True(_agent.HandleRetain(B, 0, 9, 9, 3));
     }
 
     [Fact]
@@ -343,11 +355,9 @@ public sealed class SiloAgentTests : ISiloAgentEnvironment
 
     void ISiloAgentEnvironment.OnTable(PartitionTable table) => _calls.Add("table");
 
-    bool ISiloAgentEnvironment.Seal(int partition)
-    {
-        _calls.Add($"seal {partition}");
-        return _isDrained;
-    }
+    void ISiloAgentEnvironment.Seal(int partition) => _calls.Add($"seal {partition}");
+
+    bool ISiloAgentEnvironment.AwaitDrain(int partition) => _isDrained;
 
     void ISiloAgentEnvironment.Unseal(int partition) => _calls.Add($"unseal {partition}");
 

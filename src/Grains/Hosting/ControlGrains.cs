@@ -70,11 +70,11 @@ public interface IBatchGrain : IGrainWithStringKey
     ValueTask<BatchReplyMessage> ExecuteAsync(BatchRequestMessage request);
 }
 
-/// <summary>A partition; its activation is what serves it. Key: the partition's number.</summary>
+/// <summary>A partition; its activation lives where it is served. Key: the partition's number.</summary>
 [Alias("oc.IPartitionGrain")]
 public interface IPartitionGrain : IGrainWithIntegerKey
 {
-    /// <summary>Does nothing but make the activation, and with it the partition's gate, be there.</summary>
+    /// <summary>Does nothing but make the activation be there, and with it the gate of a partition that begins empty.</summary>
     [Alias("Activate")]
     ValueTask ActivateAsync();
 

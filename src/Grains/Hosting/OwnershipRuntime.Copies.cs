@@ -53,12 +53,13 @@ internal sealed partial class OwnershipRuntime
 
     // ISiloAgentEnvironment. Under the lock.
 
-    bool ISiloAgentEnvironment.Seal(int partition)
+    void ISiloAgentEnvironment.Seal(int partition)
     {
         _partitions.TryGet(new PartitionId(partition))?.Seal();
         _journal.OnSealed(partition, NowMilliseconds);
-        return _replicator.AwaitDrain(partition);
     }
+
+    bool ISiloAgentEnvironment.AwaitDrain(int partition) => _replicator.AwaitDrain(partition);
 
     void ISiloAgentEnvironment.Unseal(int partition)
     {

@@ -254,8 +254,13 @@ internal sealed partial class OwnershipRuntime
         {
             if ((uint)partition >= (uint)_contexts.Length || !_agent.IsGranted(partition, out long epoch))
                 throw new SiloUnknownException($"Partition {partition} is not served by {LocalSilo}.");
+            bool isOpening = _agent.PhaseOf(partition) == PartitionPhase.Opening;
+
+            // Somebody else may ask for the activation, while what was promoted waits for the replicas that it keeps.
+            if (isOpening && !_agent.MayOpen(partition))
+                throw new SiloUnknownException($"Partition {partition} is not served by {LocalSilo} yet.");
             _contexts[partition] = context;
-            if (_agent.PhaseOf(partition) != PartitionPhase.Opening)
+            if (!isOpening)
                 return;
             Serve(partition, _partitions.TryGet(new PartitionId(partition)), epoch);
             _agent.OnActivated(partition, epoch);

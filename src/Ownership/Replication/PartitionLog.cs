@@ -150,7 +150,7 @@ internal sealed class PartitionLog(Partition gate, Replicator replicator) : Effe
             Volatile.Write(ref _acknowledged, least);
     }
 
-    /// <summary>On any thread: acknowledgements may have become possible because a copy has gone, or the gate has been sealed.</summary>
+    /// <summary>On any thread: acknowledgements may have become possible because a copy has gone.</summary>
     public void TellRemoved()
     {
         replicator.TellIfDrained(this);

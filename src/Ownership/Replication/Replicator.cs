@@ -141,7 +141,7 @@ public sealed class Replicator(
     }
 
     /// <summary>
-    /// The gate has been sealed. True if everything is acknowledged; otherwise <see cref="IReplicationHost.OnDrained"/> follows when it is.
+    /// The gate is sealed. True if everything is acknowledged; otherwise <see cref="IReplicationHost.OnDrained"/> follows when it is.
     /// </summary>
     public bool AwaitDrain(int partition)
     {

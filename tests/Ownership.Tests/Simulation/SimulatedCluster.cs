@@ -62,6 +62,7 @@ internal sealed partial class SimulatedCluster : IDisposable
     /// <summary>Lost partitions that a silo has opened empty that was declared dead itself, until a member opens them.</summary>
     private readonly List<(int Partition, HistoryOperation Vanished)> _emptiedByDead = [];
     private readonly List<long> _lossTimes = [];
+    private long _joinTime;
     private ulong _trace = 14695981039346656037;
     private readonly List<(int Partition, string What)>? _log = TestSeed.Given is null ? null : [];
 
@@ -143,6 +144,7 @@ internal sealed partial class SimulatedCluster : IDisposable
         SiloId id = SiloId.Create($"10.0.0.{_random.Next(1, 250)}:11111", ++_generation);
         SimulatedNode node = new(this, id, weight, zone, speaks, former) { IsOrphan = new bool[PartitionCount] };
         _nodes.Add(id, node);
+        _joinTime = Now;
         Log(-1, id, $"joins, speaks {speaks}");
         _active = [.. _active, id];
         TellMembership();
@@ -491,6 +493,27 @@ internal sealed partial class SimulatedCluster : IDisposable
         foreach (SimulatedNode dead in _nodes.Values.Where(other => other.IsRunning && !IsCounted(other)))
             dead.IsOrphan[partition] = true;
     }
+
+    /// <summary>
+    /// While nobody is lost, a replica that would be promoted is dropped only where another one would be: otherwise the next loss takes the partition along.
+    /// </summary>
+    internal void CheckThatReplicasStay(SimulatedNode node, IEnumerable<int> counted)
+    {
+        // One that has just joined is given nothing before all know it; what a silo that leaves has goes nowhere then.
+        if (Replicas == 0 || !IsCounted(node) || _lossTimes.Exists(at => at > Now - RepairMilliseconds) || _joinTime > Now - RepairMilliseconds
+            || Members.Count(static member => !member.Agent.Draining) < 3)
+            return;
+        foreach (int partition in counted)
+        {
+            bool isDropped = node.Agent.PhaseOf(partition) == PartitionPhase.None;
+            string what = $"seed {Seed}, {Now} ms: {node.Id} drops the last replica of {partition} that counts";
+            Assert.True(!isDropped || Members.Any(other => IsReplicated(other, partition)), what + LogOf(partition));
+        }
+    }
+
+    /// <summary>Whether the node has a replica that would be promoted if the owner were lost.</summary>
+    internal bool IsReplicated(SimulatedNode node, int partition) =>
+        node.Agent.PhaseOf(partition) == PartitionPhase.Replica && node.HasAll(partition, _servedEpochs[partition]);
 
     /// <summary>A silo has just been lost: what nobody else has may be gone. Without replicas, what others have is about to be deleted anyway.</summary>
     private void NoteLoss()

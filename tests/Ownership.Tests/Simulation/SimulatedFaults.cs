@@ -22,6 +22,9 @@ internal sealed record SimulatedFaults
     /// <summary>Those who elect a new owner rely on what they have heard before the loss.</summary>
     public bool ElectsByOldReports { get; init; }
 
+    /// <summary>A replica that a new owner has taken over counts before it has its new number.</summary>
+    public bool CountsTooEarly { get; init; }
+
     /// <summary>A silo writes the newest wire version that it speaks, whatever the others speak.</summary>
     public bool WritesTooEarly { get; init; }
 

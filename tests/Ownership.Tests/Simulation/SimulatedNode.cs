@@ -37,7 +37,10 @@ internal sealed partial class SimulatedNode : ISiloAgentEnvironment, ICoordinato
         int partitions = cluster.PartitionCount;
         Partitions = new PartitionSet(new StoreOptions { PartitionCount = partitions, MemoryBytes = MemoryBytes, ShardCount = 1 });
         Agent = new SiloAgent(id, partitions, weight, this) { Zone = zone, Replicas = cluster.Replicas, Speaks = speaks };
-        Coordinator = new Coordinator(id, partitions, this, cluster.Replicas) { ElectsByOldReports = cluster.Faults.ElectsByOldReports };
+        Coordinator = new Coordinator(id, partitions, this, cluster.Replicas)
+        {
+            ElectsByOldReports = cluster.Faults.ElectsByOldReports, CountsTooEarly = cluster.Faults.CountsTooEarly,
+        };
         _replicator = new Replicator(id, Partitions, this, this, _time, cluster.IsAsynchronous) { ScanPartBytes = 200, ScanBytesMax = 600 };
         _receiver = new ReplicaReceiver(Partitions, this, _time) { Speaks = speaks };
         _freeze = new FreezeDetector(_time, static _ => { });
@@ -238,7 +241,7 @@ internal sealed partial class SimulatedNode : ISiloAgentEnvironment, ICoordinato
             return false;
         _cluster.At(_cluster.Delay(1, 30), () =>
         {
-            if (!IsRunning || Agent.PhaseOf(partition) != PartitionPhase.Opening)
+            if (!IsRunning || !Agent.MayOpen(partition))
                 return;
             Agent.IsGranted(partition, out long granted);
             Serve(partition, granted);
@@ -259,13 +262,14 @@ internal sealed partial class SimulatedNode : ISiloAgentEnvironment, ICoordinato
             Partitions.Open(new PartitionId(partition), epoch, sequence: PartitionSet.SequenceAt(_time.GetUtcNow()));
     }
 
-    bool ISiloAgentEnvironment.Seal(int partition)
+    void ISiloAgentEnvironment.Seal(int partition)
     {
         _cluster.Log(partition, Id, "seals");
         if (!_cluster.Faults.HasTwoOwners)
             Gate(partition)?.Seal();
-        return _replicator.AwaitDrain(partition);
     }
+
+    bool ISiloAgentEnvironment.AwaitDrain(int partition) => _replicator.AwaitDrain(partition);
 
     void ISiloAgentEnvironment.Unseal(int partition)
     {
@@ -398,7 +402,9 @@ internal sealed partial class SimulatedNode : ISiloAgentEnvironment, ICoordinato
         _cluster.Send(this, target, SimulatedTraffic.Control, node =>
         {
             Assert.True(SyncRequest.TryDecode(wire, out SyncRequest? received));
+            int[] counted = [.. Enumerable.Range(0, _cluster.PartitionCount).Where(partition => _cluster.IsReplicated(node, partition))];
             SyncReply? given = node.Agent.HandleSync(received, _cluster.Now);
+            _cluster.CheckThatReplicasStay(node, counted);
             if (given?.Term == received.Term)
                 node._freeze.OnRound(received.Term, received.Sequence, received.GrantsLease);
             byte[]? reply = given?.Encode();
