@@ -92,6 +92,33 @@ public sealed partial class PackagingTests
     }
 
     [Fact]
+    public async Task WhatTheProcessDoesIsToldAlsoWhenTheManagersQueueIsFull()
+    {
+        string path = Path.Combine(Path.GetTempPath(), $"oc-notify-{Guid.NewGuid():N}"[..24]);
+        using var socket = new Socket(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified);
+        socket.Bind(new UnixDomainSocketEndPoint(path));
+        try
+        {
+            using var others = new Socket(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified) { Blocking = false };
+            Assert.Throws<SocketException>(Fill);
+            using ServiceManager manager = ServiceManager.Connect(name => name == "NOTIFY_SOCKET" ? path : null);
+            Task told = Task.Run(manager.Reloaded);
+            Assert.Equal("READY=1", await ReceiveAsync(socket, "READY"));
+            await told;
+
+            void Fill()
+            {
+                while (true)
+                    others.SendTo("WATCHDOG=1"u8, new UnixDomainSocketEndPoint(path));
+            }
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
+    [Fact]
     public void AServiceManagerThatIsGoneDisturbsNobody()
     {
         using ServiceManager gone = ServiceManager.Connect(name => name == "NOTIFY_SOCKET" ? "@orleanscache-nobody" : null);

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using System.Net.Sockets;
 using System.Text;
@@ -6,10 +7,14 @@ namespace OrleansCache.Silo.Hosting;
 
 /// <summary>
 /// systemd's protocol for services of Type=notify: says when the process serves, reloads and stops, and that it is alive (WatchdogSec=). Without
-/// NOTIFY_SOCKET in the environment it does nothing. A message that does not get through is lost: the service manager's own time-outs decide then.
+/// NOTIFY_SOCKET in the environment it does nothing. What the process does is told again for a second while the manager's queue is full; a sign of life, and
+/// what does not get through by then, is lost: the service manager's own time-outs decide then.
 /// </summary>
 internal sealed class ServiceManager : IDisposable
 {
+    private static readonly TimeSpan s_retryTimeMax = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan s_retryInterval = TimeSpan.FromMilliseconds(5);
+
     private readonly Socket? _socket;
     private readonly UnixDomainSocketEndPoint? _place;
     private Timer? _watchdog;
@@ -42,20 +47,20 @@ internal sealed class ServiceManager : IDisposable
     /// <summary>The process serves. From now on it also says that it is alive, from the thread pool: a process whose pool does not get on is not.</summary>
     public void Ready(string status)
     {
-        Send($"READY=1\nSTATUS={status}");
+        Tell($"READY=1\nSTATUS={status}");
         if (WatchdogInterval is { } interval && _socket is not null)
             _watchdog = new Timer(_ => Send("WATCHDOG=1"), null, TimeSpan.Zero, interval);
     }
 
     /// <summary>Certificates and passwords are read again; <see cref="Reloaded"/> follows.</summary>
-    public void Reloading() => Send(string.Create(CultureInfo.InvariantCulture,
-        $"RELOADING=1\nMONOTONIC_USEC={System.Diagnostics.Stopwatch.GetTimestamp() / (System.Diagnostics.Stopwatch.Frequency / 1_000_000)}"));
+    public void Reloading() => Tell(string.Create(CultureInfo.InvariantCulture,
+        $"RELOADING=1\nMONOTONIC_USEC={Stopwatch.GetTimestamp() / (Stopwatch.Frequency / 1_000_000)}"));
 
-    public void Reloaded() => Send("READY=1");
+    public void Reloaded() => Tell("READY=1");
 
     /// <summary>The stop has begun, and may take so long.</summary>
     public void Stopping(TimeSpan timeMax) =>
-        Send(string.Create(CultureInfo.InvariantCulture, $"STOPPING=1\nSTATUS=handing over, stopping\nEXTEND_TIMEOUT_USEC={(long)timeMax.TotalMicroseconds}"));
+        Tell(string.Create(CultureInfo.InvariantCulture, $"STOPPING=1\nSTATUS=handing over, stopping\nEXTEND_TIMEOUT_USEC={(long)timeMax.TotalMicroseconds}"));
 
     public void Dispose()
     {
@@ -63,17 +68,31 @@ internal sealed class ServiceManager : IDisposable
         _socket?.Dispose();
     }
 
-    private void Send(string message)
+    private void Tell(string message)
+    {
+        long began = Stopwatch.GetTimestamp();
+        while (!Send(message) && Stopwatch.GetElapsedTime(began) < s_retryTimeMax)
+            Thread.Sleep(s_retryInterval);
+    }
+
+    /// <summary>False if the manager's queue is full.</summary>
+    private bool Send(string message)
     {
         if (_socket is null || _place is null)
-            return;
+            return true;
         try
         {
             _socket.SendTo(Encoding.UTF8.GetBytes(message), _place);
+        }
+        catch (SocketException exception) when (exception.SocketErrorCode == SocketError.WouldBlock)
+        {
+            return false;
         }
         catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
         {
             // Nobody listens.
         }
+
+        return true;
     }
 }
