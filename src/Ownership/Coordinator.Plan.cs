@@ -114,8 +114,11 @@ public sealed partial class Coordinator
             int complete = kept.Count(copy => Counts(partition, copy));
             bool mayImprove = kept.Count == wanted && wanted > 0 && (hasZones || kept.Exists(copy => load[copy.Target] - share[copy.Target] >= crowded))
                 && MayBalance(partition, now) && now >= _failures[partition].NotBeforeMilliseconds;
-            if (kept.Count < wanted || (mayImprove && IsMisplaced(partition, kept, load, share)))
+            Copy? misplaced = mayImprove ? FindMisplaced(partition, kept, load, share) : null;
+            if (kept.Count < wanted)
                 AttachOne(partition, move, kept, load, share, underWay, now);
+            else if (misplaced is not null)
+                AttachOne(partition, move, Without(kept, misplaced), load, share, underWay, now);
             else if (complete > wanted)
                 DropOne(partition, kept, load);
 
@@ -132,6 +135,7 @@ public sealed partial class Coordinator
     private List<Copy> KeptCopies(int partition, Move? move) =>
         [.. _copies[partition].Where(copy => !copy.IsUnwanted && _candidates.Contains(copy.Target) && copy.Target != move?.Target)];
 
+    /// <summary>Where the fewest are, in a zone that neither the owner nor these copies are in, if there is one.</summary>
     private void AttachOne(
         int partition, Move? move, List<Copy> kept, Dictionary<SiloId, double> load, Dictionary<SiloId, double> share, CopiesUnderWay underWay, long now)
     {
@@ -157,21 +161,21 @@ public sealed partial class Coordinator
     private void DropOne(int partition, List<Copy> kept, Dictionary<SiloId, double> load)
     {
         Copy worst = kept.Where(copy => copy.State == CopyState.Synced)
-            .OrderByDescending(copy => SharesZone(partition, copy.Target, [.. kept.Where(other => other != copy)]))
+            .OrderByDescending(copy => SharesZone(partition, copy.Target, Without(kept, copy)))
             .ThenByDescending(copy => load[copy.Target])
             .ThenBy(copy => copy.Number)
             .First();
         worst.IsUnwanted = true;
     }
 
-    /// <summary>Whether a copy should stand elsewhere: in another zone, or in a silo that has clearly fewer.</summary>
-    private bool IsMisplaced(int partition, List<Copy> kept, Dictionary<SiloId, double> load, Dictionary<SiloId, double> share)
+    /// <summary>A copy that should stand elsewhere: in another zone, or in a silo that has clearly fewer.</summary>
+    private Copy? FindMisplaced(int partition, List<Copy> kept, Dictionary<SiloId, double> load, Dictionary<SiloId, double> share)
     {
         if (kept.Exists(static copy => copy.State != CopyState.Synced))
-            return false;
+            return null;
         foreach (Copy copy in kept)
         {
-            List<Copy> others = [.. kept.Where(other => other != copy)];
+            List<Copy> others = Without(kept, copy);
             bool sharesZone = SharesZone(partition, copy.Target, others);
             foreach ((SiloId silo, double copies) in load)
             {
@@ -180,12 +184,14 @@ public sealed partial class Coordinator
                 bool wouldShare = SharesZone(partition, silo, others);
                 bool isEmptier = copies + (2 * share[silo]) <= load[copy.Target] - share[copy.Target];
                 if ((sharesZone && !wouldShare) || (isEmptier && sharesZone == wouldShare))
-                    return true;
+                    return copy;
             }
         }
 
-        return false;
+        return null;
     }
+
+    private static List<Copy> Without(List<Copy> copies, Copy copy) => [.. copies.Where(other => other != copy)];
 
     private bool SharesZone(int partition, SiloId silo, List<Copy> others)
     {

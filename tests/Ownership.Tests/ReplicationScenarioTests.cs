@@ -287,6 +287,30 @@ public sealed class ReplicationScenarioTests
         }
     }
 
+    /// <summary>A copy that is made to relieve a silo must be better placed than the one that it is made for, or it goes again, and again.</summary>
+    [Fact]
+    public void CopiesComeToRestWhateverTheZonesAndWeights()
+    {
+        int seed = TestSeed.Next();
+        for (int run = 0; run < 40; run++)
+        {
+            var random = new Random(unchecked(seed + run));
+            using SimulatedCluster cluster = new(unchecked(seed + run), Partitions, replicas: 1);
+            string[] zones = random.Next(2) == 0 ? ["a", "b"] : ["a", "b", "c"];
+            for (int silos = random.Next(4, 8); silos > 0; silos--)
+            {
+                cluster.Join(random.Next(4) == 0 ? 128 : 64, zone: zones[random.Next(zones.Length)]);
+                cluster.Run(random.Next(5_000));
+            }
+
+            cluster.Run(120_000);
+            string[] before = [.. cluster.Members.Select(cluster.Describe)];
+            cluster.Run(20_000);
+            string places = string.Join(", ", cluster.Members.Select(static node => $"{node.Id} in {node.Agent.Zone}"));
+            Assert.True(before.SequenceEqual(cluster.Members.Select(cluster.Describe)), $"seed {seed + run}: {places}\n  {string.Join("\n  ", before)}");
+        }
+    }
+
     [Fact]
     public void TheLastSiloToDrainIsToldThatNobodyTakesOver()
     {
