@@ -552,7 +552,8 @@ public sealed partial class Coordinator
 
         private long _measuredMilliseconds;
 
-        public bool IsNumbered(long held) => held == Number || (held == FormerNumber && FormerNumber != 0);
+        /// <summary>Whether a replica of that number is this copy.</summary>
+        public bool IsNumbered(long held) => held == Number || held == FormerNumber;
 
         public void Measure(CopyReport report, long sequence, long nowMilliseconds)
         {

@@ -92,7 +92,7 @@ public sealed partial class Coordinator
         }
 
         // What a silo must have at least to be relieved of a copy, unless zones ask for it: most of the time nobody has so much.
-        double crowded = load.Count == 0 ? double.MaxValue : load.Min(silo => silo.Value + (2 * share[silo.Key]));
+        double crowded = load.Min(silo => silo.Value + (2 * share[silo.Key]));
         bool hasZones = _members.Values.Any(static member => member.Reply?.Zone.Length > 0);
         CopiesUnderWay underWay = CountCopiesUnderWay();
         for (int partition = 0; partition < _copies.Length; partition++)

@@ -27,8 +27,10 @@ public sealed class WireVersionTests
             await AssertAgreedAsync(cluster, alone, restart < 3 ? "1" : "2", restart < 3 ? "1" : "2");
         }
 
-        // The two that were there say so, and the last one if it heard of the former version first.
-        Assert.InRange(CountOf(" silos; they write wire version 2 to each other from now on", cluster.Output), 2, 3);
+        // The two that were there say so, a moment after their statistics, and the last one if it heard of the former version first.
+        const string Rise = " silos; they write wire version 2 to each other from now on";
+        await Wait.UntilAsync(() => CountOf(Rise, cluster.Output) >= 2, () => cluster.Output);
+        Assert.InRange(CountOf(Rise, cluster.Output), 2, 3);
 
         // The first silo that speaks less takes the cluster back.
         await RestartAsync(cluster, checker, "--wire-version", "1");

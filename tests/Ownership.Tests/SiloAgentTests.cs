@@ -210,12 +210,7 @@ public sealed class SiloAgentTests : ISiloAgentEnvironment
     [Fact]
     public void AnOwnerThatYieldsIsAReplicaWhenItsCopiesHaveEverything()
     {
-        _agent.OnMembership(1, [A, B]);
-        Sync(Seed, 1, [PartitionCommand.Assign(0, 5)]);
-        _agent.OnActivated(0, 5);
-        Sync(null, 0, [PartitionCommand.Attach(0, 5, 6, B)]);
-        _agent.OnCopySynced(0, 6);
-        _calls.Clear();
+        OwnerWithCopy();
         PartitionCommand[] yields = [PartitionCommand.Yield(0, 5, 7)];
         SyncReply reply = Sync(null, 0, yields)!;
         Assert.Equal([new PartitionReport(0, PartitionPhase.Sealed, 5, 7)], reply.Partitions);
@@ -236,12 +231,7 @@ public sealed class SiloAgentTests : ISiloAgentEnvironment
     [Fact]
     public void AnOwnerWhoseCopiesHaveEverythingYieldsInItsAnswer()
     {
-        _agent.OnMembership(1, [A, B]);
-        Sync(Seed, 1, [PartitionCommand.Assign(0, 5)]);
-        _agent.OnActivated(0, 5);
-        Sync(null, 0, [PartitionCommand.Attach(0, 5, 6, B)]);
-        _agent.OnCopySynced(0, 6);
-        _calls.Clear();
+        OwnerWithCopy();
         _isDrained = true;
         SyncReply reply = Sync(null, 0, [PartitionCommand.Yield(0, 5, 7)])!;
         Assert.Equal(["seal 0", "detach 0 6", "replica 0 as 7"], _calls);
@@ -264,11 +254,7 @@ public sealed class SiloAgentTests : ISiloAgentEnvironment
     [Fact]
     public void ACompleteCopyThatFailsIsWaitedForUntilTheCoordinatorDetachesIt()
     {
-        _agent.OnMembership(1, [A, B]);
-        Sync(Seed, 1, [PartitionCommand.Assign(0, 5)]);
-        _agent.OnActivated(0, 5);
-        Sync(null, 0, [PartitionCommand.Attach(0, 5, 6, B)]);
-        _agent.OnCopySynced(0, 6);
+        OwnerWithCopy();
         _agent.OnCopyFailed(0, 6);
         Assert.Equal(CopyState.Failed, Sync(null, 0, [])!.Copies[0].State);
         Assert.DoesNotContain("detach 0 6", _calls);
@@ -412,6 +398,17 @@ public sealed class SiloAgentTests : ISiloAgentEnvironment
         Assert.Equal(((byte)1, (byte)1), Told(older.HandleSync(Request([]), 0)));
 
         static (byte, byte) Told(SyncReply? reply) => (reply!.Speaks, reply.TableWireVersion);
+    }
+
+    /// <summary>Partition 0 is served here in epoch 5, and B has copy 6, which is complete.</summary>
+    private void OwnerWithCopy()
+    {
+        _agent.OnMembership(1, [A, B]);
+        Sync(Seed, 1, [PartitionCommand.Assign(0, 5)]);
+        _agent.OnActivated(0, 5);
+        Sync(null, 0, [PartitionCommand.Attach(0, 5, 6, B)]);
+        _agent.OnCopySynced(0, 6);
+        _calls.Clear();
     }
 
     /// <summary>A complete copy is here.</summary>
