@@ -48,6 +48,12 @@ class Silos:
         path = os.path.join(self.folder.name, f"{number}.log")
         return read(path) if os.path.exists(path) else ""
 
+    def build_loader(self):
+        """The path of bench/mcload.c, compiled."""
+        loader = os.path.join(self.folder.name, "mcload")
+        subprocess.run(["gcc", "-O2", "-o", loader, os.path.join(ROOT, "bench", "mcload.c"), "-lpthread", "-lm"], check=True)
+        return loader
+
     def is_balanced(self):
         moves = self.stats(0, "moves")
         return moves.get("partitions_to_move") == "0" and moves.get("transfers") == "0"
