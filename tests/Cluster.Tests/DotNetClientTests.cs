@@ -13,7 +13,7 @@ public sealed class DotNetClientTests
     private static readonly DistributedCacheEntryOptions s_options = new() { SlidingExpiration = TimeSpan.FromHours(1) };
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(60);
 
-    [ClusterFact]
+    [ClusterFact(IsLong = true)]
     public async Task ASiloThatLeavesLosesNothing()
     {
         await using SiloCluster cluster = await SiloCluster.StartAsync(3);

@@ -34,7 +34,7 @@ public sealed class FaultTests
     }
 
     /// <summary>The oldest silo coordinates: moves, elections and replicas go on with the next one.</summary>
-    [PostgresFact]
+    [PostgresFact(IsLong = true)]
     public async Task TheCoordinatorIsKilledAndNothingIsLost()
     {
         await using PostgresServer postgres = await PostgresServer.StartAsync();
@@ -65,7 +65,7 @@ public sealed class FaultTests
         await AssertNothingAcknowledgedIsLostAsync(cluster, checker);
     }
 
-    [PostgresFact]
+    [PostgresFact(IsLong = true)]
     public async Task AllSilosAreRestartedOneAfterTheOtherWithoutMissOrError()
     {
         await using PostgresServer postgres = await PostgresServer.StartAsync();

@@ -11,7 +11,7 @@ public sealed class FreezeTests
     /// <summary>EX_TEMPFAIL, see docs/options.md.</summary>
     private const int ExitEvicted = 75;
 
-    [ClusterFact]
+    [ClusterFact(IsLong = true)]
     public async Task OnWakeUpItAnswersNothingStaleTakesNothingAndLeavesWithOneLine()
     {
         await using SiloCluster cluster = await SiloCluster.StartAsync(3);

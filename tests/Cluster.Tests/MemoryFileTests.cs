@@ -50,7 +50,7 @@ public sealed class MemoryFileTests : IDisposable
         Assert.True(misses == 0, $"{misses} of {Keys} are missing\n{cluster.Output}");
     }
 
-    [ClusterFact]
+    [ClusterFact(IsLong = true)]
     public async Task AKilledSiloThatComesBackToOthersBringsNothingStale()
     {
         await using SiloCluster cluster = await StartAsync(3);
@@ -76,7 +76,7 @@ public sealed class MemoryFileTests : IDisposable
         Assert.Equal(0, await CountMissesAsync(cluster.Silos[0], "new"));
     }
 
-    [ClusterFact]
+    [ClusterFact(IsLong = true)]
     public async Task AFileThatIsTooOldBeginsEmpty()
     {
         await using SiloCluster cluster = await StartAsync(1, "--memory-file-age", "1");

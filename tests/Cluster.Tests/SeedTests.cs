@@ -62,7 +62,7 @@ public sealed class SeedTests(ITestOutputHelper output)
         Assert.True(checker.Wrong == 0, checker.Report);
     }
 
-    [ClusterTheory]
+    [ClusterTheory(IsLong = true)]
     [InlineData(true)]
     [InlineData(false)]
     public async Task AllAreKilledAndStartedInAnyOrderAndAreOneClusterAgain(bool sameList)
@@ -93,7 +93,7 @@ public sealed class SeedTests(ITestOutputHelper output)
         }
     }
 
-    [ClusterFact]
+    [ClusterFact(IsLong = true)]
     public async Task TwoAreLostOneSaysSoAndOneThatComesBackIsEnough()
     {
         await using SiloCluster cluster = await SiloCluster.StartAsync(3);
@@ -138,7 +138,7 @@ public sealed class SeedTests(ITestOutputHelper output)
         await WaitForSeedsAsync(cluster, 4, 3);
     }
 
-    [ClusterFact]
+    [ClusterFact(IsLong = true)]
     public async Task SilosThatAreStoppedHandTheirVotesOverAndLeaveNoFileBehind()
     {
         await using SiloCluster cluster = await SiloCluster.StartAsync(3);

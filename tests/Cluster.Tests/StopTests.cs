@@ -9,7 +9,7 @@ public sealed class StopTests
     /// <summary>Twice what is promised: tests run beside each other, and a silo that gets no processor stops no sooner.</summary>
     private static readonly TimeSpan s_stopMax = TimeSpan.FromSeconds(20);
 
-    [ClusterFact]
+    [ClusterFact(IsLong = true)]
     public async Task WithTheFirstSiloGoneTheOthersStopInTime()
     {
         await using SiloCluster cluster = await SiloCluster.StartAsync(3);
@@ -18,7 +18,7 @@ public sealed class StopTests
         await AssertStopsInTimeAsync(cluster, cluster.Silos[0]);
     }
 
-    [PostgresFact]
+    [PostgresFact(IsLong = true)]
     public async Task WithTheMembershipStoreGoneAllStopInTime()
     {
         await using PostgresServer postgres = await PostgresServer.StartAsync();

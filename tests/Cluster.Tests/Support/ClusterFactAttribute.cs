@@ -19,9 +19,6 @@ internal static class ClusterSkip
         return "Built with Cluster=false: silos need the Orleans packages";
 #endif
     }
-
-    /// <summary>For a test of half a minute and more: why it does not run; null if such tests are to run.</summary>
-    public static string? LongReason() => Environment.GetEnvironmentVariable("ORLEANSCACHE_TEST_LONG") is null or "" ? "Takes long: runs with --long" : null;
 }
 
 /// <summary>A test of silos; skipped, with the reason, in the build without Orleans.</summary>
@@ -47,7 +44,7 @@ public class ClusterFactAttribute : FactAttribute
         {
             field = value;
             if (value)
-                Skip ??= ClusterSkip.LongReason();
+                Skip ??= LongTests.WhyNot;
         }
     }
 }
@@ -75,7 +72,7 @@ public sealed class ClusterTheoryAttribute : TheoryAttribute
         {
             field = value;
             if (value)
-                Skip ??= ClusterSkip.LongReason();
+                Skip ??= LongTests.WhyNot;
         }
     }
 }

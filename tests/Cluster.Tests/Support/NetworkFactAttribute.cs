@@ -9,5 +9,5 @@ namespace OrleansCache.Cluster.Tests;
 [AttributeUsage(AttributeTargets.Method)]
 public sealed class NetworkFactAttribute : FactAttribute
 {
-    public NetworkFactAttribute() => Skip = ClusterSkip.Reason("", []) ?? ClusterSkip.LongReason() ?? TestNetwork.WhyNot();
+    public NetworkFactAttribute() => Skip = ClusterSkip.Reason("", []) ?? LongTests.WhyNot ?? TestNetwork.WhyNot();
 }

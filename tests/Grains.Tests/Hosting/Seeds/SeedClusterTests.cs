@@ -7,7 +7,7 @@ namespace OrleansCache.Grains.Tests.Hosting.Seeds;
 /// <summary>Silos of one process that keep their membership themselves, in memory.</summary>
 public sealed class SeedClusterTests
 {
-    [Fact]
+    [LongFact]
     public async Task TheFounderIsKilledTheOthersGoOnAFourthJoinsAndTheFounderComesBack()
     {
         await using ClusterNodes cluster = new();
@@ -45,7 +45,7 @@ public sealed class SeedClusterTests
         await cluster.BalancedAsync(nodes);
     }
 
-    [Fact]
+    [LongFact]
     public async Task OfTwoClustersThatMeetTheYoungerOneGivesWay()
     {
         await using ClusterNodes cluster = new();
