@@ -10,7 +10,7 @@ public sealed class FlushTests
 {
     private const int KeysPerRound = 120;
 
-    [ClusterFact]
+    [ClusterFact(IsLong = true)]
     public async Task FlushesUnderLoadHaveOneCutOffWhileASiloJoins()
     {
         await using SiloCluster cluster = await SiloCluster.StartAsync(2);

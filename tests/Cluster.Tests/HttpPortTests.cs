@@ -12,7 +12,7 @@ namespace OrleansCache.Cluster.Tests;
 /// <summary>The HTTP port of silos: about the whole cluster, while silos come, go and die.</summary>
 public sealed class HttpPortTests
 {
-    [ClusterFact]
+    [ClusterFact(IsLong = true)]
     public async Task EverySiloTellsOfTheWholeClusterAlsoWhileOneDies()
     {
         int[] ports = [.. Enumerable.Range(0, 3).Select(static _ => TestPorts.Next())];

@@ -37,7 +37,7 @@ public sealed class MemoryFileTests : IDisposable
         Assert.Equal(0, await CountMissesAsync(cluster.Silos[0], "value"));
     }
 
-    [ClusterFact]
+    [ClusterFact(IsLong = true)]
     public async Task AfterAllWereToldToStopEverythingIsThereAgain()
     {
         await using SiloCluster cluster = await StartAsync(3);

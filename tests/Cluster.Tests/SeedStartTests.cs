@@ -71,7 +71,7 @@ public sealed class SeedStartTests : IDisposable
         silo.KillOnDispose = true;
     }
 
-    [ClusterFact]
+    [ClusterFact(IsLong = true)]
     public async Task ASeedOfThreeAloneWaitsAndSaysForWhom()
     {
         await using SiloCluster cluster = await SiloCluster.StartAsync(3);

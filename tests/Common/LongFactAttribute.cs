@@ -10,7 +10,12 @@ public sealed class LongFactAttribute : FactAttribute
 /// <summary>`./orleanscache test --long`.</summary>
 internal static class LongTests
 {
+    private const int Shorter = 3;
+
     /// <summary>Why they do not run; null if they do.</summary>
     public static string? WhyNot { get; } =
         Environment.GetEnvironmentVariable("ORLEANSCACHE_TEST_LONG") is null or "" ? "Takes long: runs with --long" : null;
+
+    /// <summary>How often a random test does what it does: so often when long tests run, a third of it otherwise.</summary>
+    public static int Count(int count) => WhyNot is null ? count : count / Shorter;
 }

@@ -14,7 +14,7 @@ public abstract class BinaryDifferentialTests(DifferentialPair pair, int command
     {
         int seed = TestSeed.Next();
         int count = Environment.GetEnvironmentVariable("ORLEANSCACHE_DIFFERENTIAL_COMMANDS") is { Length: > 0 } wanted
-            ? int.Parse(wanted, CultureInfo.InvariantCulture) : commandsDefault;
+            ? int.Parse(wanted, CultureInfo.InvariantCulture) : LongTests.Count(commandsDefault);
         bool is1645 = await DifferentialRun.Is1645Async(pair.Reference);
         output.WriteLine($"seed {seed}, {count} packets, reference {(is1645 ? "" : "not ")}of 1.6.45");
 

@@ -28,7 +28,7 @@ public abstract class DifferentialTests(DifferentialPair pair, ITestOutputHelper
     {
         int seed = TestSeed.Next();
         int count = Environment.GetEnvironmentVariable("ORLEANSCACHE_DIFFERENTIAL_COMMANDS") is { Length: > 0 } wanted
-            ? int.Parse(wanted, CultureInfo.InvariantCulture) : commandsDefault;
+            ? int.Parse(wanted, CultureInfo.InvariantCulture) : LongTests.Count(commandsDefault);
         bool is1645 = await DifferentialRun.Is1645Async(Reference);
         output.WriteLine($"seed {seed}, {count} commands, reference {(is1645 ? "with" : "without, so that its odd forms are left out,")} the grammar "
             + $"of 1.6.45");

@@ -22,12 +22,13 @@ public sealed class ClusterNodeTests
     [Fact]
     public async Task PartitionsFollowTheSilosWithTheirItems()
     {
+        int items = LongTests.Count(20_000);
         await using ClusterNodes cluster = new();
         ClusterNode first = await cluster.StartNodeAsync();
         ClusterNode second = await cluster.StartNodeAsync();
         ClusterNode third = await cluster.StartNodeAsync();
         await cluster.BalancedAsync(first, second, third);
-        for (int i = 0; i < 20_000; i++)
+        for (int i = 0; i < items; i++)
             Assert.True(cluster.TrySet(Key(i), Value(i), first, second, third));
 
         ClusterNode fourth = await cluster.StartNodeAsync();
@@ -48,7 +49,7 @@ public sealed class ClusterNodeTests
         // The copies that were lost with it are made anew.
         await cluster.ReplicatedAsync(first, fourth);
 
-        int Missing(params ClusterNode[] nodes) => Enumerable.Range(0, 20_000).Count(i =>
+        int Missing(params ClusterNode[] nodes) => Enumerable.Range(0, items).Count(i =>
         {
             string? value = cluster.Get(Key(i), nodes);
             Assert.True(value is null || value == Value(i));

@@ -19,7 +19,7 @@ public sealed class OrderModelTests
     public void WhatEachClientSeesIsTheOrderOfItsOwnCommands()
     {
         int seed = TestSeed.Next();
-        for (int run = 0; run < 60; run++)
+        for (int run = 0; run < LongTests.Count(60); run++)
             Run(seed, run);
     }
 
