@@ -143,25 +143,36 @@ public sealed class DiscoveryTests
     public void WhatIsNoListIsRefused(string text) => Assert.False(GatewayListReader.TryRead(Encoding.ASCII.GetBytes(text), out _, out _));
 
     /// <summary>
-    /// Two operations, one at each gateway. What the second one has accepted may be of no use to the client yet, while the greeting is on its way: then both go
-    /// to the first, which answers, and two others follow.
+    /// Two operations, one at each gateway. What one of them has accepted may be of no use to the client yet, while the greeting is on its way, or on a busy
+    /// machine no more: then both go to the other one, which answers, and two others follow.
     /// </summary>
     private static async Task<(Task<byte[]?>[] Pending, FakeCommand AtFirst, FakeCommand AtSecond)> AskBothAsync(
         OrleansCacheClient client, FakeGateway first, FakeGateway second)
     {
+        using CancellationTokenSource limit = new(s_patience);
         while (true)
         {
             Task<byte[]?>[] pending = [client.GetAsync("b"), client.GetAsync("c")];
-            FakeCommand atFirst = await first.NextAsync();
-            using CancellationTokenSource limit = new(s_patience);
-            Task arrived = second.WaitAsync(limit.Token);
-            if (await Task.WhenAny(first.WaitAsync(limit.Token), arrived) == arrived)
-                return (pending, atFirst, await second.NextAsync());
-            await atFirst.AnswerAsync("EN\r\n");
-            await (await first.NextAsync()).AnswerAsync("EN\r\n");
+            (FakeGateway Gateway, FakeCommand Command) one = await NextOfAsync(first, second, limit.Token);
+            (FakeGateway Gateway, FakeCommand Command) other = await NextOfAsync(first, second, limit.Token);
+            if (one.Gateway != other.Gateway)
+                return one.Gateway == first ? (pending, one.Command, other.Command) : (pending, other.Command, one.Command);
+            await one.Command.AnswerAsync("EN\r\n");
+            await other.Command.AnswerAsync("EN\r\n");
             await Task.WhenAll(pending).WaitAsync(s_patience);
-            await limit.CancelAsync();
         }
+    }
+
+    /// <summary>The next command of either gateway, and which one it came to.</summary>
+    private static async Task<(FakeGateway Gateway, FakeCommand Command)> NextOfAsync(FakeGateway first, FakeGateway second, CancellationToken cancellationToken)
+    {
+        using CancellationTokenSource arrived = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        Task atFirst = first.WaitAsync(arrived.Token);
+        Task atEither = await Task.WhenAny(atFirst, second.WaitAsync(arrived.Token));
+        await atEither;
+        await arrived.CancelAsync();
+        FakeGateway gateway = atEither == atFirst ? first : second;
+        return (gateway, await gateway.NextAsync());
     }
 
     private static OrleansCacheClient Client(FakeGateway gateway, Action<OrleansCacheOptions>? configure = null) =>
