@@ -164,7 +164,8 @@ public sealed class DiscoveryTests
     }
 
     /// <summary>The next command of either gateway, and which one it came to.</summary>
-    private static async Task<(FakeGateway Gateway, FakeCommand Command)> NextOfAsync(FakeGateway first, FakeGateway second, CancellationToken cancellationToken)
+    private static async Task<(FakeGateway Gateway, FakeCommand Command)> NextOfAsync(
+        FakeGateway first, FakeGateway second, CancellationToken cancellationToken)
     {
         using CancellationTokenSource arrived = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         Task atFirst = first.WaitAsync(arrived.Token);
