@@ -16,6 +16,8 @@ internal static class LongTests
     public static string? WhyNot { get; } =
         Environment.GetEnvironmentVariable("ORLEANSCACHE_TEST_LONG") is null or "" ? "Takes long: runs with --long" : null;
 
-    /// <summary>How often a random test does what it does: so often when long tests run, a third of it otherwise.</summary>
-    public static int Count(int count) => WhyNot is null ? count : count / Shorter;
+    /// <summary>
+    /// How often a random test does what it does: so often when long tests run, or a seed is run again, which may have failed late; a third of it otherwise.
+    /// </summary>
+    public static int Count(int count) => WhyNot is null || TestSeed.Given is not null ? count : count / Shorter;
 }

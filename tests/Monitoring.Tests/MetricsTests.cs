@@ -42,6 +42,8 @@ public sealed class MetricsTests
     public async Task EverySeriesOfMemcachedExporterIsThere(string accept)
     {
         await using MonitoredServer server = await MonitoredServer.StartAsync();
+
+        // An earlier scrape must not hide what comes after it.
         await ScrapeAsync(server, accept);
         await server.SendAsync("set a 0 0 3\r\nabc\r\n");
         string[] names = [.. Samples(await ScrapeAsync(server, accept)).Keys.Select(static key => key.Split('{')[0]).Distinct()];
