@@ -29,10 +29,12 @@ public sealed partial class Coordinator
                 changed |= Adopt(silo, member);
         }
 
+        _maySteer = MayPlan(now);
         for (int partition = 0; partition < _owners.Length; partition++)
             changed |= Follow(partition, now);
         changed |= AgreeOnWireVersion();
-        changed |= Plan(now);
+        if (_maySteer)
+            changed |= Plan(now);
         if (changed)
             Publish();
     }
@@ -213,12 +215,12 @@ public sealed partial class Coordinator
         Copy? copy = _copies[partition].Find(candidate => candidate.Target == move.Target);
         if (copy is null)
         {
-            if (!IsResting(move) && CountCopiesUnderWay().MayAdd(owner.Silo, move.Target))
+            if (_maySteer && !IsResting(move) && CountCopiesUnderWay().MayAdd(owner.Silo, move.Target))
                 Attach(partition, move.Target);
         }
         else if (copy.IsUnwanted)
             Fail(partition, now);
-        else if (move.YieldCopy == 0 && copy.State == CopyState.Synced && !IsResting(move))
+        else if (_maySteer && move.YieldCopy == 0 && copy.State == CopyState.Synced && !IsResting(move))
         {
             PartitionReport received = Find(target.Reply, partition);
             if (received.Phase == PartitionPhase.Replica && received.Epoch == copy.Number)

@@ -6,14 +6,58 @@ public sealed partial class Coordinator
     /// <summary>Partitions that nobody has anything of: they begin empty.</summary>
     private readonly HashSet<int> _homeless = [];
 
+    /// <summary>Copies and hand-overs are begun so long after those before at the soonest, and twice as long as the silos take to answer.</summary>
+    public const int PaceMilliseconds = 20;
+    public const int PaceMillisecondsMax = 250;
+
+    private long _plannedMilliseconds = long.MinValue / 2;
+
+    /// <summary>Whether copies and hand-overs may begin in this round.</summary>
+    private bool _maySteer;
+
+    /// <summary>See <see cref="PaceMilliseconds"/>; 0 for at every answer.</summary>
+    internal int Pace { get; init; } = PaceMilliseconds;
+
+    /// <summary>
+    /// A silo that joins gets nothing for a moment: until then it has met the others, and done for the first time what takes long then.
+    /// </summary>
+    public const int SettleMilliseconds = 300;
+
+    private bool HasSettled(Member member, long now) => Pace == 0 || member.Reply!.Partitions.Count > 0 || now - member.SinceMilliseconds >= SettleMilliseconds;
+
+    /// <summary>
+    /// What is begun here makes rounds of messages at all silos, beside which their clients' requests have to get through, and planning was most of a
+    /// coordinator's work while partitions moved. So both wait for a moment, and for longer where everything is slow; who waits for a hand-over that has
+    /// begun does not.
+    /// </summary>
+    private bool MayPlan(long now)
+    {
+        long slowest = 0;
+        foreach (Member member in _members.Values)
+            slowest = Math.Max(slowest, member.AnswerMilliseconds);
+        long next = _plannedMilliseconds + (Pace == 0 ? 0 : Math.Clamp(2 * slowest, Pace, PaceMillisecondsMax));
+        if (now < next)
+        {
+            environment.WakeAt(next);
+            return false;
+        }
+
+        _plannedMilliseconds = now;
+        return true;
+    }
+
     /// <summary>Gives homeless partitions away, starts moves, and sees to the copies. Returns whether the table has changed.</summary>
     private bool Plan(long now)
     {
         List<SiloWeight> candidates = [];
         foreach ((SiloId silo, Member member) in _members)
         {
-            if (IsCandidate(member) && IsKnownToAll(member))
+            if (!IsCandidate(member) || !IsKnownToAll(member))
+                continue;
+            if (HasSettled(member, now))
                 candidates.Add(new SiloWeight(silo, member.Reply!.MemoryBytes));
+            else
+                environment.WakeAt(member.SinceMilliseconds + SettleMilliseconds);
         }
 
         _candidates = [.. candidates.Select(static candidate => candidate.Silo)];

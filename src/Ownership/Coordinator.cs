@@ -17,6 +17,9 @@ public interface ICoordinatorEnvironment
     /// </summary>
     void OnProgress();
 
+    /// <summary><see cref="Coordinator.Tick"/> is wanted at this time; later is no harm. Only the last such wish counts.</summary>
+    void WakeAt(long milliseconds);
+
     /// <summary>A random seed for the key hash of a cluster that has none yet.</summary>
     HashSeed DrawHashSeed();
 
@@ -210,9 +213,10 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
         foreach (SiloId silo in active)
         {
             if (!_members.ContainsKey(silo))
-                _members.Add(silo, new Member(membershipVersion));
+                _members.Add(silo, new Member(membershipVersion) { SinceMilliseconds = nowMilliseconds });
         }
 
+        _plannedMilliseconds = long.MinValue / 2;
         if (oldest && !_leads)
             TakeOver(membershipVersion << TermBits, nowMilliseconds);
         Pump(nowMilliseconds);
@@ -263,6 +267,7 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
         member.Reply = reply;
         member.WritesAtMost = reply.TableWireVersion;
         member.AnsweredMilliseconds = nowMilliseconds;
+        member.AnswerMilliseconds = Math.Max(nowMilliseconds - member.SentMilliseconds, member.AnswerMilliseconds * 3 / 4);
         if (reply.Flush.Number > _flush.Number)
             _flush = reply.Flush;
         if (reply.Moves.Number > _moveSettings.Number)
@@ -528,6 +533,9 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
     private sealed class Member(long sinceVersion)
     {
         public readonly long SinceVersion = sinceVersion;
+
+        /// <summary>When it was first seen to be a member; long ago, if this coordinator has found it there.</summary>
+        public long SinceMilliseconds { get; init; } = long.MinValue / 2;
         public SyncReply? Reply;
         public long OutstandingSequence;
 
@@ -535,6 +543,9 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
         public bool HasAnswered;
         public long SentMilliseconds = -SyncMilliseconds;
         public long AnsweredMilliseconds = long.MinValue / 2;
+
+        /// <summary>How long its answers take: the last, or those before, which count less and less.</summary>
+        public long AnswerMilliseconds;
         public bool Nudged;
         public bool Adopted;
         public bool ForeignTold;

@@ -19,7 +19,7 @@ public sealed class CoordinatorElectionTests : ICoordinatorEnvironment
     /// <summary>One partition: C serves it in epoch 10, A and B have complete copies, D has nothing.</summary>
     public CoordinatorElectionTests()
     {
-        _coordinator = new Coordinator(A, 1, this, Replicas);
+        _coordinator = new Coordinator(A, 1, this, Replicas) { Pace = 0 };
         Holds(A, [new PartitionReport(0, PartitionPhase.Replica, 11, Position: 5)]);
         Holds(B, [new PartitionReport(0, PartitionPhase.Replica, 12, Position: 5)]);
         Holds(C, [new PartitionReport(0, PartitionPhase.Active, 10)], [new CopyReport(0, 11, A, CopyState.Synced), new CopyReport(0, 12, B, CopyState.Synced)]);
@@ -262,6 +262,10 @@ public sealed class CoordinatorElectionTests : ICoordinatorEnvironment
     void ICoordinatorEnvironment.OnEvent(CoordinatorEvent what, int partition, SiloId silo) => _events.Add((what, silo));
 
     void ICoordinatorEnvironment.OnProgress()
+    {
+    }
+
+    void ICoordinatorEnvironment.WakeAt(long milliseconds)
     {
     }
 

@@ -23,7 +23,7 @@ public sealed class CoordinatorMovesTests : ICoordinatorEnvironment
     /// <summary>Silo A serves everything, and nothing is under way.</summary>
     public CoordinatorMovesTests()
     {
-        _coordinator = new Coordinator(A, Partitions, this) { MoveLimitAtStart = 77 };
+        _coordinator = new Coordinator(A, Partitions, this) { MoveLimitAtStart = 77, Pace = 0 };
         Members(A);
         Round(3);
         Assert.Equal(Partitions, _coordinator.Table.CountOf(A));
@@ -209,6 +209,10 @@ public sealed class CoordinatorMovesTests : ICoordinatorEnvironment
     }
 
     void ICoordinatorEnvironment.OnProgress() => _progress++;
+
+    void ICoordinatorEnvironment.WakeAt(long milliseconds)
+    {
+    }
 
     HashSeed ICoordinatorEnvironment.DrawHashSeed() => Seed;
 

@@ -19,7 +19,7 @@ public sealed class CoordinatorTests : ICoordinatorEnvironment
     [Fact]
     public void ANewSiloGetsNothingBeforeEverySiloSeesItInItsMembership()
     {
-        var coordinator = new Coordinator(A, Partitions, this);
+        var coordinator = new Coordinator(A, Partitions, this) { Pace = 0 };
         PartitionReport[] all = Found(coordinator);
 
         coordinator.OnMembership(2, [A, B], _now);
@@ -36,7 +36,7 @@ public sealed class CoordinatorTests : ICoordinatorEnvironment
     [Fact]
     public void ANewSiloGetsNothingBeforeItKnowsTheSeed()
     {
-        var coordinator = new Coordinator(A, Partitions, this);
+        var coordinator = new Coordinator(A, Partitions, this) { Pace = 0 };
         PartitionReport[] all = Found(coordinator);
 
         coordinator.OnMembership(2, [A, B], _now);
@@ -53,11 +53,11 @@ public sealed class CoordinatorTests : ICoordinatorEnvironment
     [Fact]
     public void TheFirstCoordinatorDrawsTheSeedAndALaterOneFindsItInAnyAnswer()
     {
-        var coordinator = new Coordinator(A, Partitions, this);
+        var coordinator = new Coordinator(A, Partitions, this) { Pace = 0 };
         Found(coordinator);
         Assert.Equal((1, Drawn), (_draws, coordinator.Table.HashSeed));
 
-        var next = new Coordinator(B, Partitions, this);
+        var next = new Coordinator(B, Partitions, this) { Pace = 0 };
         next.OnMembership(3, [B, C], _now);
         Answer(next, B, membership: 3, held: []);
         Answer(next, C, membership: 3, held: [], Known);
@@ -75,7 +75,7 @@ public sealed class CoordinatorTests : ICoordinatorEnvironment
     [Fact]
     public void WhenSilosReportTwoSeedsTheOneOfMostPartitionsStaysAndTheOthersGetNothing()
     {
-        var coordinator = new Coordinator(A, Partitions, this);
+        var coordinator = new Coordinator(A, Partitions, this) { Pace = 0 };
         coordinator.OnMembership(1, [A, B, C], _now);
         Answer(coordinator, A, membership: 1, held: [Active(0, 1)], Other);
         Answer(coordinator, B, membership: 1, held: [Active(1, 1), Active(2, 1)], Known);
@@ -105,7 +105,7 @@ public sealed class CoordinatorTests : ICoordinatorEnvironment
     [Fact]
     public void ContactWithMoreThanHalfOfTheSilosOrTheMembershipAllowsLeasesForTwoRounds()
     {
-        var coordinator = new Coordinator(A, Partitions, this);
+        var coordinator = new Coordinator(A, Partitions, this) { Pace = 0 };
         coordinator.OnMembership(1, [A, B, C], _now);
         Answer(coordinator, A, membership: 1, held: []);
         Assert.False(coordinator.GrantsLeases(_now));
@@ -130,6 +130,10 @@ public sealed class CoordinatorTests : ICoordinatorEnvironment
     }
 
     PartitionTable ICoordinatorEnvironment.KnownTable => PartitionTable.Unassigned(Partitions);
+
+    void ICoordinatorEnvironment.WakeAt(long milliseconds)
+    {
+    }
 
     HashSeed ICoordinatorEnvironment.DrawHashSeed()
     {

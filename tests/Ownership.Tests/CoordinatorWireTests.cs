@@ -16,7 +16,7 @@ public sealed class CoordinatorWireTests : ICoordinatorEnvironment
     private Coordinator _coordinator;
     private long _now;
 
-    public CoordinatorWireTests() => _coordinator = new Coordinator(A, Partitions, this, 1);
+    public CoordinatorWireTests() => _coordinator = new Coordinator(A, Partitions, this, 1) { Pace = 0 };
 
     [Theory]
     [InlineData(1)]
@@ -189,6 +189,10 @@ public sealed class CoordinatorWireTests : ICoordinatorEnvironment
     }
 
     PartitionTable ICoordinatorEnvironment.KnownTable => PartitionTable.Unassigned(Partitions);
+
+    void ICoordinatorEnvironment.WakeAt(long milliseconds)
+    {
+    }
 
     HashSeed ICoordinatorEnvironment.DrawHashSeed() => Seed;
 

@@ -39,6 +39,9 @@ internal sealed partial class OwnershipRuntime
     private readonly FreezeDetector _freeze;
     private readonly ILogger _logger;
     private readonly CancellationTokenSource _stop = new();
+
+    /// <summary>When the coordinator wants to go on.</summary>
+    private readonly ITimer _wake;
     private readonly IGrainContext?[] _contexts;
     private readonly Lock _tableLock = new();
     private readonly TaskCompletionSource<string> _failure = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -90,6 +93,7 @@ internal sealed partial class OwnershipRuntime
         {
             MoveLimitAtStart = replication.MoveLimitBytesPerSecond,
         };
+        _wake = time.CreateTimer(static state => ((OwnershipRuntime)state!).Wake(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         _moveLimitAtStart = _moveLimit = replication.MoveLimitBytesPerSecond;
         ApplyMoveLimit();
         if (partitions.Kept is { } kept)
@@ -198,6 +202,7 @@ internal sealed partial class OwnershipRuntime
         _disposed = true;
         await _stop.CancelAsync();
         await _loops;
+        await _wake.DisposeAsync();
         _batches.Dispose();
         _replicator.Dispose();
         _stop.Dispose();
@@ -232,7 +237,10 @@ internal sealed partial class OwnershipRuntime
     /// <summary>Under the lock.</summary>
     private SyncReply? Obey(SyncRequest request)
     {
+        SiloList before = _agent.Silos;
         SyncReply? reply = _agent.HandleSync(request, NowMilliseconds);
+        if (!ReferenceEquals(_agent.Silos, before))
+            GreetNewcomers(before, _agent.Silos);
         _partitions.NoteSiloCount(_agent.Silos.Silos.Count);
         if (reply?.Term == request.Term)
             _freeze.OnRound(request.Term, request.Sequence, request.GrantsLease);
@@ -352,6 +360,9 @@ internal sealed partial class OwnershipRuntime
     void ICoordinatorEnvironment.SendSync(SiloId target, SyncRequest request) =>
         _ = target == LocalSilo ? Task.Run(() => SyncSelf(request)) : SendSyncAsync(target, request);
 
+    void ICoordinatorEnvironment.WakeAt(long milliseconds) =>
+        _wake.Change(TimeSpan.FromMilliseconds(Math.Max(1, milliseconds - NowMilliseconds)), Timeout.InfiniteTimeSpan);
+
     HashSeed ICoordinatorEnvironment.DrawHashSeed() => HashSeed.Random();
 
     PartitionTable ICoordinatorEnvironment.KnownTable => _agent.Table;
@@ -398,6 +409,34 @@ internal sealed partial class OwnershipRuntime
             SyncReply? reply = Obey(request);
             if (reply is not null)
                 _coordinator.OnReply(reply, NowMilliseconds);
+        }
+    }
+
+    /// <summary>
+    /// Sends an empty batch to each silo that is new here, so that the connection is there, and what takes them has been compiled, before anything in them has
+    /// clients who wait. The coordinator gives a newcomer the time for it (<see cref="Ownership.Coordinator.SettleMilliseconds"/>).
+    /// </summary>
+    private void GreetNewcomers(SiloList before, SiloList now)
+    {
+        foreach (SiloEntry entry in now.Silos)
+        {
+            if (entry.Silo != LocalSilo && !before.Contains(entry.Silo))
+                _ = Task.Run(() => GreetAsync(entry.Silo));
+        }
+    }
+
+    private async Task GreetAsync(SiloId silo)
+    {
+        try
+        {
+            PooledBytes nothing = new BatchWriter().Complete(_partitions.Hasher?.Fingerprint ?? 0);
+            IBatchGrain grain = _grains.GetGrain<IBatchGrain>($"{silo.Text}/0");
+            BatchReplyMessage reply = await grain.ExecuteAsync(new BatchRequestMessage(nothing)).ConfigureAwait(false);
+            reply.Payload.Release();
+        }
+        catch (Exception exception)
+        {
+            LogCallFailed(_logger, exception, "greet", silo);
         }
     }
 
@@ -474,6 +513,14 @@ internal sealed partial class OwnershipRuntime
         {
             LogLoopEnded(_logger, exception);
             Environment.FailFast("The ownership runtime contradicts itself.", exception);
+        }
+    }
+
+    private void Wake()
+    {
+        lock (_lock)
+        {
+            _coordinator.Tick(NowMilliseconds);
         }
     }
 

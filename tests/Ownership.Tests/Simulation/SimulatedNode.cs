@@ -39,7 +39,7 @@ internal sealed partial class SimulatedNode : ISiloAgentEnvironment, ICoordinato
         Agent = new SiloAgent(id, partitions, weight, this) { Zone = zone, Replicas = cluster.Replicas, Speaks = speaks };
         Coordinator = new Coordinator(id, partitions, this, cluster.Replicas)
         {
-            ElectsByOldReports = cluster.Faults.ElectsByOldReports, CountsTooEarly = cluster.Faults.CountsTooEarly,
+            ElectsByOldReports = cluster.Faults.ElectsByOldReports, CountsTooEarly = cluster.Faults.CountsTooEarly, Pace = cluster.Pace,
         };
         _replicator = new Replicator(id, Partitions, this, this, _time, cluster.IsAsynchronous) { ScanPartBytes = 200, ScanBytesMax = 600 };
         _receiver = new ReplicaReceiver(Partitions, this, _time) { Speaks = speaks };
@@ -393,6 +393,20 @@ internal sealed partial class SimulatedNode : ISiloAgentEnvironment, ICoordinato
     void ICoordinatorEnvironment.OnProgress()
     {
     }
+
+    void ICoordinatorEnvironment.WakeAt(long milliseconds)
+    {
+        if (_wakeAt == milliseconds)
+            return;
+        _wakeAt = milliseconds;
+        _cluster.At(milliseconds - _cluster.Now, () =>
+        {
+            if (IsRunning && _wakeAt == milliseconds)
+                Coordinator.Tick(_cluster.Now);
+        });
+    }
+
+    private long _wakeAt;
 
     PartitionTable ICoordinatorEnvironment.KnownTable => Agent.Table;
 
