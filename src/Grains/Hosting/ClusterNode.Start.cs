@@ -1,11 +1,13 @@
 using System.Net;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using OrleansCache.Grains.Hosting.Security;
 using OrleansCache.Grains.Hosting.Seeds;
 using OrleansCache.Membership;
 using OrleansCache.Ownership;
+using OrleansCache.Ownership.Rehearsing;
 
 namespace OrleansCache.Grains.Hosting;
 
@@ -50,7 +52,9 @@ public sealed partial class ClusterNode
             limit.CancelAfter(timeout);
             if (!KeepsMembership)
                 await CheckSurroundingsAsync(limit.Token);
+            Task rehearsal = _options.GatewayOnly ? Task.CompletedTask : RehearseAsync(limit.Token);
             _host = BuildHost();
+            await rehearsal;
             await StartHostAsync(_host, limit.Token).WaitAsync(limit.Token);
             if (_options.GatewayOnly)
             {
@@ -81,6 +85,23 @@ public sealed partial class ClusterNode
             throw;
         }
     }
+
+    /// <summary>Before other silos know of this one, and count on it.</summary>
+    private Task RehearseAsync(CancellationToken cancellationToken) => Task.Run(
+        () =>
+        {
+            try
+            {
+                Rehearsal.Run(cancellationToken);
+            }
+            catch (Exception exception)
+            {
+                // It is for speed alone.
+                ILogger logger = (_options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger<ClusterNode>();
+                LogRehearsalFailed(logger, exception);
+            }
+        },
+        CancellationToken.None);
 
     private async Task PassOnFailureAsync(Task<string> failure) => _failure.TrySetResult(new ClusterFailure(await failure, IsEvicted: false));
 
