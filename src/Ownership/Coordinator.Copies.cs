@@ -33,7 +33,7 @@ public sealed partial class Coordinator
         for (int partition = 0; partition < _owners.Length; partition++)
             changed |= Follow(partition, now);
         changed |= AgreeOnWireVersion();
-        if (_maySteer)
+        if (_maySteer || (_homeless.Count > 0 && MayBeginEmpty(now)))
             changed |= Plan(now);
         if (changed)
             Publish();

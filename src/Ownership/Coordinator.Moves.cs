@@ -78,6 +78,7 @@ public sealed partial class Coordinator
 
         if (_movingSince is not null)
             (_movingSince, _movedSince) = (nowMilliseconds, 0);
+        PlanSoon();
         Pump(nowMilliseconds);
         return refusal;
     }

@@ -10,6 +10,14 @@ public sealed partial class Coordinator
     public const int PaceMilliseconds = 20;
     public const int PaceMillisecondsMax = 250;
 
+    /// <summary>Where more partitions than this are to move, nothing waits: a silo that stops must come to an end.</summary>
+    public const int PacedPartitionsMax = 1024;
+
+    /// <summary>
+    /// A silo that joins gets nothing for a moment: until then it has met the others, and done for the first time what takes long then.
+    /// </summary>
+    public const int SettleMilliseconds = 300;
+
     private long _plannedMilliseconds = long.MinValue / 2;
 
     /// <summary>Whether copies and hand-overs may begin in this round.</summary>
@@ -19,26 +27,24 @@ public sealed partial class Coordinator
     internal int Pace { get; init; } = PaceMilliseconds;
 
     /// <summary>
-    /// A silo that joins gets nothing for a moment: until then it has met the others, and done for the first time what takes long then.
-    /// </summary>
-    public const int SettleMilliseconds = 300;
-
-    private bool HasSettled(Member member, long now) => Pace == 0 || member.Reply!.Partitions.Count > 0 || now - member.SinceMilliseconds >= SettleMilliseconds;
-
-    /// <summary>
     /// What is begun here makes rounds of messages at all silos, beside which their clients' requests have to get through, and planning was most of a
-    /// coordinator's work while partitions moved. So both wait for a moment, and for longer where everything is slow; who waits for a hand-over that has
-    /// begun does not.
+    /// coordinator's work while partitions moved. So both wait for a moment, and for longer where everything is slow, unless a silo wants to leave; who waits
+    /// for a hand-over that has begun does not.
     /// </summary>
     private bool MayPlan(long now)
     {
         long slowest = 0;
+        bool isDraining = false;
         foreach (Member member in _members.Values)
-            slowest = Math.Max(slowest, member.AnswerMilliseconds);
-        long next = _plannedMilliseconds + (Pace == 0 ? 0 : Math.Clamp(2 * slowest, Pace, PaceMillisecondsMax));
-        if (now < next)
         {
-            environment.WakeAt(next);
+            slowest = Math.Max(slowest, member.AnswerMilliseconds);
+            isDraining |= member.Reply?.Draining == true;
+        }
+
+        long pause = Pace == 0 || _partitionsToMove > PacedPartitionsMax ? 0 : isDraining ? Pace : Math.Clamp(2 * slowest, Pace, PaceMillisecondsMax);
+        if (now < _plannedMilliseconds + pause)
+        {
+            environment.WakeAt(_plannedMilliseconds + pause);
             return false;
         }
 
@@ -46,10 +52,23 @@ public sealed partial class Coordinator
         return true;
     }
 
+    /// <summary>The next round is at once.</summary>
+    private void PlanSoon() => _plannedMilliseconds = long.MinValue / 2;
+
+    private bool HasSettled(Member member, long now) =>
+        Pace == 0 || member.Reply!.Partitions.Count > 0 || now - member.SinceMilliseconds >= SettleMilliseconds;
+
+    /// <summary>
+    /// Where there are to be replicas, a partition that nobody has is a rare loss of several silos at once. One of them may live, and what it acknowledges
+    /// after the partition has begun anew would be lost without a word.
+    /// </summary>
+    private bool MayBeginEmpty(long now) => replicas == 0 || now - _lostMilliseconds >= SilentMillisecondsMax;
+
     /// <summary>Gives homeless partitions away, starts moves, and sees to the copies. Returns whether the table has changed.</summary>
     private bool Plan(long now)
     {
         List<SiloWeight> candidates = [];
+        long nextSettles = long.MaxValue;
         foreach ((SiloId silo, Member member) in _members)
         {
             if (!IsCandidate(member) || !IsKnownToAll(member))
@@ -57,8 +76,11 @@ public sealed partial class Coordinator
             if (HasSettled(member, now))
                 candidates.Add(new SiloWeight(silo, member.Reply!.MemoryBytes));
             else
-                environment.WakeAt(member.SinceMilliseconds + SettleMilliseconds);
+                nextSettles = Math.Min(nextSettles, member.SinceMilliseconds + SettleMilliseconds);
         }
+
+        if (nextSettles != long.MaxValue)
+            environment.WakeAt(nextSettles);
 
         _candidates = [.. candidates.Select(static candidate => candidate.Silo)];
         if (candidates.Count == 0)
@@ -73,9 +95,8 @@ public sealed partial class Coordinator
         bool changed = false;
         int toMove = 0;
 
-        // Where there are to be replicas, a partition that nobody has is a rare loss of several silos at once. One of them may live, and what it acknowledges
-        // after the partition has begun anew would be lost without a word.
-        bool mayBeginEmpty = replicas == 0 || now - _lostMilliseconds >= SilentMillisecondsMax;
+        bool mayBeginEmpty = MayBeginEmpty(now);
+        bool hasBegun = false;
         for (int partition = 0; partition < plan.Length; partition++)
         {
             toMove += _moves.ContainsKey(partition) || (IsServed(partition) && plan[partition] != _owners[partition]) ? 1 : 0;
@@ -92,8 +113,13 @@ public sealed partial class Coordinator
             {
                 _moves.Add(partition, new Move(_owners[partition], plan[partition]));
                 environment.OnEvent(CoordinatorEvent.MoveStarted, partition, plan[partition]);
+                hasBegun = true;
             }
         }
+
+        // Its copy is attached in the next round, and nothing that a silo answers need come before.
+        if (hasBegun && Pace != 0)
+            environment.WakeAt(now + Pace);
 
         CountPartitionsToMove(toMove, now);
         PlanCopies(plan, candidates, now);

@@ -216,7 +216,7 @@ public sealed partial class Coordinator(SiloId self, int partitionCount, ICoordi
                 _members.Add(silo, new Member(membershipVersion) { SinceMilliseconds = nowMilliseconds });
         }
 
-        _plannedMilliseconds = long.MinValue / 2;
+        PlanSoon();
         if (oldest && !_leads)
             TakeOver(membershipVersion << TermBits, nowMilliseconds);
         Pump(nowMilliseconds);

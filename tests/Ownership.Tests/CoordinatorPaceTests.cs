@@ -127,7 +127,7 @@ public sealed class CoordinatorPaceTests : ICoordinatorEnvironment
         AnswerAll();
     }
 
-    private void AnswerAll(int rounds = 3)
+    private void AnswerAll(int rounds = 20)
     {
         for (int round = 0; round < rounds; round++)
         {

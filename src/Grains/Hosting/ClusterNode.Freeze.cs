@@ -75,8 +75,8 @@ public sealed partial class ClusterNode
             IsEvicted: true));
     }
 
-    [LoggerMessage(Level = LogLevel.Debug, Message = "What the silo will do could not be rehearsed")]
-    private static partial void LogRehearsalFailed(ILogger logger, Exception exception);
+    [LoggerMessage(Level = LogLevel.Debug, Message = "What the silo will do was not rehearsed to the end")]
+    private static partial void LogRehearsalFailed(ILogger logger, Exception? exception);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "This silo did not run for {Seconds:F1} s; the cluster still counts it in, and it serves again")]
     private static partial void LogResumed(ILogger logger, double seconds);

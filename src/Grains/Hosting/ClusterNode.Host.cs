@@ -141,7 +141,7 @@ public sealed partial class ClusterNode
         if (_seeds is not null)
             services.AddSingleton(_seeds);
         services.Replace(ServiceDescriptor.Singleton<IFatalErrorHandler>(new FatalErrors(this)));
-        services.AddSingleton<ILifecycleParticipant<ISiloLifecycle>>(new CompilerRest(_seeds, _time));
+        services.AddSingleton<ILifecycleParticipant<ISiloLifecycle>, CompilerRest>();
         services.AddSingleton<BatchExecutor>();
         services.AddSingleton<DeathWatch>();
         services.AddSingleton(new ReplicationOptions(

@@ -90,14 +90,15 @@ public sealed partial class ClusterNode
     private Task RehearseAsync(CancellationToken cancellationToken) => Task.Run(
         () =>
         {
+            ILogger logger = (_options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger<ClusterNode>();
             try
             {
-                Rehearsal.Run(cancellationToken);
+                if (!Rehearsal.Run(cancellationToken))
+                    LogRehearsalFailed(logger, null);
             }
             catch (Exception exception)
             {
                 // It is for speed alone.
-                ILogger logger = (_options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger<ClusterNode>();
                 LogRehearsalFailed(logger, exception);
             }
         },

@@ -1,5 +1,4 @@
 using System.Runtime;
-using OrleansCache.Grains.Hosting.Seeds;
 
 namespace OrleansCache.Grains.Hosting;
 
@@ -11,7 +10,7 @@ namespace OrleansCache.Grains.Hosting;
 /// that joins on a busy machine: 100 to 180 ms in which it answers nothing, just when it has taken its first partitions over. So that is let happen before.
 /// </para>
 /// </summary>
-internal sealed class CompilerRest(SeedNode? seeds, TimeProvider time) : ILifecycleParticipant<ISiloLifecycle>
+internal sealed class CompilerRest(IClusterMembershipService membership, TimeProvider time) : ILifecycleParticipant<ISiloLifecycle>
 {
     /// <summary>Longer than the runtime's own wait (TieredCompilation.CallCountingDelayMs: 25 ms, set in the silo's project).</summary>
     private static readonly TimeSpan Quiet = TimeSpan.FromMilliseconds(75);
@@ -21,15 +20,13 @@ internal sealed class CompilerRest(SeedNode? seeds, TimeProvider time) : ILifecy
     /// <summary>Methods that may be compiled in <see cref="Poll"/> by what runs all the time.</summary>
     private const int Few = 3;
 
-    public void Participate(ISiloLifecycle lifecycle)
-    {
-        // Nobody waits for the one that founds a cluster, but its operator.
-        if (seeds is not { DependsOnNobody: true })
-            lifecycle.Subscribe(nameof(CompilerRest), ServiceLifecycleStage.BecomeActive - 1, WaitAsync);
-    }
+    public void Participate(ISiloLifecycle lifecycle) => lifecycle.Subscribe(nameof(CompilerRest), ServiceLifecycleStage.BecomeActive - 1, WaitAsync);
 
     private async Task WaitAsync(CancellationToken cancellationToken)
     {
+        // Nobody waits for the first one but its operator.
+        if (!membership.CurrentSnapshot.Members.Values.Any(static member => member.Status == SiloStatus.Active))
+            return;
         long began = time.GetTimestamp();
         long quietSince = began;
         long compiled = JitInfo.GetCompiledMethodCount();

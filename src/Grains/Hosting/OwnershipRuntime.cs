@@ -23,6 +23,10 @@ internal sealed partial class OwnershipRuntime
 
     private static readonly TimeSpan TickInterval = TimeSpan.FromMilliseconds(250);
 
+    private const int GreetingsMax = 4;
+
+    private static readonly TimeSpan GreetingInterval = TimeSpan.FromMilliseconds(50);
+
     private static readonly TimeSpan ConfirmTimeout = TimeSpan.FromSeconds(1);
 
     private readonly Lock _lock = new();
@@ -425,18 +429,25 @@ internal sealed partial class OwnershipRuntime
         }
     }
 
+    /// <summary>A few times, because the membership that Orleans knows here may be older than the list.</summary>
     private async Task GreetAsync(SiloId silo)
     {
-        try
+        for (int attempt = 0; attempt < GreetingsMax && !_stop.IsCancellationRequested; attempt++)
         {
-            PooledBytes nothing = new BatchWriter().Complete(_partitions.Hasher?.Fingerprint ?? 0);
-            IBatchGrain grain = _grains.GetGrain<IBatchGrain>($"{silo.Text}/0");
-            BatchReplyMessage reply = await grain.ExecuteAsync(new BatchRequestMessage(nothing)).ConfigureAwait(false);
-            reply.Payload.Release();
-        }
-        catch (Exception exception)
-        {
-            LogCallFailed(_logger, exception, "greet", silo);
+            try
+            {
+                PooledBytes nothing = new BatchWriter().Complete(_partitions.Hasher?.Fingerprint ?? 0);
+                IBatchGrain grain = _grains.GetGrain<IBatchGrain>($"{silo.Text}/0");
+                BatchReplyMessage reply = await grain.ExecuteAsync(new BatchRequestMessage(nothing)).ConfigureAwait(false);
+                reply.Payload.Release();
+                return;
+            }
+            catch (Exception exception)
+            {
+                LogCallFailed(_logger, exception, "greet", silo);
+            }
+
+            await Task.Delay(GreetingInterval, _time).ConfigureAwait(false);
         }
     }
 
@@ -518,9 +529,17 @@ internal sealed partial class OwnershipRuntime
 
     private void Wake()
     {
-        lock (_lock)
+        try
         {
-            _coordinator.Tick(NowMilliseconds);
+            lock (_lock)
+            {
+                _coordinator.Tick(NowMilliseconds);
+            }
+        }
+        catch (Exception exception)
+        {
+            LogLoopEnded(_logger, exception);
+            Environment.FailFast("The ownership runtime contradicts itself.", exception);
         }
     }
 

@@ -20,17 +20,32 @@ public static class Rehearsal
     /// <summary>True if it came to its end; nothing depends on that. It ends early when it is told to.</summary>
     public static bool Run(CancellationToken cancellationToken)
     {
+        // Continuations run at once, here: in one thread.
+        SynchronizationContext? former = SynchronizationContext.Current;
+        SynchronizationContext.SetSynchronizationContext(null);
+        try
+        {
+            return Play(cancellationToken);
+        }
+        finally
+        {
+            SynchronizationContext.SetSynchronizationContext(former);
+        }
+    }
+
+    private static bool Play(CancellationToken cancellationToken)
+    {
         using RehearsalStage stage = new();
         RehearsedSilo first = stage.Add("127.0.0.1:1");
-        if (!Play(static (first, _) => first.Agent.ServedCount == PartitionCount))
+        if (!Reach(static (first, _) => first.Agent.ServedCount == PartitionCount))
             return false;
         RehearsedSilo second = stage.Add("127.0.0.1:2");
-        if (!Play(static (first, second) => IsShared(first) && IsShared(second!)))
+        if (!Reach(static (first, second) => IsShared(first) && IsShared(second!)))
             return false;
         second.Agent.BeginDraining();
-        return Play(static (_, second) => second!.Agent.HeldCount == 0);
+        return Reach(static (_, second) => second!.Agent.HeldCount == 0);
 
-        bool Play(Func<RehearsedSilo, RehearsedSilo?, bool> isReached)
+        bool Reach(Func<RehearsedSilo, RehearsedSilo?, bool> isReached)
         {
             int settled = 0;
             for (int step = 0; step < StepsMax && !cancellationToken.IsCancellationRequested; step++)
