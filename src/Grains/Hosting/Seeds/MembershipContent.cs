@@ -87,6 +87,18 @@ internal sealed class MembershipContent
         return dead.Length > 0;
     }
 
+    /// <summary>
+    /// The silo's seed is nobody's candidate any more. Rows and table stay at their versions: to Orleans nothing has changed. False if it has none.
+    /// </summary>
+    public bool WithdrawSeed(SiloAddress silo)
+    {
+        int index = Rows.FindIndex(row => row.Entry.SiloAddress.Equals(silo) && row.Seed.Length > 0);
+        if (index < 0)
+            return false;
+        Rows[index] = Rows[index] with { Seed = "" };
+        return true;
+    }
+
     public void RemoveAll()
     {
         Rows.Clear();

@@ -36,6 +36,9 @@ internal sealed partial class SeedNode
     {
         try
         {
+            // Until Orleans has it leave it counts as active: whoever looks after the seeds, this silo included, would give it the vote back.
+            string self = Greeting().Silo;
+            await Table.ChangeAsync(content => content.WithdrawSeed(SiloAddress.FromParsableString(self)), cancellationToken);
             while (true)
             {
                 MembershipTableData table = await Table.ReadAll().WaitAsync(cancellationToken);
@@ -45,11 +48,7 @@ internal sealed partial class SeedNode
                     return _hasLeft = true;
                 SeedChange? change = SeedPolicy.OnLeaving(Self, snapshot.Seeds, others, Table.NewestContent!.Barred);
                 if (change is null)
-                {
-                    string self = Greeting().Silo;
-                    return _hasLeft = !table.Members.Any(
-                        row => row.Item1.Status == SiloStatus.Active && row.Item1.SiloAddress.ToParsableString() != self);
-                }
+                    return _hasLeft = !table.Members.Any(row => row.Item1.Status == SiloStatus.Active && row.Item1.SiloAddress.ToParsableString() != self);
 
                 await ChangeAsync(snapshot, change.Value, cancellationToken);
             }

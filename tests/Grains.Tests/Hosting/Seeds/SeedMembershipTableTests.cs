@@ -71,6 +71,36 @@ public sealed class SeedMembershipTableTests
         Assert.False(await _table.UpdateRow(Entry(), "1", data.Version.Next()));
     }
 
+    /// <summary>
+    /// Of three silos one leaves and has handed its vote over. It is active until Orleans has it leave; whoever looks after the seeds must not give it back.
+    /// </summary>
+    [Fact]
+    public async Task TheSeedOfASiloThatLeavesIsNoCandidateAnyMoreAndOrleansSeesNothingOfIt()
+    {
+        SeedId[] seeds = [.. Enumerable.Range(1, 3).Select(port => new SeedId(new SeedAddress("127.0.0.1", port), Guid.NewGuid()))];
+        MembershipEntry[] entries = [Entry(), Entry(), Entry()];
+        foreach ((SeedId seed, MembershipEntry entry) in seeds.Zip(entries))
+        {
+            entry.Status = SiloStatus.Active;
+            Assert.True(await new SeedMembershipTable(_register, seed).InsertRow(entry, (await _table.ReadAll()).Version.Next()));
+        }
+
+        MembershipTableData before = await _table.ReadAll();
+        Assert.Equal(SeedChange.Adding(seeds[0]), Next());
+
+        Assert.True(await _table.ChangeAsync(content => content.WithdrawSeed(entries[0].SiloAddress)));
+        Assert.False(await _table.ChangeAsync(content => content.WithdrawSeed(entries[0].SiloAddress)));
+        Assert.Equal(SeedChange.Removing(seeds[2].Identity), Next());
+
+        MembershipTableData after = await _table.ReadAll();
+        string etag = before.TryGet(entries[0].SiloAddress)!.Item2;
+        Assert.Equal((before.Version.VersionEtag, etag), (after.Version.VersionEtag, after.TryGet(entries[0].SiloAddress)!.Item2));
+        Assert.True(await _table.UpdateRow(entries[0], etag, before.Version.Next()));
+        Assert.Equal(SeedChange.Removing(seeds[2].Identity), Next());
+
+        SeedChange? Next() => new SeedPolicy(target: 3).Next(new SeedSet(seeds[1..]), SeedNode.Active(_table.NewestContent!), [], TimeSpan.Zero);
+    }
+
     [Fact]
     public async Task OfManyWritersAtOnceOneSucceeds()
     {
