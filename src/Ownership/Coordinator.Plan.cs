@@ -23,7 +23,7 @@ public sealed partial class Coordinator
     /// <summary>Whether copies and hand-overs may begin in this round.</summary>
     private bool _maySteer;
 
-    /// <summary>See <see cref="PaceMilliseconds"/>; 0 for at every answer.</summary>
+    /// <summary>See <see cref="PaceMilliseconds"/>; 0 for tests of decisions, which come at every answer then, and for newcomers at once.</summary>
     internal int Pace { get; init; } = PaceMilliseconds;
 
     /// <summary>

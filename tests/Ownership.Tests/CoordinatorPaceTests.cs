@@ -12,6 +12,7 @@ public sealed class CoordinatorPaceTests : ICoordinatorEnvironment
     private readonly Coordinator _coordinator;
     private long _now = 1_000_000;
     private long _wakeAt;
+    private SiloId _draining;
 
     /// <summary>Silo A serves everything.</summary>
     public CoordinatorPaceTests()
@@ -88,6 +89,24 @@ public sealed class CoordinatorPaceTests : ICoordinatorEnvironment
         Assert.Equal(planned + pace, _wakeAt);
     }
 
+    [Fact]
+    public void ASiloThatLeavesIsNotHeldUpByOneThatAnswersSlowly()
+    {
+        Join();
+        while (_coordinator.MovesUnderWay == 0)
+            Wake();
+        _draining = B;
+        _coordinator.OnNudge(B, _now);
+        AnswerAll();
+        _coordinator.OnNudge(A, _now);
+        _now += 2_000;
+        AnswerAll(rounds: 1);
+        long planned = _now;
+        _now++;
+        _coordinator.Tick(_now);
+        Assert.Equal(planned + Coordinator.PaceMilliseconds, _wakeAt);
+    }
+
     void ICoordinatorEnvironment.SendSync(SiloId target, SyncRequest request)
     {
         _asked[target] = request;
@@ -155,7 +174,7 @@ public sealed class CoordinatorPaceTests : ICoordinatorEnvironment
             {
                 Silo = silo, Term = request.Term, Sequence = request.Sequence, TableVersion = coordinator.Table.Version,
                 HashSeed = coordinator.Recovered ? Seed : default, MemoryBytes = 64, PartitionCount = Partitions, MembershipVersion = membership,
-                Partitions = held,
+                Partitions = held, Draining = silo == _draining,
             },
             _now);
     }

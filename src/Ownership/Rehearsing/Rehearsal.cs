@@ -4,8 +4,8 @@ namespace OrleansCache.Ownership.Rehearsing;
 /// Plays what a silo will do through once, before anybody waits for it: two silos in memory of their own, in one thread, with a clock of their own, which
 /// share partitions, write and read through a channel while these move, and part again.
 /// <para>
-/// What is run for the first time is compiled first, and that takes a hundred times as long as what it does. A silo that joins would do it while the clients
-/// of the whole cluster wait for what it has just taken over, and one that is there while it hands its first partitions over.
+/// What is run for the first time is compiled first, and that takes far longer than what it does. A silo that joins would do it while the clients of the whole
+/// cluster wait for what it has just taken over, and one that is there while it hands its first partitions over.
 /// </para>
 /// <para>Goal: that all of this room's code that clients wait for has run, a few times. Non-goals: checking anything; touching anything that is real.</para>
 /// </summary>

@@ -65,8 +65,8 @@ internal sealed class RehearsalStage : TimeProvider, IDisposable
         foreach ((long _, Action action) in _later.FindAll(due => due.At <= Now))
             Post(action);
         _later.RemoveAll(due => due.At <= Now);
-        foreach (RehearsedSilo silo in _silos)
-            silo.Step(isTick);
+        foreach (RehearsedSilo silo in isTick ? _silos : [])
+            silo.Tick();
     }
 
     public void Dispose()

@@ -46,10 +46,8 @@ internal sealed class RehearsedSilo : ISiloAgentEnvironment, ICoordinatorEnviron
 
     public event Action<PartitionTable>? Changed;
 
-    public void Step(bool isTick)
+    public void Tick()
     {
-        if (!isTick)
-            return;
         Coordinator.OnMembershipConfirmed(_stage.Now);
         Coordinator.Tick(_stage.Now);
         _replicator.Tick();
