@@ -9,6 +9,7 @@ using Orleans.Configuration;
 using Orleans.Messaging;
 using Orleans.Runtime.GrainDirectory;
 using Orleans.Runtime.Hosting;
+using OrleansCache.Grains.Hosting.Links;
 using OrleansCache.Grains.Hosting.Security;
 using OrleansCache.Ownership;
 using OrleansCache.Ownership.Routing;
@@ -38,7 +39,13 @@ public sealed partial class ClusterNode
             builder.UseOrleans(ConfigureSilo);
         IHost host = builder.Build();
         if (!_options.GatewayOnly)
-            host.Services.GetRequiredService<ConnectionGuard>().OutboundClosed = host.Services.GetRequiredService<DeathWatch>().OnClosed;
+        {
+            ConnectionGuard guard = host.Services.GetRequiredService<ConnectionGuard>();
+            _links = host.Services.GetRequiredService<SiloLinks>();
+            guard.LinkAccepted = context => _links.AcceptAsync(context, host.Services.GetRequiredService<OwnershipRuntime>());
+            guard.OutboundClosed = host.Services.GetRequiredService<DeathWatch>().OnClosed;
+        }
+
         _seeds?.RunsSilo(host.Services.GetRequiredService<ILocalSiloDetails>().SiloAddress);
         return host;
     }
@@ -154,6 +161,15 @@ public sealed partial class ClusterNode
         silo.AddGrainDirectory(
             OwnershipDirectory.Name,
             (provider, _) => new OwnershipDirectory(provider.GetRequiredService<OwnershipLocator>(), provider.GetRequiredService<ILocalSiloDetails>()));
+        if (SiloTransport.IsSupported)
+            SiloTransport.Register(services);
+        services.AddSingleton(provider => new SiloLinks(
+            provider.GetService<SiloTransport>(),
+            _handshake,
+            _options.Tls,
+            SiloId.Parse(provider.GetRequiredService<ILocalSiloDetails>().SiloAddress.ToParsableString()),
+            _options.ResponseTimeout,
+            _time));
         silo.AddPlacementDirector<SiloKeyPlacement, OwnershipPlacementDirector>();
         silo.AddPlacementDirector<PartitionPlacement, OwnershipPlacementDirector>();
     }

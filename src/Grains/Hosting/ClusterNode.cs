@@ -1,6 +1,7 @@
 using System.Net;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
+using OrleansCache.Grains.Hosting.Links;
 using OrleansCache.Grains.Hosting.Security;
 using OrleansCache.Grains.Hosting.Seeds;
 using OrleansCache.Ownership;
@@ -21,6 +22,7 @@ public sealed partial class ClusterNode : IAsyncDisposable
 
     private static readonly TimeSpan RestoreTimeMax = TimeSpan.FromMinutes(2);
     private static readonly TimeSpan SeedLeaveTimeout = TimeSpan.FromMilliseconds(1500);
+    private static readonly TimeSpan LinksLeaveTimeout = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan PollInterval = TimeSpan.FromMilliseconds(20);
     private readonly ClusterNodeOptions _options;
     private readonly TimeProvider _time = TimeProvider.System;
@@ -30,6 +32,7 @@ public sealed partial class ClusterNode : IAsyncDisposable
     private readonly TaskCompletionSource<ClusterFailure> _failure = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private IHost? _host;
     private OwnershipRuntime? _runtime;
+    private SiloLinks? _links;
     private ClientTableCache? _clientTable;
     private SeedNode? _seeds;
     private StoreKeeper? _keeper;
@@ -131,6 +134,8 @@ public sealed partial class ClusterNode : IAsyncDisposable
         };
     }
 
+    internal SiloLinks? Links => _links;
+
     /// <summary>Keeps the copies of this silo's partitions; null in a gateway alone.</summary>
     public Replicator? Replicator => _runtime?.Replicator;
 
@@ -175,6 +180,8 @@ public sealed partial class ClusterNode : IAsyncDisposable
 
         // Where others live they have, or take, what was not handed over: only what nobody takes over stays in a memory file.
         _runtime?.CloseAllGates(keepInFile: _runtime.ReadState().NobodyTakesOver && !_failure.Task.IsCompleted);
+        if (_links is not null)
+            await _links.LeaveAsync(LinksLeaveTimeout);
         if (_seeds is not null && !_failure.Task.IsCompleted)
         {
             using CancellationTokenSource limit = new(SeedLeaveTimeout);
@@ -221,6 +228,7 @@ public sealed partial class ClusterNode : IAsyncDisposable
         if (_runtime is not null)
         {
             _runtime.CloseAllGates(keepInFile: true);
+            _links?.Dispose();
             await _runtime.DisposeAsync();
         }
 

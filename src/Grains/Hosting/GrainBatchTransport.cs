@@ -1,18 +1,22 @@
 using System.Collections.Concurrent;
 using System.Globalization;
+using OrleansCache.Grains.Hosting.Links;
 using OrleansCache.Ownership;
 using OrleansCache.Ownership.Routing;
 
 namespace OrleansCache.Grains.Hosting;
 
-/// <summary>Batches as grain calls. Orleans's response time-out bounds every one of them.</summary>
-internal sealed class GrainBatchTransport(IGrainFactory grains, TimeProvider time) : IBatchTransport
+/// <summary>Batches over links, where there are any, else as grain calls. Orleans's response time-out bounds every one of these, and what a link owes.</summary>
+internal sealed class GrainBatchTransport(IGrainFactory grains, TimeProvider time, SiloLinks? links = null) : IBatchTransport
 {
     private const int LanesRememberedMax = 16 * 1024;
     private readonly ConcurrentDictionary<(SiloId Silo, int Lane), IBatchGrain> _lanes = [];
 
     public async ValueTask<BatchReply> SendAsync(BatchTarget target, int lane, BatchRequest request, CancellationToken cancellationToken)
     {
+        if (target.Partition is null && links?.Find(target.Silo, lane) is { } link
+            && link.TrySendBatch(request.Payload, out Task<BatchReply>? answer))
+            return await answer.ConfigureAwait(false);
         try
         {
             BatchRequestMessage message = new(request.Payload);

@@ -1,13 +1,20 @@
+using OrleansCache.Grains.Hosting.Links;
 using OrleansCache.Ownership;
 using OrleansCache.Ownership.Replication;
 using OrleansCache.Ownership.Routing;
 
 namespace OrleansCache.Grains.Hosting;
 
-/// <summary>Messages of replication as grain calls. A call that has failed is the sender's business: it sends the same again.</summary>
-internal sealed class GrainReplicaTransport(SiloGrains silos) : IReplicaTransport
+/// <summary>
+/// Messages of replication over links, or, where there is none and if they are long, as grain calls. A call that has failed is the sender's business: it sends the same again.
+/// </summary>
+internal sealed class GrainReplicaTransport(SiloGrains silos, SiloLinks links) : IReplicaTransport
 {
-    public void Send(SiloId target, PooledBytes message, IReplicaCall call) => _ = SendAsync(target, message, call);
+    public void Send(SiloId target, PooledBytes message, IReplicaCall call) 
+    {
+        if (links.Find(target, lane: 0) is not { } link || !link.TrySendReplication(message, call))
+            _ = SendAsync(target, message, call);
+    }
 
     private async Task SendAsync(SiloId target, PooledBytes message, IReplicaCall call)
     {

@@ -1,4 +1,5 @@
 using OrleansCache.Ownership;
+using OrleansCache.Ownership.Links;
 using OrleansCache.Ownership.Replication;
 using OrleansCache.Ownership.Routing;
 using OrleansCache.Storage;
@@ -44,6 +45,19 @@ internal sealed partial class OwnershipRuntime
             throw new OrleansException("The results that are asked for are not kept here, or not any more.");
         return new ValueTask<BatchReplyMessage>(late.Task);
     }
+
+    // ILinkTarget: the same without a grain.
+
+    void ILinkTarget.ExecuteBatch(ReadOnlySpan<byte> batch, LinkCall call)
+    {
+        PooledBytes reply = _batches.Execute(batch, out List<UnacknowledgedResult>? unacknowledged);
+        if (unacknowledged is null)
+            call.Answer(reply, _table.Version);
+        else
+            _batches.Hold(reply, unacknowledged, part => call.Answer(part, _table.Version));
+    }
+
+    byte[] ILinkTarget.TakeReplication(ReadOnlySpan<byte> message) => _receiver.Handle(message);
 
     private BatchReplyMessage Answer(PooledBytes reply)
     {

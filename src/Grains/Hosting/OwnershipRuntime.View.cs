@@ -76,6 +76,7 @@ internal sealed partial class OwnershipRuntime
         ReplicationStatistics replication = _replicator.ReadStatistics();
         values.AddRange(
         [
+            new("links", _links.Count),
             new("replication_messages", replication.Messages),
             new("replication_bytes", replication.Bytes),
             new("replication_retries", replication.Retries),

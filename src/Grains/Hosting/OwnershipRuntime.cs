@@ -1,5 +1,7 @@
 using Microsoft.Extensions.Logging;
+using OrleansCache.Grains.Hosting.Links;
 using OrleansCache.Ownership;
+using OrleansCache.Ownership.Links;
 using OrleansCache.Ownership.Replication;
 using OrleansCache.Ownership.Routing;
 using OrleansCache.Storage;
@@ -15,7 +17,7 @@ namespace OrleansCache.Grains.Hosting;
 /// </para>
 /// </summary>
 internal sealed partial class OwnershipRuntime
-    : ITableCache, ISiloAgentEnvironment, ICoordinatorEnvironment, IReplicationHost, IReplicaHost, IAsyncDisposable
+    : ITableCache, ISiloAgentEnvironment, ICoordinatorEnvironment, IReplicationHost, IReplicaHost, ILinkTarget, IAsyncDisposable
 {
     private const int NudgeIdle = 0;
     private const int NudgeUnderWay = 1;
@@ -38,6 +40,7 @@ internal sealed partial class OwnershipRuntime
     private readonly ReplicaReceiver _receiver;
     private readonly IGrainFactory _grains;
     private readonly SiloGrains _silos;
+    private readonly SiloLinks _links;
     private readonly IClusterMembershipService _membership;
     private readonly TimeProvider _time;
     private readonly FreezeDetector _freeze;
@@ -69,13 +72,15 @@ internal sealed partial class OwnershipRuntime
         IClusterMembershipService membership,
         TimeProvider time,
         FreezeDetector freeze,
-        ILoggerFactory loggers)
+        ILoggerFactory loggers,
+        SiloLinks links)
     {
         LocalSilo = SiloId.Parse(localSilo.SiloAddress.ToParsableString());
         _partitions = partitions;
         partitions.Events.Silo = localSilo.SiloAddress.Endpoint.ToString();
         _grains = grains;
         _silos = new SiloGrains(grains);
+        _links = links;
         _membership = membership;
         _time = time;
         _freeze = freeze;
@@ -84,7 +89,7 @@ internal sealed partial class OwnershipRuntime
         _journal = new OwnershipJournal(LocalSilo);
         _contexts = new IGrainContext?[partitions.PartitionCount];
         _table = PartitionTable.Unassigned(partitions.PartitionCount);
-        _replicator = new Replicator(LocalSilo, partitions, new GrainReplicaTransport(_silos), this, time, replication.IsAsynchronous);
+        _replicator = new Replicator(LocalSilo, partitions, new GrainReplicaTransport(_silos, links), this, time, replication.IsAsynchronous);
         _batches = new BatchServer(executor, _replicator, time);
         _receiver = new ReplicaReceiver(partitions, this, time) { Speaks = replication.WireVersionMax };
         _agent = new SiloAgent(LocalSilo, partitions.PartitionCount, partitions.Options.MemoryBytes, this)
@@ -436,6 +441,7 @@ internal sealed partial class OwnershipRuntime
         {
             try
             {
+                _links.Prepare(silo);
                 PooledBytes nothing = new BatchWriter().Complete(_partitions.Hasher?.Fingerprint ?? 0);
                 IBatchGrain grain = _grains.GetGrain<IBatchGrain>($"{silo.Text}/0");
                 BatchReplyMessage reply = await grain.ExecuteAsync(new BatchRequestMessage(nothing)).ConfigureAwait(false);
@@ -568,10 +574,13 @@ internal sealed partial class OwnershipRuntime
             await foreach (ClusterMembershipSnapshot snapshot in _membership.MembershipUpdates.WithCancellation(_stop.Token).ConfigureAwait(false))
             {
                 List<SiloId> active = [];
+                HashSet<SiloId> dead = [];
                 foreach ((SiloAddress address, ClusterMember member) in snapshot.Members)
                 {
                     if (member.Status == SiloStatus.Active)
                         active.Add(SiloId.Parse(address.ToParsableString()));
+                    else if (member.Status == SiloStatus.Dead)
+                        dead.Add(SiloId.Parse(address.ToParsableString()));
                 }
 
                 lock (_lock)
@@ -582,6 +591,9 @@ internal sealed partial class OwnershipRuntime
                 }
 
                 _receiver.Forget(silo => !active.Contains(silo));
+
+                // One that is leaving still answers.
+                _links.End(dead.Contains);
             }
         }
         catch (OperationCanceledException)

@@ -165,6 +165,8 @@ internal static partial class MetricCatalog
             s => Value(s.Here, "replication_pending_bytes") ?? 0),
         Counter("orleanscache_copied_bytes", "By", "Bytes of items that new copies at other silos were made of.",
             s => Value(s.Here, "replication_copy_bytes") ?? 0),
+        Gauge("orleanscache_links", "{link}", "Links over which this silo asks others; silos to which it has none are asked by calls of Orleans.",
+            s => Value(s.Here, "links") ?? 0),
         Counter("orleanscache_remote_batches", "{batch}", "Batches of requests to other silos, by outcome.", "outcome",
             s => s.Routing is { } routing ? [("sent", routing.Batches), ("failed", routing.BatchesFailed)] : []),
         Counter("orleanscache_remote_requests", "{request}", "Requests in batches to other silos.", s => s.Routing?.BatchRequests ?? 0),

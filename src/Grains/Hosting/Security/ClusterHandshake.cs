@@ -19,6 +19,9 @@ internal enum PeerKind : byte
 
     /// <summary>A silo at another one's seed port: messages about the membership follow.</summary>
     Seed = 5,
+
+    /// <summary>A silo: frames of a link follow (LinkFormat).</summary>
+    Link = 6,
 }
 
 /// <summary>The other end is no member of this cluster, or could not be asked.</summary>

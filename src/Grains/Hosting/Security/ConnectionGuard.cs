@@ -34,6 +34,9 @@ internal sealed partial class ConnectionGuard(ClusterHandshake handshake, ILogge
     /// <summary>A connection from here to another silo has ended.</summary>
     public Action<EndPoint?>? OutboundClosed { get; set; }
 
+    /// <summary>A silo has opened a link to this one (<see cref="Links.SiloLinks"/>); ends when the link does.</summary>
+    public Func<ConnectionContext, Task>? LinkAccepted { get; set; }
+
     /// <param name="next">Orleans.</param>
     /// <param name="served">What may talk to Orleans here. Probes may come anywhere.</param>
     public ConnectionDelegate Inbound(ConnectionDelegate next, PeerKind served) => async context =>
@@ -42,8 +45,7 @@ internal sealed partial class ConnectionGuard(ClusterHandshake handshake, ILogge
         LinkedListNode<ConnectionContext> pending = Enter(context);
         try
         {
-            kind = await handshake.AcceptAsync(
-                context.Transport, said => said == served || said == PeerKind.Probe, context.ConnectionClosed);
+            kind = await handshake.AcceptAsync(context.Transport, said => Admits(served, said), context.ConnectionClosed);
         }
         catch (HandshakeException exception)
         {
@@ -60,7 +62,9 @@ internal sealed partial class ConnectionGuard(ClusterHandshake handshake, ILogge
             Leave(pending);
         }
 
-        if (kind == PeerKind.Probe)
+        if (kind == PeerKind.Link)
+            await LinkAccepted!(context);
+        else if (kind == PeerKind.Probe)
         {
             // Closed from here it could lose what it has not read yet.
             await WaitForCloseAsync(context.Transport.Input, ClusterHandshake.Timeout);
@@ -68,6 +72,9 @@ internal sealed partial class ConnectionGuard(ClusterHandshake handshake, ILogge
         else if (kind == served)
             await next(context);
     };
+
+    private static bool Admits(PeerKind served, PeerKind said) =>
+        said == served || said == PeerKind.Probe || (said == PeerKind.Link && served == PeerKind.Silo);
 
     /// <summary>Until the other end goes; it has nothing to say any more.</summary>
     private static async Task WaitForCloseAsync(PipeReader input, TimeSpan timeout)

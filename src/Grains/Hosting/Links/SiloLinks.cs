@@ -1,0 +1,269 @@
+using System.Collections.Concurrent;
+using System.IO.Pipelines;
+using System.Net;
+using System.Net.Sockets;
+using System.Security.Authentication;
+using Microsoft.AspNetCore.Connections;
+using OrleansCache.Grains.Hosting.Security;
+using OrleansCache.Ownership;
+using OrleansCache.Ownership.Links;
+
+namespace OrleansCache.Grains.Hosting.Links;
+
+/// <summary>
+/// The links of this silo: the short way for batches and replication, beside Orleans's calls. One is opened when something is to be sent to a silo and there is
+/// none; until it is there, and wherever there is none (the other silo knows no links, or is leaving), the way is a grain call. So a link is never waited for.
+/// <para>
+/// Faults: what has no answer when a link ends has failed, as a call to a lost silo has. A silo that is gone for good takes its links along. One that owes an
+/// answer for longer than calls may take is cut off, and asked by calls.
+/// </para>
+/// </summary>
+/// <param name="transport">Null where links are not supported.</param>
+internal sealed class SiloLinks(SiloTransport? transport, ClusterHandshake handshake, ClusterTls? tls, SiloId self, TimeSpan answerTimeout, TimeProvider time)
+    : IDisposable
+{
+    /// <summary>So many to each silo; what one executes is executed by one thread there.</summary>
+    private static readonly int s_linksPerSilo = SiloTransport.LoopCount;
+
+    private static readonly TimeSpan RetryInterval = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan RetryIntervalMax = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan SweepInterval = TimeSpan.FromSeconds(1);
+
+    private readonly ConcurrentDictionary<(SiloId Silo, int Index), Way> _ways = [];
+    private readonly ConcurrentDictionary<Incoming, bool> _incoming = [];
+    private readonly CancellationTokenSource _stop = new();
+    private ITimer? _sweep;
+    private int _isSweeping;
+    private volatile bool _isLeaving;
+
+    /// <summary>Links over which this silo asks others.</summary>
+    public int Count => _ways.Values.Count(static way => way.Link is { IsClosing: false });
+
+    /// <summary>The link for this lane, if there is one at the moment.</summary>
+    public AskingLink? Find(SiloId silo, int lane)
+    {
+        if (transport is null || _isLeaving)
+            return null;
+        int index = (int)((uint)lane % (uint)s_linksPerSilo);
+        if (!_ways.TryGetValue((silo, index), out Way? way))
+            way = _ways.GetOrAdd((silo, index), static _ => new Way());
+        if (way.Link is { IsClosing: false } link)
+            return link;
+        if (time.GetTimestamp() >= Volatile.Read(ref way.RetryAt) && Interlocked.Exchange(ref way.IsOpening, 1) == 0)
+            _ = Task.Run(() => OpenAsync(silo, way));
+        return null;
+    }
+
+    /// <summary>Opens what is needed to ask that silo, before anything is to be asked.</summary>
+    public void Prepare(SiloId silo)
+    {
+        for (int lane = 0; lane < s_linksPerSilo; lane++)
+            Find(silo, lane);
+    }
+
+    /// <summary>A member wants a link to this silo; returns when it has ended.</summary>
+    public async Task AcceptAsync(ConnectionContext context, ILinkTarget target)
+    {
+        SiloId? source;
+        using (CancellationTokenSource limit = CancellationTokenSource.CreateLinkedTokenSource(context.ConnectionClosed, _stop.Token))
+        {
+            limit.CancelAfter(ClusterHandshake.Timeout);
+            try
+            {
+                source = await LinkGreeting.ReceiveAsync(context.Transport, self, limit.Token).ConfigureAwait(false);
+                if (source is null || _isLeaving)
+                    return;
+                await LinkGreeting.WelcomeAsync(context.Transport, limit.Token).ConfigureAwait(false);
+            }
+            catch (OperationCanceledException)
+            {
+                return;
+            }
+        }
+
+        Incoming incoming = new(source.Value, new AnsweringLink(context.Transport, target), context);
+        _incoming.TryAdd(incoming, true);
+        try
+        {
+            // It may have begun to leave before this was in the list.
+            if (_isLeaving)
+                incoming.Link.BeginClosing();
+            await incoming.Link.RunAsync(context.ConnectionClosed).ConfigureAwait(false);
+        }
+        catch (Exception exception) when (IsEnd(exception))
+        {
+        }
+        finally
+        {
+            _incoming.TryRemove(incoming, out _);
+        }
+    }
+
+    /// <summary>These silos are gone for good: what they owe has failed, and nothing is taken from them.</summary>
+    public void End(Predicate<SiloId> isGone)
+    {
+        foreach (((SiloId Silo, int Index) key, Way way) in _ways)
+        {
+            if (isGone(key.Silo) && _ways.TryRemove(key, out _))
+            {
+                Volatile.Write(ref way.RetryAt, long.MaxValue);
+                way.Context?.Abort();
+            }
+        }
+
+        foreach (Incoming incoming in _incoming.Keys)
+        {
+            if (isGone(incoming.Source))
+                incoming.Context.Abort();
+        }
+    }
+
+    /// <summary>
+    /// Nothing is asked of others any more, and they are told to ask nothing here; returns when all answers have been given, both ways, or time is up.
+    /// </summary>
+    public async Task LeaveAsync(TimeSpan timeout)
+    {
+        _isLeaving = true;
+        List<Task> open = [];
+        foreach (Way way in _ways.Values)
+        {
+            if (way.Link is not { } link)
+                continue;
+            link.BeginClosing();
+            open.Add(link.Drained);
+        }
+
+        foreach (Incoming incoming in _incoming.Keys)
+        {
+            incoming.Link.BeginClosing();
+            open.Add(incoming.Ended);
+        }
+
+        await Task.WhenAny(Task.WhenAll(open), Task.Delay(timeout, time)).ConfigureAwait(false);
+    }
+
+    /// <summary>For tests: what the network does when it cuts the links by which this silo asks.</summary>
+    internal void Break()
+    {
+        foreach (Way way in _ways.Values)
+            way.Context?.Abort();
+    }
+
+    public void Dispose()
+    {
+        _isLeaving = true;
+        _sweep?.Dispose();
+        if (!_stop.IsCancellationRequested)
+            _stop.Cancel();
+        End(static _ => true);
+    }
+
+    private static bool IsEnd(Exception exception) => exception is IOException or InvalidDataException or OperationCanceledException or SocketException
+        or ConnectionAbortedException or InvalidOperationException or ObjectDisposedException;
+
+    private async Task OpenAsync(SiloId silo, Way way)
+    {
+        bool wasOpen = false;
+        try
+        {
+            await using ConnectionContext context = await ConnectAsync(silo).ConfigureAwait(false);
+            IDuplexPipe pipe;
+            using (CancellationTokenSource limit = CancellationTokenSource.CreateLinkedTokenSource(context.ConnectionClosed, _stop.Token))
+            {
+                limit.CancelAfter(ClusterHandshake.Timeout);
+                pipe = tls is null ? context.Transport
+                    : new StreamPipe(await tls.ConnectAsync(new PipeStream(context.Transport), limit.Token).ConfigureAwait(false));
+                await handshake.InitiateAsync(pipe, PeerKind.Link, limit.Token).ConfigureAwait(false);
+                if (!await LinkGreeting.SendAsync(pipe, silo, self, limit.Token).ConfigureAwait(false))
+                    return;
+            }
+
+            wasOpen = true;
+            AskingLink link = new(pipe, time);
+            way.Context = context;
+            way.Link = link;
+            BeginSweeping();
+
+            // It may have gone, or this silo, while the link was made.
+            if (_isLeaving || Volatile.Read(ref way.RetryAt) == long.MaxValue)
+                link.BeginClosing();
+            Task running = link.RunAsync(context.ConnectionClosed);
+            await Task.WhenAny(running, link.Drained).ConfigureAwait(false);
+            way.Link = null;
+            if (link.IsClosing)
+                Volatile.Write(ref way.RetryAt, long.MaxValue);
+            context.Abort();
+            await running.ConfigureAwait(false);
+        }
+        catch (Exception exception) when (IsEnd(exception) || exception is HandshakeException or AuthenticationException)
+        {
+            // Calls are the way until the next try.
+        }
+        finally
+        {
+            way.Link = null;
+            way.Context = null;
+            way.Pause = wasOpen ? RetryInterval : TimeSpan.FromTicks(Math.Clamp(2 * way.Pause.Ticks, RetryInterval.Ticks, RetryIntervalMax.Ticks));
+            if (Volatile.Read(ref way.RetryAt) != long.MaxValue)
+                Volatile.Write(ref way.RetryAt, time.GetTimestamp() + (long)(way.Pause.TotalSeconds * time.TimestampFrequency));
+            Volatile.Write(ref way.IsOpening, 0);
+        }
+    }
+
+    private async Task<ConnectionContext> ConnectAsync(SiloId silo)
+    {
+        using CancellationTokenSource limit = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token);
+        limit.CancelAfter(ClusterHandshake.Timeout);
+        return await transport!.ConnectAsync(IPEndPoint.Parse(silo.Address), limit.Token).ConfigureAwait(false);
+    }
+
+    private void BeginSweeping()
+    {
+        if (Interlocked.Exchange(ref _isSweeping, 1) == 0)
+            _sweep = time.CreateTimer(static links => ((SiloLinks)links!).Sweep(), this, SweepInterval, SweepInterval);
+    }
+
+    private void Sweep()
+    {
+        foreach (Way way in _ways.Values)
+        {
+            if (way.Link is { } link && link.Owes(answerTimeout))
+                way.Context?.Abort();
+        }
+    }
+
+    /// <summary>To one silo.</summary>
+    private sealed class Way
+    {
+        public volatile AskingLink? Link;
+        public volatile ConnectionContext? Context;
+        public long RetryAt = long.MinValue;
+        public int IsOpening;
+        public TimeSpan Pause;
+    }
+
+    private sealed class Incoming(SiloId source, AnsweringLink link, ConnectionContext context)
+    {
+        public SiloId Source => source;
+
+        public AnsweringLink Link => link;
+
+        public ConnectionContext Context => context;
+
+        public Task Ended { get; } = EndOf(context);
+
+        private static Task EndOf(ConnectionContext context)
+        {
+            TaskCompletionSource ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+            context.ConnectionClosed.UnsafeRegister(static ended => ((TaskCompletionSource)ended!).TrySetResult(), ended);
+            return ended.Task;
+        }
+    }
+
+    private sealed class StreamPipe(Stream stream) : IDuplexPipe
+    {
+        public PipeReader Input { get; } = PipeReader.Create(stream);
+
+        public PipeWriter Output { get; } = PipeWriter.Create(stream);
+    }
+}
