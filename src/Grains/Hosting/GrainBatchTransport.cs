@@ -6,7 +6,7 @@ using OrleansCache.Ownership.Routing;
 
 namespace OrleansCache.Grains.Hosting;
 
-/// <summary>Batches over links, where there are any, else as grain calls. Orleans's response time-out bounds every one of these, and what a link owes.</summary>
+/// <summary>Batches over links, where there are any, else as grain calls. Orleans's response time-out bounds both.</summary>
 internal sealed class GrainBatchTransport(IGrainFactory grains, TimeProvider time, SiloLinks? links = null) : IBatchTransport
 {
     private const int LanesRememberedMax = 16 * 1024;

@@ -6,7 +6,8 @@ using OrleansCache.Ownership.Routing;
 namespace OrleansCache.Grains.Hosting;
 
 /// <summary>
-/// Messages of replication over links, or, where there is none and if they are long, as grain calls. A call that has failed is the sender's business: it sends the same again.
+/// Messages of replication over links, or, where there is none and if they are long, as grain calls. What has failed is the sender's business:
+/// it sends the same again.
 /// </summary>
 internal sealed class GrainReplicaTransport(SiloGrains silos, SiloLinks links) : IReplicaTransport
 {
