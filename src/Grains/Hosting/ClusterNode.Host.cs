@@ -43,7 +43,9 @@ public sealed partial class ClusterNode
             ConnectionGuard guard = host.Services.GetRequiredService<ConnectionGuard>();
             _links = host.Services.GetRequiredService<SiloLinks>();
             guard.LinkAccepted = context => _links.AcceptAsync(context, host.Services.GetRequiredService<OwnershipRuntime>());
-            guard.OutboundClosed = host.Services.GetRequiredService<DeathWatch>().OnClosed;
+            DeathWatch deaths = host.Services.GetRequiredService<DeathWatch>();
+            _links.Broken = deaths.OnClosed;
+            guard.OutboundClosed = deaths.OnClosed;
         }
 
         _seeds?.RunsSilo(host.Services.GetRequiredService<ILocalSiloDetails>().SiloAddress);

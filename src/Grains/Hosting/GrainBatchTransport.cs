@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Globalization;
 using OrleansCache.Grains.Hosting.Links;
 using OrleansCache.Ownership;
+using OrleansCache.Ownership.Links;
 using OrleansCache.Ownership.Routing;
 
 namespace OrleansCache.Grains.Hosting;
@@ -14,9 +15,15 @@ internal sealed class GrainBatchTransport(IGrainFactory grains, TimeProvider tim
 
     public async ValueTask<BatchReply> SendAsync(BatchTarget target, int lane, BatchRequest request, CancellationToken cancellationToken)
     {
-        if (target.Partition is null && links?.Find(target.Silo, lane) is { } link
-            && link.TrySendBatch(request.Payload, out Task<BatchReply>? answer))
-            return await answer.ConfigureAwait(false);
+        if (target.Partition is null && links is not null)
+        {
+            AskingLink? link = links.Find(target.Silo, lane, out bool isBroken);
+            if (link is not null && link.TrySendBatch(request.Payload, out Task<BatchReply>? answer))
+                return await answer.ConfigureAwait(false);
+            if (isBroken || link is { IsOver: true })
+                throw new BatchNotExecutedException($"The link to {target.Silo} has broken.");
+        }
+
         try
         {
             BatchRequestMessage message = new(request.Payload);

@@ -1,5 +1,6 @@
 using OrleansCache.Grains.Hosting.Links;
 using OrleansCache.Ownership;
+using OrleansCache.Ownership.Links;
 using OrleansCache.Ownership.Replication;
 using OrleansCache.Ownership.Routing;
 
@@ -13,7 +14,12 @@ internal sealed class GrainReplicaTransport(SiloGrains silos, SiloLinks links) :
 {
     public void Send(SiloId target, PooledBytes message, IReplicaCall call) 
     {
-        if (links.Find(target, lane: 0) is not { } link || !link.TrySendReplication(message, call))
+        AskingLink? link = links.Find(target, lane: 0, out bool isBroken);
+        if (link is not null && link.TrySendReplication(message, call))
+            return;
+        if (isBroken || link is { IsOver: true })
+            call.OnFailure();
+        else
             _ = SendAsync(target, message, call);
     }
 

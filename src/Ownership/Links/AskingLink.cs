@@ -21,6 +21,9 @@ internal sealed class AskingLink(IDuplexPipe pipe, TimeProvider time) : LinkEnd(
     /// <summary>The other silo wants to be asked nothing more here.</summary>
     public bool IsClosing => Volatile.Read(ref _isClosing);
 
+    /// <summary>The link has ended.</summary>
+    public bool IsOver => Volatile.Read(ref _isOver);
+
     /// <summary>Ends when nothing more is asked here and all answers have come.</summary>
     public Task Drained => _drained.Task;
 
@@ -36,7 +39,7 @@ internal sealed class AskingLink(IDuplexPipe pipe, TimeProvider time) : LinkEnd(
             Waiting[] left;
             lock (_callsLock)
             {
-                _isOver = true;
+                Volatile.Write(ref _isOver, true);
                 left = [.. _calls.Values];
                 _calls.Clear();
             }

@@ -14,7 +14,8 @@ namespace OrleansCache.Grains.Hosting.Links;
 /// The links of this silo: the short way for batches and replication, beside Orleans's calls. One is opened when something is to be sent to a silo and there is
 /// none; until it is there, and wherever there is none (the other silo knows no links, or is leaving), the way is a grain call. So a link is never waited for.
 /// <para>
-/// Faults: what has no answer when a link ends has failed, as a call to a lost silo has. A silo that is gone for good takes its links along. One that owes an
+/// Faults: what has no answer when a link ends has failed, as a call to a lost silo has. Nothing is sent after it for a while, by no way, unless there is a link
+/// again: a silo whose links break is most often dead, and what is not sent is not lost with it. The death watch is told, and looks. A silo that is gone for good takes its links along. One that owes an
 /// answer for longer than calls may take is cut off, and asked by calls.
 /// </para>
 /// </summary>
@@ -25,6 +26,10 @@ internal sealed class SiloLinks(SiloTransport? transport, ClusterHandshake hands
     /// <summary>So many to each silo; what one executes is executed by one thread there.</summary>
     private static readonly int s_linksPerSilo = SiloTransport.LoopCount;
 
+    /// <summary>So long after a link has broken nothing goes to that silo by calls: longer than it takes to notice that its process is gone.</summary>
+    private static readonly TimeSpan BrokenTime = TimeSpan.FromSeconds(3);
+
+    private static readonly TimeSpan RetryIntervalWhileBroken = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan RetryInterval = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan RetryIntervalMax = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan SweepInterval = TimeSpan.FromSeconds(1);
@@ -39,17 +44,30 @@ internal sealed class SiloLinks(SiloTransport? transport, ClusterHandshake hands
     /// <summary>Links over which this silo asks others.</summary>
     public int Count => _ways.Values.Count(static way => way.Link is { IsClosing: false });
 
+    /// <summary>A link to this address has broken.</summary>
+    public Action<EndPoint>? Broken { get; set; }
+
     /// <summary>The link for this lane, if there is one at the moment.</summary>
-    public AskingLink? Find(SiloId silo, int lane)
+    /// <param name="silo">Whom to ask.</param>
+    /// <param name="lane">Of the loop that asks.</param>
+    /// <param name="isBroken">There was one a moment ago, and nothing is to be sent there by calls.</param>
+    public AskingLink? Find(SiloId silo, int lane, out bool isBroken)
     {
+        isBroken = false;
         if (transport is null || _isLeaving)
             return null;
         int index = (int)((uint)lane % (uint)s_linksPerSilo);
         if (!_ways.TryGetValue((silo, index), out Way? way))
             way = _ways.GetOrAdd((silo, index), static _ => new Way());
         if (way.Link is { IsClosing: false } link)
+        {
+            isBroken = link.IsOver;
             return link;
-        if (time.GetTimestamp() >= Volatile.Read(ref way.RetryAt) && Interlocked.Exchange(ref way.IsOpening, 1) == 0)
+        }
+
+        long now = time.GetTimestamp();
+        isBroken = now < Volatile.Read(ref way.BrokenUntil);
+        if (now >= Volatile.Read(ref way.RetryAt) && Interlocked.Exchange(ref way.IsOpening, 1) == 0)
             _ = Task.Run(() => OpenAsync(silo, way));
         return null;
     }
@@ -58,7 +76,7 @@ internal sealed class SiloLinks(SiloTransport? transport, ClusterHandshake hands
     public void Prepare(SiloId silo)
     {
         for (int lane = 0; lane < s_linksPerSilo; lane++)
-            Find(silo, lane);
+            Find(silo, lane, out _);
     }
 
     /// <summary>A member wants a link to this silo; returns when it has ended.</summary>
@@ -189,9 +207,15 @@ internal sealed class SiloLinks(SiloTransport? transport, ClusterHandshake hands
                 link.BeginClosing();
             Task running = link.RunAsync(context.ConnectionClosed);
             await Task.WhenAny(running, link.Drained).ConfigureAwait(false);
-            way.Link = null;
-            if (link.IsClosing)
+            if (link.IsClosing || _isLeaving)
                 Volatile.Write(ref way.RetryAt, long.MaxValue);
+            else
+            {
+                Volatile.Write(ref way.BrokenUntil, At(BrokenTime));
+                Broken?.Invoke(IPEndPoint.Parse(silo.Address));
+            }
+
+            way.Link = null;
             context.Abort();
             await running.ConfigureAwait(false);
         }
@@ -203,12 +227,17 @@ internal sealed class SiloLinks(SiloTransport? transport, ClusterHandshake hands
         {
             way.Link = null;
             way.Context = null;
-            way.Pause = wasOpen ? RetryInterval : TimeSpan.FromTicks(Math.Clamp(2 * way.Pause.Ticks, RetryInterval.Ticks, RetryIntervalMax.Ticks));
+            if (time.GetTimestamp() < Volatile.Read(ref way.BrokenUntil))
+                way.Pause = wasOpen ? TimeSpan.Zero : RetryIntervalWhileBroken;
+            else
+                way.Pause = TimeSpan.FromTicks(Math.Clamp(2 * way.Pause.Ticks, RetryInterval.Ticks, RetryIntervalMax.Ticks));
             if (Volatile.Read(ref way.RetryAt) != long.MaxValue)
-                Volatile.Write(ref way.RetryAt, time.GetTimestamp() + (long)(way.Pause.TotalSeconds * time.TimestampFrequency));
+                Volatile.Write(ref way.RetryAt, At(way.Pause));
             Volatile.Write(ref way.IsOpening, 0);
         }
     }
+
+    private long At(TimeSpan later) => time.GetTimestamp() + (long)(later.TotalSeconds * time.TimestampFrequency);
 
     private async Task<ConnectionContext> ConnectAsync(SiloId silo)
     {
@@ -238,6 +267,7 @@ internal sealed class SiloLinks(SiloTransport? transport, ClusterHandshake hands
         public volatile AskingLink? Link;
         public volatile ConnectionContext? Context;
         public long RetryAt = long.MinValue;
+        public long BrokenUntil = long.MinValue;
         public int IsOpening;
         public TimeSpan Pause;
     }
