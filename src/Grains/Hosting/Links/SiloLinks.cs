@@ -12,11 +12,11 @@ namespace OrleansCache.Grains.Hosting.Links;
 
 /// <summary>
 /// The links of this silo: the short way for batches and replication, beside Orleans's calls. One is opened when something is to be sent to a silo and there is
-/// none; until it is there, and wherever there is none (the other silo knows no links, or is leaving), the way is a grain call. So a link is never waited for.
+/// none; until it is there, and wherever there is none (the other silo knows no links, or is leaving), the way is a grain call. So no link is ever waited for.
 /// <para>
-/// Faults: what has no answer when a link ends has failed, as a call to a lost silo has. Nothing is sent after it for a while, by no way, unless there is a link
-/// again: a silo whose links break is most often dead, and what is not sent is not lost with it. The death watch is told, and looks. A silo that is gone for good takes its links along. One that owes an
-/// answer for longer than calls may take is cut off, and asked by calls.
+/// Faults: what has no answer when a link ends has failed, as a call to a lost silo has. Nothing is sent there after it for a while, by no way, unless there is
+/// a link again: a silo whose links break is most often dead, and what is not sent is not lost with it. The death watch is told, and looks. A silo that is gone
+/// for good takes its links along. One that owes an answer for longer than calls may take is cut off.
 /// </para>
 /// </summary>
 /// <param name="transport">Null where links are not supported.</param>
