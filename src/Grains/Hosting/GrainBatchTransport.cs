@@ -15,11 +15,17 @@ internal sealed class GrainBatchTransport(IGrainFactory grains, TimeProvider tim
 
     public async ValueTask<BatchReply> SendAsync(BatchTarget target, int lane, BatchRequest request, CancellationToken cancellationToken)
     {
-        if (target.Partition is null && links is not null)
+        if (links is not null && !target.Silo.IsNone)
         {
             AskingLink? link = links.Find(target.Silo, lane, out bool isBroken);
-            if (link is not null && link.TrySendBatch(request.Payload, out Task<BatchReply>? answer))
-                return await answer.ConfigureAwait(false);
+            if (target.Partition is null && link is not null)
+            {
+                if (link.TrySendBatch(request.Payload, lane, out Task<BatchReply>? answer))
+                    return await answer.ConfigureAwait(false);
+                if (link.OwesLane(lane))
+                    throw new BatchNotExecutedException($"{target.Silo} has not answered the batch before.");
+            }
+
             if (isBroken || link is { IsOver: true })
                 throw new BatchNotExecutedException($"The link to {target.Silo} has broken.");
         }

@@ -593,7 +593,7 @@ internal sealed partial class OwnershipRuntime
                 _receiver.Forget(silo => !active.Contains(silo));
 
                 // One that is leaving still answers.
-                _links.End(dead.Contains);
+                _links.End(dead);
             }
         }
         catch (OperationCanceledException)

@@ -15,6 +15,7 @@ internal sealed class AskingLink(IDuplexPipe pipe, TimeProvider time) : LinkEnd(
     private readonly Dictionary<long, Waiting> _calls = [];
     private readonly TaskCompletionSource _drained = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private long _lastCall;
+    private long _heardAt = time.GetTimestamp();
     private bool _isClosing;
     private bool _isOver;
 
@@ -51,15 +52,15 @@ internal sealed class AskingLink(IDuplexPipe pipe, TimeProvider time) : LinkEnd(
     }
 
     /// <summary>Returns false, and nothing was sent, if this is no way to that silo now.</summary>
-    public bool TrySendBatch(PooledBytes batch, [NotNullWhen(true)] out Task<BatchReply>? reply)
+    public bool TrySendBatch(PooledBytes batch, int lane, [NotNullWhen(true)] out Task<BatchReply>? reply)
     {
         TaskCompletionSource<BatchReply> call = new();
         reply = call.Task;
-        return TrySend(LinkFrame.Batch, batch, call);
+        return TrySend(LinkFrame.Batch, batch, call, lane);
     }
 
     /// <inheritdoc cref="TrySendBatch"/>
-    public bool TrySendReplication(PooledBytes message, IReplicaCall call) => TrySend(LinkFrame.Replication, message, call);
+    public bool TrySendReplication(PooledBytes message, IReplicaCall call) => TrySend(LinkFrame.Replication, message, call, lane: -1);
 
     /// <summary>From now on nothing more is asked.</summary>
     public void BeginClosing()
@@ -75,23 +76,29 @@ internal sealed class AskingLink(IDuplexPipe pipe, TimeProvider time) : LinkEnd(
             _drained.TrySetResult();
     }
 
-    /// <summary>Whether the other silo owes an answer for longer than that.</summary>
-    public bool Owes(TimeSpan longest)
+    /// <summary>Whether the other silo owes an answer for longer than that, and has said nothing else meanwhile.</summary>
+    public bool IsSilent(TimeSpan longest)
     {
         lock (_callsLock)
         {
-            foreach (Waiting waiting in _calls.Values)
-            {
-                if (time.GetElapsedTime(waiting.Since) > longest)
-                    return true;
-            }
+            return time.GetElapsedTime(_heardAt) > longest && _calls.Values.Any(waiting => time.GetElapsedTime(waiting.Since) > longest);
         }
+    }
 
-        return false;
+    /// <summary>
+    /// Whether a batch of this lane, that its sender has perhaps given up, has no answer yet: then a later one must not take another way, which may be shorter.
+    /// </summary>
+    public bool OwesLane(int lane)
+    {
+        lock (_callsLock)
+        {
+            return _calls.Values.Any(waiting => waiting.Lane == lane);
+        }
     }
 
     protected override void OnFrame(LinkFrame kind, long call, ReadOnlySpan<byte> payload)
     {
+        Volatile.Write(ref _heardAt, time.GetTimestamp());
         if (kind == LinkFrame.Closing)
         {
             BeginClosing();
@@ -129,7 +136,7 @@ internal sealed class AskingLink(IDuplexPipe pipe, TimeProvider time) : LinkEnd(
             ((IReplicaCall)call).OnFailure();
     }
 
-    private bool TrySend(LinkFrame kind, PooledBytes bytes, object call)
+    private bool TrySend(LinkFrame kind, PooledBytes bytes, object call, int lane)
     {
         if (bytes.Length > LinkFormat.RequestBytesMax)
             return false;
@@ -139,11 +146,15 @@ internal sealed class AskingLink(IDuplexPipe pipe, TimeProvider time) : LinkEnd(
             if (_isClosing || _isOver)
                 return false;
             number = ++_lastCall;
-            _calls.Add(number, new Waiting(call, time.GetTimestamp()));
+            _calls.Add(number, new Waiting(call, time.GetTimestamp(), lane));
         }
 
-        // If the link has ended meanwhile, either this takes the call back, or it has been told that it failed.
-        return Send(kind, number, bytes.Span) || Take(number) is null;
+        if (Send(kind, number, bytes.Span))
+            return true;
+
+        // The link has ended meanwhile: either this takes the call back, or it has been told that it failed.
+        Volatile.Write(ref _isOver, true);
+        return Take(number) is null;
     }
 
     private object? Take(long number)
@@ -162,5 +173,5 @@ internal sealed class AskingLink(IDuplexPipe pipe, TimeProvider time) : LinkEnd(
         return waiting.Call;
     }
 
-    private readonly record struct Waiting(object Call, long Since);
+    private readonly record struct Waiting(object Call, long Since, int Lane);
 }

@@ -82,8 +82,8 @@ public sealed class LinkTests : IAsyncLifetime
     public void WhatIsTooLongForALinkIsNotTaken()
     {
         byte[] bytes = new byte[LinkFormat.RequestBytesMax + 1];
-        Assert.False(_asking.TrySendBatch(PooledBytes.Wrap(bytes, bytes.Length), out _));
-        Assert.True(_asking.TrySendBatch(PooledBytes.Wrap(bytes, bytes.Length - 1), out _));
+        Assert.False(_asking.TrySendBatch(PooledBytes.Wrap(bytes, bytes.Length), 0, out _));
+        Assert.True(_asking.TrySendBatch(PooledBytes.Wrap(bytes, bytes.Length - 1), 0, out _));
     }
 
     [Fact]
@@ -117,7 +117,7 @@ public sealed class LinkTests : IAsyncLifetime
         await Assert.ThrowsAsync<IOException>(() => batch);
         await Assert.ThrowsAsync<IOException>(() => other);
         await _asks;
-        Assert.False(_asking.TrySendBatch(Bytes("late"), out _));
+        Assert.False(_asking.TrySendBatch(Bytes("late"), 0, out _));
     }
 
     [Fact]
@@ -132,7 +132,7 @@ public sealed class LinkTests : IAsyncLifetime
         while (_asking.TrySendReplication(Bytes("effects"), later = new Call()))
             await later.Outcome;
         Assert.True(_asking.IsClosing);
-        Assert.False(_asking.TrySendBatch(Bytes("more"), out _));
+        Assert.False(_asking.TrySendBatch(Bytes("more"), 0, out _));
         Assert.False(_asking.Drained.IsCompleted);
         call.Answer(Bytes("done"), default);
         Assert.Equal("done", Text((await under).Payload.Span));
@@ -140,17 +140,38 @@ public sealed class LinkTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task WhoOwesAnAnswerForTooLongIsKnown()
+    public async Task ASilenceIsKnownAndALateAnswerAloneIsNone()
     {
         Task<BatchReply> reply = Ask("one");
         (_, LinkCall call) = await _target.NextAsync();
         _time.Advance(TimeSpan.FromSeconds(5));
-        Assert.False(_asking.Owes(TimeSpan.FromSeconds(5)));
+        Assert.False(_asking.IsSilent(TimeSpan.FromSeconds(5)));
         _time.Advance(TimeSpan.FromMilliseconds(1));
-        Assert.True(_asking.Owes(TimeSpan.FromSeconds(5)));
+        Assert.True(_asking.IsSilent(TimeSpan.FromSeconds(5)));
+        var other = new Call();
+        Assert.True(_asking.TrySendReplication(Bytes("effects"), other));
+        await other.Outcome;
+        Assert.False(_asking.IsSilent(TimeSpan.FromSeconds(5)));
+        _time.Advance(TimeSpan.FromSeconds(6));
+        Assert.True(_asking.IsSilent(TimeSpan.FromSeconds(5)));
         call.Answer(Bytes("two"), default);
         await reply;
-        Assert.False(_asking.Owes(TimeSpan.Zero));
+        _time.Advance(TimeSpan.FromSeconds(6));
+        Assert.False(_asking.IsSilent(TimeSpan.FromSeconds(5)));
+    }
+
+    /// <summary>Its sender may have given it up, and it may be executed yet.</summary>
+    [Fact]
+    public async Task ALaneWhoseBatchHasNoAnswerIsKnown()
+    {
+        Assert.False(_asking.OwesLane(Lane));
+        Task<BatchReply> reply = Ask("one");
+        (_, LinkCall call) = await _target.NextAsync();
+        Assert.True(_asking.OwesLane(Lane));
+        Assert.False(_asking.OwesLane(Lane + 1));
+        call.Answer(Bytes("two"), default);
+        await reply;
+        Assert.False(_asking.OwesLane(Lane));
     }
 
     [Theory]
@@ -212,9 +233,11 @@ public sealed class LinkTests : IAsyncLifetime
 
     private static string Text(ReadOnlySpan<byte> bytes) => Encoding.ASCII.GetString(bytes);
 
+    private const int Lane = 3;
+
     private Task<BatchReply> Ask(string text)
     {
-        Assert.True(_asking.TrySendBatch(Bytes(text), out Task<BatchReply>? reply));
+        Assert.True(_asking.TrySendBatch(Bytes(text), Lane, out Task<BatchReply>? reply));
         return reply;
     }
 

@@ -8,22 +8,23 @@ using Microsoft.AspNetCore.Http.Features;
 namespace OrleansCache.Grains.Hosting.Links;
 
 /// <summary>
-/// A connection whose bytes are received on its <see cref="SocketLoop"/>'s thread, and handed to whoever reads on that thread: a reader never waits for
-/// another. What is written is sent by the thread that flushes, unless the socket is full.
+/// A connection whose bytes are received on its <see cref="SocketLoop"/>'s thread, and handed to whoever reads on that thread, as soon as the other end has
+/// proved to be a member (<see cref="Trust"/>): what a stranger sends is read by the pool. What is written is sent by the thread that flushes, unless the
+/// socket is full.
 /// </summary>
 internal sealed class LoopConnection : ConnectionContext
 {
     private const int SegmentBytes = 16 * 1024;
     private const int ReceiveBytesMin = 2 * 1024;
 
-    private static readonly PipeOptions s_pipeOptions = new(
-        readerScheduler: PipeScheduler.Inline, writerScheduler: PipeScheduler.Inline, pauseWriterThreshold: 0, resumeWriterThreshold: 0,
-        minimumSegmentSize: SegmentBytes, useSynchronizationContext: false);
+    /// <summary>Received in one turn of the loop; then it is the others' turn.</summary>
+    private const int TurnBytesMax = 256 * 1024;
 
     private readonly Socket _socket;
     private readonly SocketLoop _loop;
-    private readonly Pipe _received = new(s_pipeOptions);
-    private readonly Pipe _toSend = new(s_pipeOptions);
+    private readonly ReaderScheduler _readers = new();
+    private readonly Pipe _received;
+    private readonly Pipe _toSend = new(PipeOptionsOf(PipeScheduler.Inline));
     private readonly SemaphoreSlim _writable = new(0);
     private readonly CancellationTokenSource _closed = new();
     private readonly TaskCompletionSource _connected = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -34,11 +35,16 @@ internal sealed class LoopConnection : ConnectionContext
     private int _isReceiveOver;
     private int _isConnecting;
 
+    /// <summary>Belongs to the loop's thread: the kernel has told of the other end's end.</summary>
+    private bool _hasEnd;
+
     private LoopConnection(Socket socket, SocketLoop loop, EndPoint? remote)
     {
         _socket = socket;
         _loop = loop;
         RemoteEndPoint = remote;
+        _received = new Pipe(PipeOptionsOf(_readers));
+        Features.Set(this);
         ConnectionClosed = _closed.Token;
         Transport = new Ends(_received.Reader, _toSend.Writer);
     }
@@ -88,6 +94,13 @@ internal sealed class LoopConnection : ConnectionContext
         }
     }
 
+    /// <summary>The other end has proved to be a member: what it sends is read on the loop's thread from now on.</summary>
+    public static void Trust(ConnectionContext context)
+    {
+        if (context.Features.Get<LoopConnection>() is { } connection)
+            connection._readers.IsInline = true;
+    }
+
     public override void Abort(ConnectionAbortedException abortReason) => Shutdown();
 
     public override async ValueTask DisposeAsync()
@@ -100,15 +113,15 @@ internal sealed class LoopConnection : ConnectionContext
         await base.DisposeAsync().ConfigureAwait(false);
     }
 
-    /// <summary>On the loop's thread.</summary>
-    public void OnEvents(uint flags)
+    /// <summary>On the loop's thread. Returns whether there is more to receive, which the kernel will not tell again.</summary>
+    public bool OnEvents(uint flags)
     {
         if (Volatile.Read(ref _isConnecting) == 1 && !TryEndConnecting())
-            return;
+            return false;
         if ((flags & Epoll.Out) != 0 && Interlocked.Exchange(ref _awaitsWritable, 0) == 1)
             _writable.Release();
-        if ((flags & ~Epoll.Out) != 0)
-            Receive(untilEnd: (flags & ~(Epoll.In | Epoll.Out)) != 0);
+        _hasEnd |= (flags & ~(Epoll.In | Epoll.Out)) != 0;
+        return (flags & ~Epoll.Out) != 0 && Receive();
     }
 
     private bool TryEndConnecting()
@@ -158,37 +171,47 @@ internal sealed class LoopConnection : ConnectionContext
         _ = EndAsync();
     }
 
-    /// <summary>On the loop's thread, which ends.</summary>
-    public void OnLoopOver()
+    /// <summary>On the loop's thread: it ends, or something has thrown.</summary>
+    public void End()
     {
         _connected.TrySetException(new ObjectDisposedException(nameof(SocketLoop)));
         EndReceiving();
     }
 
-    private void Receive(bool untilEnd)
+    /// <summary>On the loop's thread. Returns whether there is more.</summary>
+    public bool Receive()
     {
         if (Volatile.Read(ref _isReceiveOver) == 1)
-            return;
+            return false;
         PipeWriter output = _received.Writer;
-        while (true)
+        int received = 0;
+        while (received < TurnBytesMax)
         {
             Memory<byte> memory = output.GetMemory(ReceiveBytesMin);
             (int count, SocketError error) = Receive(memory.Span);
             if (error == SocketError.WouldBlock)
-                return;
+                return false;
             if (error != SocketError.Success || count == 0)
-                break;
+            {
+                EndReceiving();
+                return false;
+            }
+
+            received += count;
             output.Advance(count);
             ValueTask<FlushResult> flush = output.FlushAsync();
             if (flush.IsCompletedSuccessfully && flush.Result.IsCompleted)
-                break;
+            {
+                EndReceiving();
+                return false;
+            }
 
             // The kernel tells of what comes after this. Not of an end that it has told of with this.
-            if (count < memory.Length && !untilEnd)
-                return;
+            if (count < memory.Length && !_hasEnd)
+                return false;
         }
 
-        EndReceiving();
+        return true;
     }
 
     private (int Count, SocketError Error) Receive(Span<byte> output)
@@ -212,6 +235,9 @@ internal sealed class LoopConnection : ConnectionContext
         _loop.Remove(this);
         _received.Writer.Complete();
         _toSend.Reader.CancelPendingRead();
+
+        // Before whoever waits to send is woken: no event will wake it again.
+        Shutdown();
         if (Interlocked.Exchange(ref _awaitsWritable, 0) == 1)
             _writable.Release();
         _receiveEnded.TrySetResult();
@@ -295,12 +321,44 @@ internal sealed class LoopConnection : ConnectionContext
 
     private async Task EndAsync()
     {
-        await _sending.ConfigureAwait(false);
-        await _receiveEnded.Task.ConfigureAwait(false);
-        _socket.Dispose();
-        _writable.Dispose();
-        await _closed.CancelAsync().ConfigureAwait(false);
-        _ended.TrySetResult();
+        try
+        {
+            await _sending.ConfigureAwait(false);
+        }
+        catch (Exception)
+        {
+            // Whoever wrote has ended it with an exception of its own.
+        }
+
+        try
+        {
+            await _receiveEnded.Task.ConfigureAwait(false);
+            _socket.Dispose();
+            _writable.Dispose();
+            await _closed.CancelAsync().ConfigureAwait(false);
+        }
+        finally
+        {
+            _ended.TrySetResult();
+        }
+    }
+
+    private static PipeOptions PipeOptionsOf(PipeScheduler readers) => new(
+        readerScheduler: readers, writerScheduler: PipeScheduler.Inline, pauseWriterThreshold: 0, resumeWriterThreshold: 0,
+        minimumSegmentSize: SegmentBytes, useSynchronizationContext: false);
+
+    /// <summary>The pool, and, for members, whatever thread has received.</summary>
+    private sealed class ReaderScheduler : PipeScheduler
+    {
+        public volatile bool IsInline;
+
+        public override void Schedule(Action<object?> action, object? state)
+        {
+            if (IsInline)
+                action(state);
+            else
+                System.Threading.ThreadPool.UnsafeQueueUserWorkItem(action, state, preferLocal: false);
+        }
     }
 
     private sealed record Ends(PipeReader Input, PipeWriter Output) : IDuplexPipe;

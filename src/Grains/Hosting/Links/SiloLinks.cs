@@ -16,7 +16,7 @@ namespace OrleansCache.Grains.Hosting.Links;
 /// <para>
 /// Faults: what has no answer when a link ends has failed, as a call to a lost silo has. Nothing is sent there after it for a while, by no way, unless there is
 /// a link again: a silo whose links break is most often dead, and what is not sent is not lost with it. The death watch is told, and looks. A silo that is gone
-/// for good takes its links along. One that owes an answer for longer than calls may take is cut off.
+/// for good takes its links along. One that owes answers and has been silent for longer than calls may take is cut off.
 /// </para>
 /// </summary>
 /// <param name="transport">Null where links are not supported.</param>
@@ -40,9 +40,10 @@ internal sealed class SiloLinks(SiloTransport? transport, ClusterHandshake hands
     private ITimer? _sweep;
     private int _isSweeping;
     private volatile bool _isLeaving;
+    private volatile IReadOnlySet<SiloId> _gone = new HashSet<SiloId>();
 
     /// <summary>Links over which this silo asks others.</summary>
-    public int Count => _ways.Values.Count(static way => way.Link is { IsClosing: false });
+    public int Count => _ways.Values.Count(static way => way.Link is { IsClosing: false, IsOver: false });
 
     /// <summary>A link to this address has broken.</summary>
     public Action<EndPoint>? Broken { get; set; }
@@ -54,7 +55,7 @@ internal sealed class SiloLinks(SiloTransport? transport, ClusterHandshake hands
     public AskingLink? Find(SiloId silo, int lane, out bool isBroken)
     {
         isBroken = false;
-        if (transport is null || _isLeaving)
+        if (transport is null || _isLeaving || _gone.Contains(silo))
             return null;
         int index = (int)((uint)lane % (uint)s_linksPerSilo);
         if (!_ways.TryGetValue((silo, index), out Way? way))
@@ -89,7 +90,7 @@ internal sealed class SiloLinks(SiloTransport? transport, ClusterHandshake hands
             try
             {
                 source = await LinkGreeting.ReceiveAsync(context.Transport, self, limit.Token).ConfigureAwait(false);
-                if (source is null || _isLeaving)
+                if (source is null || _isLeaving || _gone.Contains(source.Value))
                     return;
                 await LinkGreeting.WelcomeAsync(context.Transport, limit.Token).ConfigureAwait(false);
             }
@@ -103,7 +104,9 @@ internal sealed class SiloLinks(SiloTransport? transport, ClusterHandshake hands
         _incoming.TryAdd(incoming, true);
         try
         {
-            // It may have begun to leave before this was in the list.
+            // This silo may have begun to leave, or that one may have been declared dead, before this was in the list.
+            if (_gone.Contains(source.Value))
+                return;
             if (_isLeaving)
                 incoming.Link.BeginClosing();
             await incoming.Link.RunAsync(context.ConnectionClosed).ConfigureAwait(false);
@@ -117,8 +120,14 @@ internal sealed class SiloLinks(SiloTransport? transport, ClusterHandshake hands
         }
     }
 
-    /// <summary>These silos are gone for good: what they owe has failed, and nothing is taken from them.</summary>
-    public void End(Predicate<SiloId> isGone)
+    /// <summary>These silos, and of those that are known no others, are gone for good: what they owe has failed, and nothing is taken from them.</summary>
+    public void End(IReadOnlySet<SiloId> gone)
+    {
+        _gone = gone;
+        End(gone.Contains);
+    }
+
+    private void End(Func<SiloId, bool> isGone)
     {
         foreach (((SiloId Silo, int Index) key, Way way) in _ways)
         {
@@ -161,10 +170,18 @@ internal sealed class SiloLinks(SiloTransport? transport, ClusterHandshake hands
     }
 
     /// <summary>For tests: what the network does when it cuts the links by which this silo asks.</summary>
-    internal void Break()
+    internal async Task BreakAsync()
     {
+        List<Task> ended = [];
         foreach (Way way in _ways.Values)
+        {
+            if (way.Link is not { } link)
+                continue;
             way.Context?.Abort();
+            ended.Add(link.Drained);
+        }
+
+        await Task.WhenAll(ended).ConfigureAwait(false);
     }
 
     public void Dispose()
@@ -196,6 +213,7 @@ internal sealed class SiloLinks(SiloTransport? transport, ClusterHandshake hands
                     return;
             }
 
+            LoopConnection.Trust(context);
             wasOpen = true;
             AskingLink link = new(pipe, time);
             way.Context = context;
@@ -256,7 +274,7 @@ internal sealed class SiloLinks(SiloTransport? transport, ClusterHandshake hands
     {
         foreach (Way way in _ways.Values)
         {
-            if (way.Link is { } link && link.Owes(answerTimeout))
+            if (way.Link is { } link && link.IsSilent(answerTimeout))
                 way.Context?.Abort();
         }
     }

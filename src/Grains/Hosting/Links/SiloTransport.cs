@@ -7,7 +7,7 @@ namespace OrleansCache.Grains.Hosting.Links;
 
 /// <summary>
 /// The connections between silos, Orleans's and links, on Linux: see <see cref="SocketLoop"/> for why they are not what Orleans brings along. TLS, the
-/// handshake and Orleans stand on top of them as on its own. Gateways that run alone, and other systems, stay with those.
+/// handshake and Orleans stand on top of them as on its own. A gateway that runs alone, and other systems, stay with those.
 /// </summary>
 internal sealed class SiloTransport : IConnectionFactory, IDisposable
 {
@@ -123,8 +123,10 @@ internal sealed class SiloTransport : IConnectionFactory, IDisposable
                 }
                 catch (Exception exception) when (exception is SocketException or IOException)
                 {
-                    // It was gone before it was here.
+                    // It was gone before it was here; or there is no descriptor left for it.
                     socket?.Dispose();
+                    if (exception is SocketException { SocketErrorCode: SocketError.TooManyOpenSockets })
+                        await Task.Delay(TimeSpan.FromMilliseconds(100), CancellationToken.None).ConfigureAwait(false);
                 }
             }
         }

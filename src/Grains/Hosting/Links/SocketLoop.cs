@@ -12,8 +12,11 @@ internal sealed unsafe class SocketLoop : IDisposable
 {
     private const int EventsMax = 64;
 
+    private static readonly TimeSpan JoinTimeout = TimeSpan.FromSeconds(2);
+
     private readonly ConcurrentDictionary<long, LoopConnection> _connections = [];
     private readonly int _epoll;
+    private readonly Thread _thread;
     private readonly Socket _wakeUp;
     private readonly Socket _wakeUpEnd;
     private long _lastToken;
@@ -26,7 +29,8 @@ internal sealed unsafe class SocketLoop : IDisposable
             throw new InvalidOperationException($"epoll_create1: {Marshal.GetLastPInvokeErrorMessage()}");
         (_wakeUp, _wakeUpEnd) = Pair();
         Epoll.Add(_epoll, (int)_wakeUpEnd.Handle, Epoll.In, 0);
-        new Thread(Run) { Name = name, IsBackground = true }.Start();
+        _thread = new Thread(Run) { Name = name, IsBackground = true };
+        _thread.Start();
     }
 
     /// <summary>Its events come from now on.</summary>
@@ -45,13 +49,15 @@ internal sealed unsafe class SocketLoop : IDisposable
     /// <summary>The kernel forgets the socket when that is closed.</summary>
     public void Remove(LoopConnection connection) => _connections.TryRemove(connection.Token, out _);
 
-    /// <summary>Ends the thread; the connections are not its own.</summary>
+    /// <summary>Ends the thread and its connections, and waits for what the thread is at: it may be in the stores.</summary>
     public void Dispose()
     {
         if (_isOver)
             return;
         _isOver = true;
         _wakeUp.Dispose();
+        if (Thread.CurrentThread != _thread)
+            _thread.Join(JoinTimeout);
     }
 
     private static (Socket One, Socket Other) Pair()
@@ -67,22 +73,45 @@ internal sealed unsafe class SocketLoop : IDisposable
     private void Run()
     {
         byte* events = stackalloc byte[EventsMax * Epoll.EventBytes];
+        Queue<LoopConnection> more = [];
         while (!_isOver)
         {
-            int count = Epoll.Wait(_epoll, events, EventsMax, -1);
+            int count = Epoll.Wait(_epoll, events, EventsMax, more.Count > 0 ? 0 : -1);
             if (count < 0 && Marshal.GetLastPInvokeError() != Epoll.Interrupted)
                 Environment.FailFast($"epoll_wait: {Marshal.GetLastPInvokeErrorMessage()}");
+            int turns = more.Count;
             for (int i = 0; i < count; i++)
             {
                 (uint flags, long token) = Epoll.EventAt(events, i);
-                if (_connections.TryGetValue(token, out LoopConnection? connection))
-                    connection.OnEvents(flags);
+                if (_connections.TryGetValue(token, out LoopConnection? connection) && HasMore(connection, flags))
+                    more.Enqueue(connection);
+            }
+
+            for (; turns > 0; turns--)
+            {
+                LoopConnection connection = more.Dequeue();
+                if (HasMore(connection, Epoll.In))
+                    more.Enqueue(connection);
             }
         }
 
         foreach (LoopConnection connection in _connections.Values)
-            connection.OnLoopOver();
+            connection.End();
         _wakeUpEnd.Dispose();
         _ = Epoll.Close(_epoll);
+    }
+
+    /// <summary>Whatever a reader of one connection throws, the others go on.</summary>
+    private static bool HasMore(LoopConnection connection, uint flags)
+    {
+        try
+        {
+            return connection.OnEvents(flags);
+        }
+        catch (Exception)
+        {
+            connection.End();
+            return false;
+        }
     }
 }

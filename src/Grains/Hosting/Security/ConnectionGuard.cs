@@ -2,6 +2,7 @@ using System.IO.Pipelines;
 using System.Net;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.Logging;
+using OrleansCache.Grains.Hosting.Links;
 
 namespace OrleansCache.Grains.Hosting.Security;
 
@@ -20,6 +21,7 @@ internal sealed partial class ConnectionGuard(ClusterHandshake handshake, ILogge
     public ConnectionDelegate Outbound(ConnectionDelegate next, PeerKind kind) => async context =>
     {
         await handshake.InitiateAsync(context.Transport, kind, context.ConnectionClosed);
+        LoopConnection.Trust(context);
         try
         {
             await next(context);
@@ -34,7 +36,7 @@ internal sealed partial class ConnectionGuard(ClusterHandshake handshake, ILogge
     /// <summary>A connection from here to another silo has ended.</summary>
     public Action<EndPoint?>? OutboundClosed { get; set; }
 
-    /// <summary>A silo has opened a link to this one (<see cref="Links.SiloLinks"/>); ends when the link does.</summary>
+    /// <summary>A silo has opened a link to this one (<see cref="SiloLinks"/>); ends when the link does.</summary>
     public Func<ConnectionContext, Task>? LinkAccepted { get; set; }
 
     /// <param name="next">Orleans.</param>
@@ -62,6 +64,8 @@ internal sealed partial class ConnectionGuard(ClusterHandshake handshake, ILogge
             Leave(pending);
         }
 
+        if (kind is not null)
+            LoopConnection.Trust(context);
         if (kind == PeerKind.Link)
             await LinkAccepted!(context);
         else if (kind == PeerKind.Probe)
