@@ -58,7 +58,10 @@ public sealed class BatchReply(PooledBytes payload, long tableTerm, long tableNu
     public PartitionTableVersion TableVersion => new(TableTerm, TableNumber);
 }
 
-/// <summary>The batch reached nobody: this process, or the silo that it asked, does not know the target as a live silo, or the way to it has just broken. Nothing of it was executed.</summary>
+/// <summary>
+/// The batch reached nobody: this process, or the silo that it asked, does not know the target as a live silo, or the way to it has just broken. Nothing of it
+/// was executed.
+/// </summary>
 public sealed class BatchNotExecutedException : Exception
 {
     public BatchNotExecutedException()

@@ -191,12 +191,10 @@ public sealed class TextParserTests
     {
         byte[][] inputs = CommandTable.Rows.Select(row => Bytes(CommandTable.Expand(row.Line) + "\r\n")).ToArray();
         int parsed = 0;
-        long before = 0;
-        for (int round = 0; parsed < 100_000; round++)
+        List<long> rounds = new(100_000);
+        while (parsed < 100_000)
         {
-            // The first round may allocate: it compiles.
-            if (round == 1)
-                before = GC.GetAllocatedBytesForCurrentThread();
+            long before = GC.GetAllocatedBytesForCurrentThread();
             foreach (byte[] input in inputs)
             {
                 TextParser.Parse(input, DefaultLimits, out TextCommand command, out int consumed);
@@ -205,8 +203,12 @@ public sealed class TextParserTests
                     consumed++;
                 parsed += consumed > 0 ? 1 : 0;
             }
+
+            rounds.Add(GC.GetAllocatedBytesForCurrentThread() - before);
         }
 
-        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
+        // The runtime allocates where it compiles anew, whenever that is; a parser that does, does it in every round.
+        Assert.True(rounds.Count > 100, $"{rounds.Count} rounds");
+        Assert.Equal(0, rounds.Min());
     }
 }
