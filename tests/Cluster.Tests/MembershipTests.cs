@@ -27,7 +27,7 @@ public sealed class MembershipTests
         await AssertNothingLostAsync(cluster, checker);
     }
 
-    [ClusterFact]
+    [ClusterFact(IsLong = true)]
     public async Task WithoutReplicasAKilledSiloLosesItsOwnItemsOnly()
     {
         await using SiloCluster cluster = await SiloCluster.StartAsync(3, null, "--replicas", "0");

@@ -158,7 +158,7 @@ public sealed class SeedTests(ITestOutputHelper output)
         await WaitForSeedsAsync(cluster, 1, 1);
     }
 
-    [ClusterFact]
+    [ClusterFact(IsLong = true)]
     public async Task AnOperatorTakesAVoteAwayAndGivesItBack()
     {
         await using SiloCluster cluster = await SiloCluster.StartAsync(3, null, "-A");
