@@ -2,7 +2,6 @@ using System.Collections.Concurrent;
 using System.Globalization;
 using OrleansCache.Grains.Hosting.Links;
 using OrleansCache.Ownership;
-using OrleansCache.Ownership.Links;
 using OrleansCache.Ownership.Routing;
 
 namespace OrleansCache.Grains.Hosting;
@@ -13,23 +12,25 @@ internal sealed class GrainBatchTransport(IGrainFactory grains, TimeProvider tim
     private const int LanesRememberedMax = 16 * 1024;
     private readonly ConcurrentDictionary<(SiloId Silo, int Lane), IBatchGrain> _lanes = [];
 
-    public async ValueTask<BatchReply> SendAsync(BatchTarget target, int lane, BatchRequest request, CancellationToken cancellationToken)
+    public ValueTask<BatchReply> SendAsync(BatchTarget target, int lane, BatchRequest request, CancellationToken cancellationToken)
     {
-        if (links is not null && !target.Silo.IsNone)
+        if (links is null || target.Silo.IsNone)
+            return CallAsync(target, lane, request, cancellationToken);
+        if (target.Partition is null && links.Find(target.Silo, lane) is { } link)
         {
-            AskingLink? link = links.Find(target.Silo, lane, out bool isBroken);
-            if (target.Partition is null && link is not null)
-            {
-                if (link.TrySendBatch(request.Payload, lane, out Task<BatchReply>? answer))
-                    return await answer.ConfigureAwait(false);
-                if (link.OwesLane(lane))
-                    throw new BatchNotExecutedException($"{target.Silo} has not answered the batch before.");
-            }
-
-            if (isBroken || link is { IsOver: true })
-                throw new BatchNotExecutedException($"The link to {target.Silo} has broken.");
+            if (link.TrySendBatch(request.Payload, lane, out Task<BatchReply>? answer))
+                return new ValueTask<BatchReply>(answer);
+            if (link.OwesLane(lane))
+                return NotExecuted($"{target.Silo} has not answered the batch before.");
         }
 
+        return links.IsBroken(target.Silo, lane) ? NotExecuted($"The link to {target.Silo} has broken.") : CallAsync(target, lane, request, cancellationToken);
+    }
+
+    private static ValueTask<BatchReply> NotExecuted(string message) => ValueTask.FromException<BatchReply>(new BatchNotExecutedException(message));
+
+    private async ValueTask<BatchReply> CallAsync(BatchTarget target, int lane, BatchRequest request, CancellationToken cancellationToken)
+    {
         try
         {
             BatchRequestMessage message = new(request.Payload);

@@ -1,6 +1,5 @@
 using OrleansCache.Grains.Hosting.Links;
 using OrleansCache.Ownership;
-using OrleansCache.Ownership.Links;
 using OrleansCache.Ownership.Replication;
 using OrleansCache.Ownership.Routing;
 
@@ -12,12 +11,11 @@ namespace OrleansCache.Grains.Hosting;
 /// </summary>
 internal sealed class GrainReplicaTransport(SiloGrains silos, SiloLinks links) : IReplicaTransport
 {
-    public void Send(SiloId target, PooledBytes message, IReplicaCall call) 
+    public void Send(SiloId target, PooledBytes message, IReplicaCall call)
     {
-        AskingLink? link = links.Find(target, lane: 0, out bool isBroken);
-        if (link is not null && link.TrySendReplication(message, call))
+        if (links.Find(target, lane: 0)?.TrySendReplication(message, call) == true)
             return;
-        if (isBroken || link is { IsOver: true })
+        if (links.IsBroken(target, lane: 0))
             call.OnFailure();
         else
             _ = SendAsync(target, message, call);

@@ -18,9 +18,7 @@ internal static unsafe partial class Epoll
     private const int ControlAdd = 1;
 
     /// <summary>The kernel's epoll_event is packed on x64 and aligned elsewhere.</summary>
-    private static readonly int s_eventBytes = RuntimeInformation.ProcessArchitecture is Architecture.X64 or Architecture.X86 ? 12 : 16;
-
-    public static int EventBytes => s_eventBytes;
+    public static readonly int EventBytes = RuntimeInformation.ProcessArchitecture is Architecture.X64 or Architecture.X86 ? 12 : 16;
 
     public static int Create() => EpollCreate(CloseOnExec);
 
@@ -29,14 +27,14 @@ internal static unsafe partial class Epoll
     {
         byte* target = stackalloc byte[16];
         *(uint*)target = events;
-        *(long*)(target + s_eventBytes - 8) = token;
+        *(long*)(target + EventBytes - 8) = token;
         return EpollControl(epoll, ControlAdd, descriptor, target);
     }
 
     public static (uint Events, long Token) EventAt(byte* events, int index)
     {
-        byte* at = events + (nint)index * s_eventBytes;
-        return (*(uint*)at, *(long*)(at + s_eventBytes - 8));
+        byte* at = events + (nint)index * EventBytes;
+        return (*(uint*)at, *(long*)(at + EventBytes - 8));
     }
 
     /// <summary>What .NET calls an error of <see cref="Connect"/>.</summary>

@@ -179,7 +179,7 @@ internal sealed class LoopConnection : ConnectionContext
     }
 
     /// <summary>On the loop's thread. Returns whether there is more.</summary>
-    public bool Receive()
+    private bool Receive()
     {
         if (Volatile.Read(ref _isReceiveOver) == 1)
             return false;

@@ -48,36 +48,31 @@ internal sealed class SiloLinks(SiloTransport? transport, ClusterHandshake hands
     /// <summary>A link to this address has broken.</summary>
     public Action<EndPoint>? Broken { get; set; }
 
-    /// <summary>The link for this lane, if there is one at the moment.</summary>
-    /// <param name="silo">Whom to ask.</param>
-    /// <param name="lane">Of the loop that asks.</param>
-    /// <param name="isBroken">There was one a moment ago, and nothing is to be sent there by calls.</param>
-    public AskingLink? Find(SiloId silo, int lane, out bool isBroken)
+    /// <summary>The link for this lane. Without one null, and one is opened if it may be.</summary>
+    public AskingLink? Find(SiloId silo, int lane)
     {
-        isBroken = false;
-        if (transport is null || _isLeaving || _gone.Contains(silo))
+        if (transport is null || _isLeaving)
             return null;
-        int index = (int)((uint)lane % (uint)s_linksPerSilo);
-        if (!_ways.TryGetValue((silo, index), out Way? way))
-            way = _ways.GetOrAdd((silo, index), static _ => new Way());
-        if (way.Link is { IsClosing: false } link)
-        {
-            isBroken = link.IsOver;
+        (SiloId, int) key = KeyOf(silo, lane);
+        if (_ways.TryGetValue(key, out Way? way) && way.Link is { IsClosing: false } link)
             return link;
-        }
-
-        long now = time.GetTimestamp();
-        isBroken = now < Volatile.Read(ref way.BrokenUntil);
-        if (now >= Volatile.Read(ref way.RetryAt) && Interlocked.Exchange(ref way.IsOpening, 1) == 0)
+        if (_gone.Contains(silo))
+            return null;
+        way ??= _ways.GetOrAdd(key, static _ => new Way());
+        if (time.GetTimestamp() >= Volatile.Read(ref way.RetryAt) && Interlocked.Exchange(ref way.IsOpening, 1) == 0)
             _ = Task.Run(() => OpenAsync(silo, way));
         return null;
     }
+
+    /// <summary>There was a link for this lane a moment ago, and nothing is to be sent there by calls.</summary>
+    public bool IsBroken(SiloId silo, int lane) => _ways.TryGetValue(KeyOf(silo, lane), out Way? way)
+        && (way.Link is { } link ? link.IsOver : time.GetTimestamp() < Volatile.Read(ref way.BrokenUntil));
 
     /// <summary>Opens what is needed to ask that silo, before anything is to be asked.</summary>
     public void Prepare(SiloId silo)
     {
         for (int lane = 0; lane < s_linksPerSilo; lane++)
-            Find(silo, lane, out _);
+            Find(silo, lane);
     }
 
     /// <summary>A member wants a link to this silo; returns when it has ended.</summary>
@@ -120,7 +115,7 @@ internal sealed class SiloLinks(SiloTransport? transport, ClusterHandshake hands
         }
     }
 
-    /// <summary>These silos, and of those that are known no others, are gone for good: what they owe has failed, and nothing is taken from them.</summary>
+    /// <summary>These silos are gone for good: what they owe has failed, and nothing is taken from them. The set takes the last one's place.</summary>
     public void End(IReadOnlySet<SiloId> gone)
     {
         _gone = gone;
@@ -192,6 +187,8 @@ internal sealed class SiloLinks(SiloTransport? transport, ClusterHandshake hands
             _stop.Cancel();
         End(static _ => true);
     }
+
+    private static (SiloId Silo, int Index) KeyOf(SiloId silo, int lane) => (silo, (int)((uint)lane % (uint)s_linksPerSilo));
 
     private static bool IsEnd(Exception exception) => exception is IOException or InvalidDataException or OperationCanceledException or SocketException
         or ConnectionAbortedException or InvalidOperationException or ObjectDisposedException;

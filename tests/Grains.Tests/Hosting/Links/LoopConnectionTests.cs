@@ -36,11 +36,11 @@ public sealed class LoopConnectionTests : IAsyncLifetime
         await _services.DisposeAsync();
     }
 
-    [Fact]
+    [LinuxFact]
     public void ItStandsInThePlaceOfOrleanssOwn() =>
         Assert.Same(_transport, _services.GetRequiredKeyedService<IConnectionFactory>(s_key));
 
-    [Fact]
+    [LinuxFact]
     public async Task BytesArriveBothWaysAndInOrder()
     {
         (ConnectionContext one, ConnectionContext other) = await ConnectAsync();
@@ -53,7 +53,7 @@ public sealed class LoopConnectionTests : IAsyncLifetime
     }
 
     /// <summary>Far more than a socket holds: whoever sends waits until the other end reads.</summary>
-    [Fact]
+    [LinuxFact]
     public async Task MuchMoreThanTheSocketsHoldArrivesWhole()
     {
         (ConnectionContext one, ConnectionContext other) = await ConnectAsync();
@@ -68,7 +68,7 @@ public sealed class LoopConnectionTests : IAsyncLifetime
         await other.DisposeAsync();
     }
 
-    [Fact]
+    [LinuxFact]
     public async Task WhenOneEndGoesTheOtherReadsToTheEndAndHearsOfIt()
     {
         (ConnectionContext one, ConnectionContext other) = await ConnectAsync();
@@ -82,7 +82,7 @@ public sealed class LoopConnectionTests : IAsyncLifetime
         await other.DisposeAsync();
     }
 
-    [Fact]
+    [LinuxFact]
     public async Task AnAbortedConnectionEndsAtBothEnds()
     {
         (ConnectionContext one, ConnectionContext other) = await ConnectAsync();
@@ -96,7 +96,7 @@ public sealed class LoopConnectionTests : IAsyncLifetime
     }
 
     /// <summary>Who writes and is never read from is not held for ever.</summary>
-    [Fact]
+    [LinuxFact]
     public async Task AWriteThatWaitsEndsWithTheConnection()
     {
         (ConnectionContext one, ConnectionContext other) = await ConnectAsync();
@@ -107,7 +107,7 @@ public sealed class LoopConnectionTests : IAsyncLifetime
         await other.DisposeAsync();
     }
 
-    [Fact]
+    [LinuxFact]
     public async Task WhereNobodyListensConnectingFails()
     {
         EndPoint endPoint = _listener!.EndPoint;
@@ -117,7 +117,7 @@ public sealed class LoopConnectionTests : IAsyncLifetime
         Assert.Null(await _listener.AcceptAsync());
     }
 
-    [Fact]
+    [LinuxFact]
     public async Task AConnectThatIsGivenUpEnds()
     {
         // Nobody accepts, so when enough wait to be, the kernel answers no more.
@@ -137,7 +137,7 @@ public sealed class LoopConnectionTests : IAsyncLifetime
             await connection.DisposeAsync();
     }
 
-    [Fact]
+    [LinuxFact]
     public async Task ConnectionsEndWithTheTransport()
     {
         (ConnectionContext one, ConnectionContext other) = await ConnectAsync();

@@ -14,7 +14,7 @@ public sealed class SiloLinksTests
 {
     private const int Keys = 200;
 
-    [Fact]
+    [LinuxFact]
     public async Task SilosAskEachOtherOverLinks()
     {
         await using ClusterNodes cluster = new();
@@ -25,7 +25,7 @@ public sealed class SiloLinksTests
     }
 
     /// <summary>A broken link is no reason for an error: what has not been sent waits for the next.</summary>
-    [Fact]
+    [LinuxFact]
     public async Task WhereALinkHasBrokenThereIsSoonAnother()
     {
         await using ClusterNodes cluster = new();
@@ -44,7 +44,7 @@ public sealed class SiloLinksTests
     /// As a silo that has been exchanged for one that knows no links would: at first it counts as one that is dead, and nothing is sent there by calls, which
     /// would be lost with it; then it is asked by calls.
     /// </summary>
-    [Fact]
+    [LinuxFact]
     public async Task ASiloThatTakesNoLinksIsAskedByCallsAfterAWhile()
     {
         await using ClusterNodes cluster = new();
@@ -60,7 +60,7 @@ public sealed class SiloLinksTests
         Assert.Equal(0, second.Links.Count);
     }
 
-    [Fact]
+    [LinuxFact]
     public async Task ASiloThatLeavesTakesItsLinksAlongWithoutAnError()
     {
         await using ClusterNodes cluster = new();
@@ -78,7 +78,7 @@ public sealed class SiloLinksTests
     }
 
     /// <summary>With TLS between the silos, and a secret, links have both.</summary>
-    [Fact]
+    [LinuxFact]
     public async Task LinksAreSecuredAsAllElse()
     {
         using TestCertificates certificates = new();
